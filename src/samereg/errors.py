@@ -1,0 +1,77 @@
+"""Every error samereg raises on purpose.
+
+    SameregError 1
+    |- UsageError 2            the command or call is put together wrongly
+    |- InputError 3            a file or an array is not what is needed
+    |  |- FileError            missing, unreadable, truncated, not writable
+    |  |- GeometryError        grid, spacing, direction or extent
+    |  |- NotCTError           intensities are not Hounsfield units
+    |  |- TransformError       a transform file that cannot be what it should be
+    |  `- DegeneratePointsError  too few points, or all in one plane
+    |- WeightsError 4          weights missing or damaged
+    |- MemoryLimitError 5      the work does not fit into memory
+    `- QualityError 10         finished, but the result fails its check
+       `- NoOverlapError       too little common anatomy to register
+
+The number is the exit code of the command line.
+"""
+
+
+class SameregError(Exception):
+    """Base of all errors raised on purpose; its text is one sentence for the user."""
+
+    exit_code = 1
+
+
+class UsageError(SameregError):
+    """The command or call is put together wrongly."""
+
+    exit_code = 2
+
+
+class InputError(SameregError):
+    """A file or an array is not what is needed."""
+
+    exit_code = 3
+
+
+class FileError(InputError):
+    """A file is missing, unreadable, truncated or cannot be written."""
+
+
+class GeometryError(InputError):
+    """A grid, spacing, direction or extent cannot be used."""
+
+
+class NotCTError(InputError):
+    """Intensities are not Hounsfield units of a CT."""
+
+
+class TransformError(InputError):
+    """A transform file or object cannot be used as asked."""
+
+
+class DegeneratePointsError(InputError):
+    """Too few points, or points that do not span space."""
+
+
+class WeightsError(SameregError):
+    """Weights are missing, damaged or of another network."""
+
+    exit_code = 4
+
+
+class MemoryLimitError(SameregError):
+    """The work does not fit into memory."""
+
+    exit_code = 5
+
+
+class QualityError(SameregError):
+    """The computation finished, but its result fails a check."""
+
+    exit_code = 10
+
+
+class NoOverlapError(QualityError):
+    """Too little common anatomy to register."""
