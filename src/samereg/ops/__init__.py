@@ -1,0 +1,1 @@
+"""Tensors in, tensors out: torch only, index units along (d, h, w)."""

@@ -1,0 +1,153 @@
+"""Algebra of displacement fields in index units: components along (d, h, w), in voxels; no millimetres."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from samereg.errors import GeometryError
+from samereg.ops.sample import identity_grid, sample_grid
+
+_CONTRACTION = 0.9
+"""A step that leaves more than this share of the residual is damped from then on."""
+_SMALLEST_STEP = 0.05
+"""Damping never goes below this share of a full step."""
+_CROWDED = 0.7
+"""Solved points drop out of the iteration once fewer than this share is unsolved: moving memory costs too."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Inversion:
+    """Solution of ``v(y) = -u(y + v(y))``.
+
+    Attributes:
+        field: ``v``, voxels along (d, h, w), shaped as its maker says.
+        residual_vox: ``v(y) + u(y + v(y))``, what is left of the equation.
+        iterations: steps taken.
+    """
+
+    field: Float[Tensor, "..."]
+    residual_vox: Float[Tensor, "..."]
+    iterations: int
+
+
+def compose(first: Float[Tensor, "b 3 d h w"], then: Float[Tensor, "b 3 d h w"]) -> Float[Tensor, "b 3 d h w"]:
+    """Field of one displacement after another: ``w(x) = first(x) + then(x + first(x))``.
+
+    Trilinear; beyond its border `then` is continued by its border values.
+    """
+    positions = _identity(first) + first.movedim(1, -1)
+    return first + sample_grid(then, positions, clamp=True)
+
+
+def invert(displacement: Float[Tensor, "b 3 d h w"], *, iterations: int = 50, tolerance_vox: float = 1e-3) -> Inversion:
+    """Inverse fields on the lattice of the fields themselves, (b, 3, d, h, w); see `invert_at`."""
+    points = _identity(displacement).reshape(-1, 3)
+    solutions = [invert_at(field, points, iterations=iterations, tolerance_vox=tolerance_vox) for field in displacement]
+    return Inversion(
+        field=torch.stack([s.field for s in solutions]).reshape(displacement.shape),
+        residual_vox=torch.stack([s.residual_vox for s in solutions]).reshape(displacement.shape),
+        iterations=max(s.iterations for s in solutions),
+    )
+
+
+def invert_at(
+    displacement: Float[Tensor, "3 d h w"],
+    points_vox: Float[Tensor, "n 3"],
+    *,
+    start: Float[Tensor, "n 3"] | None = None,
+    iterations: int = 50,
+    tolerance_vox: float = 1e-3,
+) -> Inversion:
+    """Inverse of ``x -> x + u(x)`` at single points: ``v`` with ``v(y) = -u(y + v(y))``.
+
+    Fixed-point iteration; solved points drop out, and a point whose residual does not shrink takes
+    shorter steps, which also solves fields that stretch more than twofold. Beyond its border ``u`` is
+    continued by its border values. A field that folds has no inverse: its residual stays.
+
+    Args:
+        displacement: ``u``, voxels along (d, h, w).
+        points_vox: ``y``, index coordinates on the lattice of ``u``; may lie outside it.
+        start: first guess of ``v``, by default ``-u(y)``.
+        iterations: most steps to take, at least 1.
+        tolerance_vox: a point is solved when each component of its residual is below.
+
+    Returns:
+        Field and residual (3, n), in the order of the points.
+    """
+    field = torch.empty_like(points_vox)
+    residual = torch.empty_like(points_vox)
+    state = _Active(
+        order=torch.arange(len(points_vox), device=points_vox.device),
+        points=points_vox,
+        inverse=-_sample(displacement, points_vox) if start is None else start,
+        step=torch.ones_like(points_vox[:, :1]),
+        size=torch.full_like(points_vox[:, :1], torch.inf),
+    )
+    taken = 0
+    for taken in range(1, iterations + 1):
+        left = state.inverse + _sample(displacement, state.points + state.inverse)
+        size = left.abs().amax(dim=1, keepdim=True)
+        keep = size[:, 0] > tolerance_vox
+        remaining = int(keep.sum())
+        if remaining < _CROWDED * len(keep) or taken == iterations:
+            field[state.order], residual[state.order] = state.inverse, left
+            if remaining == 0:
+                break
+            state, left, size = state.keeping(keep), left[keep], size[keep]
+        state = state.stepped(left, size)
+    return Inversion(field=field.T, residual_vox=residual.T, iterations=taken)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Active:
+    """Points not yet solved: place in the result, position, ``v``, step length, last residual's size."""
+
+    order: Int[Tensor, " n"]
+    points: Float[Tensor, "n 3"]
+    inverse: Float[Tensor, "n 3"]
+    step: Float[Tensor, "n 1"]
+    size: Float[Tensor, "n 1"]
+
+    def keeping(self, keep: Bool[Tensor, " n"]) -> "_Active":
+        return _Active(
+            order=self.order[keep],
+            points=self.points[keep],
+            inverse=self.inverse[keep],
+            step=self.step[keep],
+            size=self.size[keep],
+        )
+
+    def stepped(self, left: Float[Tensor, "n 3"], size: Float[Tensor, "n 1"]) -> "_Active":
+        damped = (self.step / 2).clamp(min=_SMALLEST_STEP)
+        step = torch.where(size > _CONTRACTION * self.size, damped, self.step)
+        inverse = torch.addcmul(self.inverse, step, left, value=-1.0)
+        return replace(self, inverse=inverse, step=step, size=size)
+
+
+def jacobian_determinant(displacement: Float[Tensor, "b 3 d h w"]) -> Float[Tensor, "b d h w"]:
+    """Local change of volume ``det(I + du/dx)``; at most 0 where the map folds.
+
+    Central differences inside, one-sided ones at the border.
+
+    Raises:
+        GeometryError: fewer than two voxels along an axis.
+    """
+    if min(displacement.shape[2:]) < 2:
+        raise GeometryError(
+            f"a Jacobian needs at least two voxels along each axis, got {tuple(displacement.shape[2:])}"
+        )
+    rows = [torch.gradient(displacement[:, row], dim=(1, 2, 3)) for row in range(3)]
+    (a, b, c), (d, e, f), (g, h, i) = rows
+    a, e, i = a + 1.0, e + 1.0, i + 1.0
+    return a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
+
+
+def _identity(displacement: Float[Tensor, "b 3 d h w"]) -> Float[Tensor, "d h w 3"]:
+    depth, height, width = displacement.shape[2:]
+    return identity_grid((depth, height, width), device=displacement.device).to(displacement.dtype)
+
+
+def _sample(displacement: Float[Tensor, "3 d h w"], points_vox: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+    return sample_grid(displacement[None], points_vox[None], clamp=True)[0].T

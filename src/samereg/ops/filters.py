@@ -1,0 +1,59 @@
+"""Smoothing and morphology of tensors on index grids (d, h, w)."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from torch.nn import functional
+
+GAUSSIAN_REACH_SIGMAS = 3.0
+
+
+def gaussian_smooth(x: Float[Tensor, "b c d h w"], sigma_vox: tuple[float, float, float]) -> Float[Tensor, "b c d h w"]:
+    """Separable Gaussian, truncated at three sigmas and normalised; the border repeats.
+
+    Args:
+        x: values to smooth, channel by channel.
+        sigma_vox: standard deviation along (d, h, w), index units; 0 leaves that axis alone.
+    """
+    for axis, sigma in enumerate(sigma_vox):
+        if sigma > 0:
+            x = _convolve_axis(x, _gaussian_kernel(sigma).to(x), axis)
+    return x
+
+
+def box_mean(x: Float[Tensor, "b c d h w"], radius: int) -> Float[Tensor, "b c d h w"]:
+    """Mean over cubes of `2 radius + 1` voxels, of the voxels that exist at the border."""
+    return functional.avg_pool3d(x, 2 * radius + 1, stride=1, padding=radius, count_include_pad=False)
+
+
+def dilate(mask: Bool[Tensor, "d h w"], radius: int) -> Bool[Tensor, "d h w"]:
+    """Voxels within a cube of `2 radius + 1` of the mask."""
+    grown = functional.max_pool3d(mask[None, None].float(), 2 * radius + 1, stride=1, padding=radius)
+    return grown[0, 0] > 0
+
+
+def erode(mask: Bool[Tensor, "d h w"], radius: int) -> Bool[Tensor, "d h w"]:
+    """Voxels whose cube of `2 radius + 1` lies in the mask; outside the array counts as mask."""
+    return ~dilate(~mask, radius)
+
+
+def _gaussian_kernel(sigma: float) -> Float[Tensor, " k"]:
+    reach = max(1, int(GAUSSIAN_REACH_SIGMAS * sigma + 0.5))
+    x = torch.arange(-reach, reach + 1, dtype=torch.float64)
+    kernel = torch.exp(-0.5 * (x / sigma) ** 2)
+    return kernel / kernel.sum()
+
+
+def _convolve_axis(x: Tensor, kernel: Tensor, axis: int) -> Tensor:
+    reach = kernel.numel() // 2
+    padding = [0, 0, 0, 0, 0, 0]
+    padding[4 - 2 * axis] = padding[5 - 2 * axis] = reach
+    shape = [1, 1, 1, 1, 1]
+    shape[2 + axis] = kernel.numel()
+    batch, channels = x.shape[:2]
+    flat = functional.pad(x, padding, mode="replicate").reshape(batch * channels, 1, *_padded(x.shape[2:], padding))
+    return functional.conv3d(flat, kernel.view(shape)).reshape(x.shape)
+
+
+def _padded(size: torch.Size, padding: list[int]) -> list[int]:
+    return [n + padding[4 - 2 * axis] + padding[5 - 2 * axis] for axis, n in enumerate(size)]

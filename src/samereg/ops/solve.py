@@ -1,0 +1,65 @@
+"""Linear systems given as functions: tensors in, tensors out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+LinearMap = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class LinearSolution:
+    """Solution of ``A x = b``.
+
+    Attributes:
+        solution: ``x``.
+        residual: ``|b - A x| / |b|``; 0 where ``b`` is 0.
+        iterations: steps taken.
+    """
+
+    solution: Float[Tensor, "*n"]
+    residual: float
+    iterations: int
+
+
+def conjugate_gradient(
+    apply: LinearMap,
+    right: Float[Tensor, "*n"],
+    *,
+    precondition: LinearMap,
+    start: Float[Tensor, "*n"],
+    tolerance: float = 1e-6,
+    max_iterations: int = 200,
+) -> LinearSolution:
+    """Solution of ``A x = b`` for a symmetric positive definite ``A``, by preconditioned conjugate gradient.
+
+    Several right-hand sides may share one tensor when ``A`` acts on each alike: they are one system.
+
+    Args:
+        apply: ``x -> A x``.
+        right: ``b``.
+        precondition: ``r -> M^-1 r``, symmetric positive definite, near ``A^-1``.
+        start: first guess.
+        tolerance: relative residual at which to stop.
+        max_iterations: most steps to take.
+    """
+    scale = float(right.norm())
+    if scale == 0.0:
+        return LinearSolution(solution=torch.zeros_like(right), residual=0.0, iterations=0)
+    solution, residual = start.clone(), right - apply(start)
+    direction = preconditioned = precondition(residual)
+    energy = torch.sum(residual * preconditioned)
+    taken = 0
+    while float(residual.norm()) > tolerance * scale and taken < max_iterations:
+        taken += 1
+        image = apply(direction)
+        step = energy / torch.sum(direction * image)
+        solution = solution + step * direction
+        residual = residual - step * image
+        preconditioned = precondition(residual)
+        energy, before = torch.sum(residual * preconditioned), energy
+        direction = preconditioned + (energy / before) * direction
+    return LinearSolution(solution=solution, residual=float(residual.norm()) / scale, iterations=taken)
