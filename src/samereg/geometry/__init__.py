@@ -1,0 +1,1 @@
+"""Frames, grids, volumes, points and transforms in world millimetres (LPS+); knows no files."""

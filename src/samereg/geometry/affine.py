@@ -1,0 +1,74 @@
+"""Affine maps of the world."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from samereg.errors import TransformError
+
+_SINGULAR = 1e-12
+"""Smallest determinant that is still inverted; anatomy never shrinks to a millionth along an axis."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Affine:
+    """``y = A x + t``, fixed world to moving world, LPS+ mm.
+
+    Attributes:
+        matrix: ``[[A, t], [0, 1]]``. Copied in, float64 on the CPU.
+
+    Raises:
+        TransformError: a matrix that is not finite or whose last row is not (0, 0, 0, 1).
+    """
+
+    matrix: Float64[Tensor, "4 4"]
+
+    def __post_init__(self) -> None:
+        """Copy the matrix and refuse what is no affine map."""
+        object.__setattr__(self, "matrix", self.matrix.detach().to("cpu", torch.float64, copy=True))
+        if not bool(torch.isfinite(self.matrix).all()):
+            raise TransformError("an affine transform needs a finite matrix, got NaN or infinity in it")
+        if self.matrix[3].tolist() != [0.0, 0.0, 0.0, 1.0]:
+            raise TransformError(f"an affine matrix needs (0, 0, 0, 1) as its last row, got {self.matrix[3].tolist()}")
+
+    @property
+    def linear(self) -> Float64[Tensor, "3 3"]:
+        """The matrix ``A``."""
+        return self.matrix[:3, :3].clone()
+
+    @property
+    def translation_mm(self) -> Float64[Tensor, "3"]:
+        """The vector ``t``: where the world origin goes."""
+        return self.matrix[:3, 3].clone()
+
+    def apply(self, points_mm: Float64[Tensor, "*n 3"]) -> Float64[Tensor, "*n 3"]:
+        """Moving-world positions of fixed-world positions."""
+        matrix = self.matrix.to(points_mm.device)
+        return points_mm @ matrix[:3, :3].T + matrix[:3, 3]
+
+    def inverse(self) -> "Affine":
+        """Moving world to fixed world, exactly.
+
+        Raises:
+            TransformError: a map that flattens space.
+        """
+        if abs(float(torch.linalg.det(self.matrix[:3, :3]))) < _SINGULAR:
+            raise TransformError("an affine transform that flattens space has no inverse")
+        inverse = torch.linalg.inv(self.matrix)
+        inverse[3] = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=torch.float64)
+        return Affine(matrix=inverse)
+
+    @staticmethod
+    def identity() -> "Affine":
+        """The map that leaves every point where it is."""
+        return Affine(matrix=torch.eye(4, dtype=torch.float64))
+
+    @staticmethod
+    def from_parts(linear: Float64[Tensor, "3 3"], translation_mm: Float64[Tensor, "3"]) -> "Affine":
+        """The map ``y = linear x + translation_mm``."""
+        matrix = torch.eye(4, dtype=torch.float64)
+        matrix[:3, :3] = linear
+        matrix[:3, 3] = translation_mm
+        return Affine(matrix=matrix)

@@ -1,0 +1,67 @@
+"""One transform after another."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from samereg.geometry.affine import Affine
+from samereg.geometry.transform import Transform
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Chain:
+    """``y = then(first(x))``.
+
+    Attributes:
+        first: applied first: its domain is the fixed world.
+        then: applied to what `first` returns: its range is the moving world.
+    """
+
+    first: Transform
+    then: Transform
+
+    def apply(self, points_mm: Float64[Tensor, "*n 3"]) -> Float64[Tensor, "*n 3"]:
+        """Moving-world positions of fixed-world positions."""
+        return self.then.apply(self.first.apply(points_mm))
+
+    def inverse(self) -> "Chain":
+        """Moving world to fixed world: the inverse of `then`, then that of `first`."""
+        return Chain(first=self.then.inverse(), then=self.first.inverse())
+
+
+def chain(first: Transform, then: Transform) -> Transform:
+    """Transform that applies `first`, then `then`, in as few parts as possible.
+
+    Neighbouring affine maps become one and identities vanish, so that a chain of affine maps is an `Affine`.
+    """
+    return chain_all((*parts(first), *parts(then)))
+
+
+def chain_all(transforms: Sequence[Transform]) -> Transform:
+    """Transform that applies all of a sequence, its first element first; the identity for an empty one."""
+    merged: list[Transform] = []
+    for part in transforms:
+        last = merged[-1] if merged else None
+        if isinstance(part, Affine) and isinstance(last, Affine):
+            merged[-1] = Affine(matrix=part.matrix @ last.matrix)
+        else:
+            merged.append(part)
+    needed = [part for part in merged if not _is_identity(part)]
+    if not needed:
+        return Affine.identity()
+    return reduce(lambda first, then: Chain(first=first, then=then), needed)
+
+
+def parts(transform: Transform) -> tuple[Transform, ...]:
+    """The transforms that a nested chain applies, in the order in which it applies them."""
+    if isinstance(transform, Chain):
+        return (*parts(transform.first), *parts(transform.then))
+    return (transform,)
+
+
+def _is_identity(transform: Transform) -> bool:
+    return isinstance(transform, Affine) and torch.equal(transform.matrix, torch.eye(4, dtype=torch.float64))

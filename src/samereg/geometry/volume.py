@@ -1,0 +1,60 @@
+"""Images and label maps in the world: an array, its grid, and what the file said about the numbers."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from samereg.errors import GeometryError
+from samereg.geometry.grid import Grid
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Volume:
+    """Intensities on a grid; Hounsfield units until preprocessing says otherwise.
+
+    Attributes:
+        data: channels first.
+        grid: where the voxels lie.
+        background: value that stands for "nothing measured here".
+        stored_dtype: numpy name of the type the numbers had in their file, kept for writing.
+
+    Raises:
+        GeometryError: data and grid of different shapes.
+    """
+
+    data: Float[Tensor, "c d h w"]
+    grid: Grid
+    background: float = -1024.0
+    stored_dtype: str = "int16"
+
+    def __post_init__(self) -> None:
+        """Refuse an array that does not fit its grid."""
+        _check_shape(tuple(self.data.shape[1:]), self.grid)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class LabelMap:
+    """One whole number per voxel: 0 for background, any other for a structure.
+
+    Attributes:
+        data: label values.
+        grid: where the voxels lie.
+        stored_dtype: numpy name of the type the numbers had in their file, kept for writing.
+
+    Raises:
+        GeometryError: data and grid of different shapes.
+    """
+
+    data: Int[Tensor, "d h w"]
+    grid: Grid
+    stored_dtype: str = "uint8"
+
+    def __post_init__(self) -> None:
+        """Refuse an array that does not fit its grid."""
+        _check_shape(tuple(self.data.shape), self.grid)
+
+
+def _check_shape(shape: tuple[int, ...], grid: Grid) -> None:
+    if shape != grid.shape:
+        raise GeometryError(f"an array of shape {shape} does not fit a grid of shape {grid.shape}")
