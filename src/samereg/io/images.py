@@ -1,0 +1,163 @@
+"""Volumes and label maps from and to files, whatever the format; directions and rescaling end here."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from samereg.errors import FileError, GeometryError, InputError, UsageError
+from samereg.geometry.grid import Grid
+from samereg.geometry.volume import LabelMap, Volume
+from samereg.io.atomic import atomic_file
+from samereg.io.dicom import read_dicom_file, read_series
+from samereg.io.dicom_headers import is_dicom
+from samereg.io.itk import read_itk, write_itk
+from samereg.io.nifti import read_nifti, write_nifti
+from samereg.io.stored import StoredImage, naming, require_file, require_usable_grid, rescaled_dtype, to_float32
+
+_READERS: dict[str, Callable[[Path], StoredImage]] = {
+    ".nii": read_nifti,
+    ".nii.gz": read_nifti,
+    ".nrrd": read_itk,
+    ".nhdr": read_itk,
+    ".mha": read_itk,
+    ".mhd": read_itk,
+}
+_WRITERS: dict[str, Callable[[NDArray[Any], Grid, Path], None]] = {
+    ".nii": write_nifti,
+    ".nii.gz": write_nifti,
+    ".nrrd": write_itk,
+    ".mha": write_itk,
+}
+
+
+def read_volume(path: Path, *, series: str | None = None) -> Volume:
+    """Intensities and grid of an image file or of a folder of DICOM slices.
+
+    Does not ask whether the numbers are a CT's; `image.checks` does.
+
+    Args:
+        path: NIfTI, NRRD or MetaImage file, multi-frame DICOM file, or folder that holds DICOM series.
+        series: of a folder, UID of the wanted series or the beginning of one; by default the largest CT.
+
+    Returns:
+        Rescaled values as float32 (HU for a CT), the type they should be written in, and the padding value
+        (-1024 unless the DICOM header names one).
+
+    Raises:
+        UsageError: `series` for a file, or a UID that does not name one series.
+        FileError: missing, damaged, truncated, or not a format that is read.
+        GeometryError: not one 3-D volume, or a grid that cannot be used.
+        NotCTError: a folder without CT.
+        InputError: NaN or infinite voxels, or voxels that are no numbers.
+    """
+    if path.is_dir():
+        return read_series(path, series=series)
+    require_file(path)
+    if series is not None:
+        raise UsageError(f"{path}: is a file; a series can be chosen only from a folder of DICOM slices.")
+    if _format(path) not in _READERS and is_dicom(path):
+        return read_dicom_file(path)
+    image = _read(path)
+    with naming(path):
+        data = to_float32(image)
+    dtype = rescaled_dtype(image, data)
+    return Volume(data=torch.from_numpy(data)[None], grid=image.grid, stored_dtype=dtype)
+
+
+def read_labels(path: Path) -> LabelMap:
+    """Label values and grid of an image file.
+
+    Returns:
+        Values as int64, whatever whole-number or real type the file has.
+
+    Raises:
+        FileError: missing, damaged, truncated, or not a format that is read.
+        GeometryError: not one 3-D volume, or a grid that cannot be used.
+        InputError: values that are not whole numbers.
+    """
+    require_file(path)
+    image = _read(path)
+    dtype = image.array.dtype.newbyteorder("=").name
+    if image.array.dtype.kind in "iu" and (image.slope, image.intercept) == (1.0, 0.0):
+        values = image.array.astype(np.int64)
+    else:
+        with naming(path):
+            real = to_float32(image)
+        values = real.astype(np.int64)
+        if not np.array_equal(values, real):
+            raise InputError(f"{path}: holds fractions; need a label map of whole numbers.")
+        dtype = rescaled_dtype(image, real)
+    return LabelMap(data=torch.from_numpy(values), grid=image.grid, stored_dtype=dtype)
+
+
+def write_volume(volume: Volume, path: Path) -> None:
+    """Write a single-channel volume in its stored type: rounded and clipped to the range of a whole-number type.
+
+    Raises:
+        UsageError: a file name whose format is not written.
+        GeometryError: several channels, or a sheared grid.
+        FileError: the file cannot be written.
+    """
+    if volume.data.shape[0] != 1:
+        raise GeometryError(f"{path}: cannot take {volume.data.shape[0]} channels; need one.")
+    dtype = np.dtype(volume.stored_dtype)
+    array = volume.data[0].detach().cpu().numpy()
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        # Clipped in double precision: the largest int32 is no single-precision number.
+        wide = array.astype(np.float64) if dtype.itemsize > 2 else array
+        array = np.clip(np.rint(wide), limits.min, _largest(limits))
+    _write(array.astype(dtype), volume.grid, path)
+
+
+def write_labels(labels: LabelMap, path: Path) -> None:
+    """Write a label map in its stored type.
+
+    Raises:
+        UsageError: a file name whose format is not written.
+        InputError: a value that the stored type cannot hold.
+        GeometryError: a sheared grid.
+        FileError: the file cannot be written.
+    """
+    values = labels.data.detach().cpu().numpy()
+    array = values.astype(labels.stored_dtype)
+    if not np.array_equal(array, values):
+        raise InputError(f"{path}: cannot hold labels up to {values.max()} as {labels.stored_dtype}.")
+    _write(array, labels.grid, path)
+
+
+def _read(path: Path) -> StoredImage:
+    reader = _READERS.get(_format(path))
+    if reader is None:
+        raise FileError(f"{path}: is of no known format; need {', '.join(_READERS)}, or a folder of DICOM slices.")
+    try:
+        return reader(path)
+    except OSError as error:
+        raise FileError(f"{path}: cannot be read: {error.strerror or error}.") from error
+
+
+def _write(array: NDArray[Any], grid: Grid, path: Path) -> None:
+    writer = _WRITERS.get(_format(path))
+    if writer is None:
+        raise UsageError(f"{path}: is of no format that is written; need {', '.join(_WRITERS)}.")
+    with naming(path):
+        require_usable_grid(grid)
+    with atomic_file(path) as temporary:
+        try:
+            writer(array, grid, temporary)
+        except RuntimeError as error:
+            raise FileError(f"{path}: cannot be written: the disk may be full or the type unknown.") from error
+
+
+def _format(path: Path) -> str:
+    name = path.name.lower()
+    return ".nii.gz" if name.endswith(".nii.gz") else path.suffix.lower()
+
+
+def _largest(limits: np.iinfo[Any]) -> int:
+    # The largest 64-bit numbers are no double-precision numbers; the next lower one is.
+    return int(limits.max) if limits.bits < 64 else int(np.nextafter(float(limits.max), 0.0))

@@ -1,0 +1,169 @@
+"""NIfTI-1 and NIfTI-2 files; the only place where the right-anterior-superior world occurs."""
+
+import gzip
+import logging
+import zlib
+from math import isfinite, prod
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import torch
+from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
+
+from samereg.errors import FileError, GeometryError, InputError
+from samereg.geometry.grid import Grid, corners_mm
+from samereg.io.stored import StoredImage, naming, require_number_type, require_usable_grid, require_volume
+
+_LOG = logging.getLogger(__name__)
+
+_LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_GZIP_MAGIC = b"\x1f\x8b"
+_HEADERS: dict[int, Any] = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
+_VECTOR_INTENTS = (1006, 1007)
+_MM_PER_UNIT = {1: 1000.0, 3: 0.001}
+"""Codes of `xyzt_units` for metres and micrometres; 2 is mm, and 0, unknown, is taken for mm."""
+_FORM_TOLERANCE_MM = 0.1
+"""Beyond this, the two positions that one header gives contradict each other."""
+_SCANNER = 1
+"""Form code: world of the scanner."""
+
+
+def read_nifti(path: Path) -> StoredImage:
+    """Voxels and grid of a single-file NIfTI, gzipped or not.
+
+    The sform wins over the qform, as for most readers; where they contradict each other a warning is logged.
+    Without either, axes and origin are those that ITK assumes: LPS, zero.
+
+    Raises:
+        FileError: damaged, truncated, or another format.
+        GeometryError: not one 3-D volume, or a grid that cannot be used.
+        InputError: a type of voxel that is no number.
+    """
+    content = _unpacked(path)
+    header = _header(path, content)
+    sizes = _sizes(path, header)
+    width, height, depth = require_volume(path, sizes)
+    dtype = _dtype(path, header)
+    start = _data_offset(path, header)
+    needed, present = prod((width, height, depth)) * dtype.itemsize, len(content) - start
+    if present < needed:
+        raise FileError(f"{path}: is truncated: its voxels take {needed} bytes, but {max(0, present)} are there.")
+    array = np.frombuffer(content, dtype, prod((width, height, depth)), start).reshape(depth, height, width)
+    slope, intercept = _scaling(path, header)
+    with naming(path):
+        grid = _grid(path, header, (depth, height, width))
+        require_usable_grid(grid)
+    return StoredImage(array=array, grid=grid, slope=slope, intercept=intercept)
+
+
+def write_nifti(array: NDArray[Any], grid: Grid, path: Path) -> None:
+    """Write an array (d, h, w) as NIfTI-1 with sform and qform of the grid, gzipped if the name says so."""
+    affine = _LPS_FROM_RAS @ grid.affine.numpy()[:, [2, 1, 0, 3]]
+    image = nib.Nifti1Image(array.T, affine, dtype=array.dtype)
+    image.set_sform(affine, _SCANNER)
+    image.set_qform(affine, _SCANNER)
+    image.header.set_xyzt_units("mm")
+    nib.save(image, path)
+
+
+def _unpacked(path: Path) -> bytes:
+    content = path.read_bytes()
+    if not content.startswith(_GZIP_MAGIC):
+        return content
+    try:
+        return gzip.decompress(content)
+    except (EOFError, OSError, zlib.error) as error:
+        raise FileError(f"{path}: is truncated or damaged: its compressed data end early or do not fit.") from error
+
+
+def _header(path: Path, content: bytes) -> Any:
+    sizes = {int.from_bytes(content[:4], "little"), int.from_bytes(content[:4], "big")} & set(_HEADERS)
+    if not sizes or len(content) < min(sizes):
+        raise FileError(f"{path}: is not NIfTI, or damaged; need a file that begins with a NIfTI header.")
+    size = sizes.pop()
+    try:
+        header = _HEADERS[size](binaryblock=content[:size], check=False)
+    except (HeaderDataError, ValueError) as error:
+        raise FileError(f"{path}: has a NIfTI header that cannot be understood.") from error
+    if not header["magic"].item().startswith(b"n+"):
+        raise FileError(f"{path}: is half of a .hdr/.img pair, or damaged; need a single .nii or .nii.gz file.")
+    return header
+
+
+def _sizes(path: Path, header: Any) -> tuple[int, ...]:
+    count = int(header["dim"][0])
+    if not 1 <= count <= 7:
+        raise FileError(f"{path}: has a damaged header: it gives {count} dimensions; need 3.")
+    sizes = tuple(int(n) for n in header["dim"][1 : count + 1])
+    if int(header["intent_code"]) in _VECTOR_INTENTS and count == 5:
+        raise GeometryError(f"{path}: holds {sizes[-1]} numbers per voxel (a vector field); need one.")
+    return sizes
+
+
+def _dtype(path: Path, header: Any) -> np.dtype[Any]:
+    try:
+        dtype: np.dtype[Any] = header.get_data_dtype()
+    except (HeaderDataError, KeyError) as error:
+        code = int(header["datatype"])
+        raise InputError(f"{path}: gives its voxels the unknown type {code}; need whole or real numbers.") from error
+    require_number_type(path, dtype.newbyteorder("=").name)
+    return dtype
+
+
+def _data_offset(path: Path, header: Any) -> int:
+    offset = float(header["vox_offset"])
+    if not isfinite(offset):
+        raise FileError(f"{path}: has a damaged header: its voxels begin nowhere.")
+    # Voxels follow the header and four bytes of extension flags at the earliest; some writers leave 0.
+    return max(int(offset), int(header["sizeof_hdr"]) + 4)
+
+
+def _scaling(path: Path, header: Any) -> tuple[float, float]:
+    try:
+        slope, intercept = header.get_slope_inter()
+    except HeaderDataError as error:
+        raise FileError(f"{path}: has a damaged header: its intensity scaling is not a number.") from error
+    return (1.0, 0.0) if slope is None else (float(slope), float(intercept or 0.0))
+
+
+def _grid(path: Path, header: Any, shape: tuple[int, int, int]) -> Grid:
+    by_form = {name: _form(header, name) for name in ("sform", "qform")}
+    grids = {name: _to_grid(header, affine, shape) for name, affine in by_form.items() if affine is not None}
+    if not grids:
+        _LOG.warning("%s: has neither sform nor qform; axes taken for LPS, origin for zero", path)
+        return _to_grid(header, _LPS_FROM_RAS @ np.diag([*_pixdim(header), 1.0]), shape)
+    if len(grids) == 2:
+        offset = float((corners_mm(grids["sform"]) - corners_mm(grids["qform"])).norm(dim=1).max())
+        if offset > _FORM_TOLERANCE_MM:
+            _LOG.warning("%s: its sform and qform differ by up to %.1f mm; the sform is taken", path, offset)
+    return next(iter(grids.values()))
+
+
+def _form(header: Any, name: str) -> NDArray[np.float64] | None:
+    if int(header[f"{name}_code"]) <= 0:
+        return None
+    if name == "sform":
+        return np.asarray(header.get_sform(), dtype=np.float64)
+    _pixdim(header)
+    try:
+        return np.asarray(header.get_qform(), dtype=np.float64)
+    except (HeaderDataError, ValueError) as error:
+        if int(header["sform_code"]) > 0:
+            return None
+        raise GeometryError("has a damaged qform; need a quaternion of unit length.") from error
+
+
+def _pixdim(header: Any) -> tuple[float, float, float]:
+    x, y, z = (float(step) for step in header["pixdim"][1:4])
+    if not all(isfinite(step) and step > 0.0 for step in (x, y, z)):
+        raise GeometryError(f"has a spacing of ({x:g}, {y:g}, {z:g}) mm along (x, y, z); need positive numbers.")
+    return x, y, z
+
+
+def _to_grid(header: Any, affine_ras: NDArray[np.float64], shape: tuple[int, int, int]) -> Grid:
+    affine = (_LPS_FROM_RAS @ affine_ras)[:, [2, 1, 0, 3]]
+    affine[:3] *= _MM_PER_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)
+    return Grid(shape=shape, affine=torch.from_numpy(affine))

@@ -1,0 +1,151 @@
+"""Transforms from and to files of ITK; the order of a composite and the axes of a field end here."""
+
+from math import isfinite
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+
+from samereg.errors import FileError, InputError, TransformError, UsageError
+from samereg.geometry.affine import Affine
+from samereg.geometry.chain import chain_all, parts
+from samereg.geometry.displacement import Displacement
+from samereg.geometry.transform import Transform
+from samereg.io.atomic import atomic_file
+from samereg.io.itk import grid_of, place_on_grid, quiet_itk
+from samereg.io.stored import naming
+
+_WRITTEN = (".h5", ".hdf5", ".tfm")
+_TRANSFORMS = (*_WRITTEN, ".txt", ".mat")
+_FIELDS = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".nhdr")
+
+
+def write_transform(transform: Transform, path: Path) -> None:
+    """Write a transform as an ITK composite, whole or not at all; `.h5` (compact) or `.tfm` (text).
+
+    ITK applies the transform that was added last first, so parts are added in reverse.
+
+    Args:
+        transform: affine maps and displacements, chained or alone.
+        path: file to write.
+
+    Raises:
+        UsageError: a file name whose format is not written.
+        TransformError: a part that is neither affine nor a displacement.
+        FileError: the file cannot be written.
+    """
+    if path.suffix.lower() not in _WRITTEN:
+        raise UsageError(f"{path}: is of no transform format that is written; need {', '.join(_WRITTEN)}.")
+    composite = sitk.CompositeTransform(3)
+    for part in reversed(parts(transform)):
+        composite.AddTransform(_to_itk(part, path))
+    with atomic_file(path) as temporary, quiet_itk():
+        try:
+            sitk.WriteTransform(composite, str(temporary))
+        except RuntimeError as error:
+            raise FileError(f"{path}: cannot be written; the disk may be full.") from error
+
+
+def read_transform(path: Path) -> Transform:
+    """Transform of an ITK transform file, or of a displacement field stored as an image of vectors.
+
+    Args:
+        path: `.h5`, `.tfm`, `.txt` or `.mat` of ITK with affine parts and displacement fields; or an image of
+            displacements in mm, LPS (for NIfTI 5-D with intent 1007).
+
+    Returns:
+        As the file has it: fixed world to moving world for the `transform.h5` of a registration.
+
+    Raises:
+        FileError: missing, damaged, truncated, or not a format that is read.
+        TransformError: not three-dimensional, another kind of transform, or numbers that are not finite.
+    """
+    if not path.is_file() or path.stat().st_size == 0:
+        raise FileError(f"{path}: is missing or empty; need a transform file.")
+    with naming(path), quiet_itk():
+        if path.name.lower().endswith(_FIELDS):
+            return _read_field(path)
+        if path.suffix.lower() in _TRANSFORMS:
+            return _read_itk(path)
+    known = ", ".join((*_TRANSFORMS, *_FIELDS))
+    raise FileError(f"{path}: is of no known transform format; need {known}.")
+
+
+def _read_itk(path: Path) -> Transform:
+    try:
+        stored = sitk.ReadTransform(str(path))
+    except (RuntimeError, MemoryError) as error:
+        raise FileError(f"{path}: cannot be read: damaged, truncated, or not a transform file of ITK.") from error
+    if stored.GetDimension() != 3:
+        raise TransformError(f"{path}: is {stored.GetDimension()}-dimensional; need a transform of 3-D space.")
+    return chain_all([_from_itk(part) for part in _applied_order(stored)])
+
+
+def _read_field(path: Path) -> Displacement:
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+        dimension, components = reader.GetDimension(), reader.GetNumberOfComponents()
+        if (dimension, components) != (3, 3):
+            raise TransformError(
+                f"{path}: is {dimension}-D with {components} numbers per voxel; need a 3-D image of 3-vectors "
+                "(for NIfTI 5-D with intent 1007)."
+            )
+        image = reader.Execute()
+    except (RuntimeError, MemoryError) as error:
+        raise FileError(f"{path}: cannot be read: truncated, damaged, or not the format its name says.") from error
+    return _to_displacement(image)
+
+
+def _to_itk(part: Transform, path: Path) -> sitk.Transform:
+    if isinstance(part, Affine):
+        affine = sitk.AffineTransform(3)
+        affine.SetMatrix(part.linear.flatten().tolist())
+        affine.SetTranslation(part.translation_mm.tolist())
+        return affine
+    if isinstance(part, Displacement):
+        vectors = part.data.detach().cpu().to(torch.float64).movedim(0, -1).contiguous().numpy()
+        image = sitk.GetImageFromArray(vectors, isVector=True)
+        place_on_grid(image, part.grid)
+        return sitk.DisplacementFieldTransform(image)
+    raise TransformError(
+        f"{path}: cannot hold a {type(part).__name__}; need affine maps and displacements (sample others first)."
+    )
+
+
+def _applied_order(stored: sitk.Transform) -> list[sitk.Transform]:
+    if stored.GetTransformEnum() != sitk.sitkComposite:
+        return [stored]
+    composite = sitk.CompositeTransform(stored)
+    nested = [composite.GetNthTransform(n) for n in reversed(range(composite.GetNumberOfTransforms()))]
+    return [part for inner in nested for part in _applied_order(inner)]
+
+
+def _from_itk(part: sitk.Transform) -> Transform:
+    if part.GetTransformEnum() == sitk.sitkDisplacementField:
+        return _to_displacement(sitk.DisplacementFieldTransform(part).GetDisplacementField())
+    if part.IsLinear():
+        return _to_affine(part)
+    raise TransformError(f"holds a {part.GetName()}; need affine maps and displacement fields.")
+
+
+def _to_affine(part: sitk.Transform) -> Affine:
+    # Images of the origin and of the unit vectors: the same for every class of linear transform.
+    origin = np.array(part.TransformPoint((0.0, 0.0, 0.0)))
+    columns = [np.array(part.TransformPoint(unit)) - origin for unit in np.eye(3).tolist()]
+    if not all(isfinite(value) for value in (*origin, *np.ravel(columns))):
+        raise TransformError("holds numbers that are NaN or infinite; need finite numbers.")
+    return Affine.from_parts(torch.from_numpy(np.stack(columns, axis=1)), torch.from_numpy(origin))
+
+
+def _to_displacement(image: sitk.Image) -> Displacement:
+    vectors = sitk.GetArrayViewFromImage(image)
+    data = torch.from_numpy(np.moveaxis(vectors, -1, 0).astype(np.float32, order="C"))
+    if not bool(torch.isfinite(data).all()):
+        raise TransformError("holds displacements that are NaN or infinite; need finite numbers.")
+    try:
+        return Displacement(grid=grid_of(image), data=data)
+    except InputError as error:
+        raise TransformError(f"holds a displacement field on an impossible grid: {error}") from error
