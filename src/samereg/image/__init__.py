@@ -1,0 +1,1 @@
+"""CT preparation: model space, body mask, plausibility, resampling."""

@@ -1,0 +1,124 @@
+"""A CT as the networks see it: 2 mm isotropic, axis-aligned LPS, HU window mapped to (-1, 1)."""
+
+from dataclasses import replace
+from math import sqrt
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from samereg.geometry.affine import Affine
+from samereg.geometry.grid import Grid, bounding_grid
+from samereg.geometry.volume import Volume
+from samereg.image.resample import resample_volume
+
+WINDOW_HU = (-800.0, 400.0)
+"""Soft tissue, lung and bone in one window; the paper's setting (SAME, section 3)."""
+
+MODEL_SPACING_MM = 2.0
+
+STORED_RANGE_HU = (-1024.0, 3071.0)
+"""What a 12-bit CT can mean: padding below it or metal above it must not bleed into its neighbours."""
+
+FWHM_SIGMAS = 2.3548
+"""Full width at half maximum of a Gaussian, in sigmas."""
+
+SEPARABLE_TOLERANCE_VOX = 0.02
+"""How far axes may drift apart over the volume and still count as parallel."""
+
+
+def to_model_space(volume: Volume, *, spacing_mm: float = MODEL_SPACING_MM) -> Volume:
+    """The scan on an isotropic axis-aligned LPS grid that covers it, HU windowed to (-1, 1).
+
+    Smooths before it coarsens, by the difference of the two voxels' point spreads (Cardoso et al., 2015:
+    the full width at half maximum of a blur is its voxel size); never sharpens. A scan that already lies on
+    such a grid is only windowed.
+
+    Args:
+        volume: CT in HU; any direction cosines, any spacing.
+        spacing_mm: voxel size of the result; larger is smoother and faster.
+
+    Returns:
+        Volume with values in [-1, 1] and background -1.
+    """
+    target = bounding_grid(volume.grid, spacing_mm=spacing_mm)
+    data_hu = volume.data.clamp(*STORED_RANGE_HU)
+    if not target.is_close(volume.grid):
+        data_hu = _resampled(replace(volume, data=data_hu), target)
+    return Volume(data=window_hu(data_hu), grid=target, background=-1.0, stored_dtype="float32")
+
+
+def window_hu(data_hu: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
+    """HU mapped to [-1, 1]: -800 HU and less to -1, 400 HU and more to 1, linear between."""
+    low, high = WINDOW_HU
+    return ((data_hu - low) * (2.0 / (high - low)) - 1.0).clamp_(-1.0, 1.0)
+
+
+def blur_sigma_vox(ratio: float) -> float:
+    """Sigma, in source voxels, that turns a voxel's point spread into one `ratio` times as wide; 0 up to 1."""
+    return sqrt(max(ratio * ratio - 1.0, 0.0)) / FWHM_SIGMAS
+
+
+def _resampled(volume: Volume, target: Grid) -> Tensor:
+    to_source = torch.linalg.inv(volume.grid.affine) @ target.affine
+    axes = _parallel_axes(to_source, target.shape)
+    if axes is None:
+        smooth = replace(volume, data=_blurred(volume, target.spacing_mm[0]))
+        return resample_volume(smooth, Affine.identity(), target).data
+    data = volume.data
+    for source_axis, target_axis in enumerate(axes):
+        step = to_source[source_axis, target_axis]
+        positions = step * torch.arange(target.shape[target_axis]) + to_source[source_axis, 3]
+        size = volume.grid.shape[source_axis]
+        weights = _linear_weights(positions, size) @ _blur_weights(size, float(step.abs()))
+        data = _apply_along(data, weights.to(data), source_axis)
+    order = [1 + axes.index(target_axis) for target_axis in range(3)]
+    return data.permute(0, *order).contiguous()
+
+
+def _blurred(volume: Volume, spacing_mm: float) -> Tensor:
+    data = volume.data
+    for axis, source_mm in enumerate(volume.grid.spacing_mm):
+        if spacing_mm > source_mm:
+            weights = _blur_weights(volume.grid.shape[axis], spacing_mm / source_mm)
+            data = _apply_along(data, weights.to(data), axis)
+    return data
+
+
+def _parallel_axes(to_source: Float64[Tensor, "4 4"], shape: tuple[int, int, int]) -> list[int] | None:
+    """Target axis along which each source index changes; None where one changes along several."""
+    reach = to_source[:3, :3].abs() * torch.tensor(shape, dtype=torch.float64)
+    axes = reach.argmax(1).tolist()
+    if sorted(axes) != [0, 1, 2]:
+        return None
+    drift = reach.clone()
+    drift[torch.arange(3), torch.tensor(axes)] = 0.0
+    return axes if float(drift.sum(1).max()) < SEPARABLE_TOLERANCE_VOX else None
+
+
+def _linear_weights(positions_vox: Float64[Tensor, " m"], size: int) -> Float64[Tensor, "m n"]:
+    """Rows that interpolate linearly along one axis of `size` voxels; the border repeats."""
+    inside = positions_vox.clamp(0.0, size - 1.0)
+    return (1.0 - (inside[:, None] - torch.arange(size)).abs()).clamp(min=0.0)
+
+
+def _blur_weights(size: int, ratio: float) -> Float64[Tensor, "n n"]:
+    """Rows that widen the point spread along one axis by a ratio; normalised at the border."""
+    sigma = blur_sigma_vox(ratio)
+    if sigma == 0.0:
+        return torch.eye(size, dtype=torch.float64)
+    index = torch.arange(size, dtype=torch.float64)
+    blur = torch.exp(-0.5 * ((index[:, None] - index) / sigma) ** 2)
+    return blur / blur.sum(1, keepdim=True)
+
+
+def _apply_along(
+    data: Float[Tensor, "c d h w"], weights: Float[Tensor, "m n"], axis: int
+) -> Float[Tensor, "c d2 h2 w2"]:
+    if axis == 2:
+        return data @ weights.T
+    if axis == 1:
+        return weights @ data
+    channels, _, height, width = data.shape
+    flat = weights @ data.reshape(channels, -1, height * width)
+    return flat.reshape(channels, -1, height, width)
