@@ -1,0 +1,1 @@
+"""Embed, sample points, search, keep what is stable."""

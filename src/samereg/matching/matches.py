@@ -1,0 +1,29 @@
+"""Pairs of points that are the same anatomy in two scans."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Bool, Float, Float64
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Matches:
+    """Points of the fixed scan and where they were found in the moving one; world frame (LPS+), mm.
+
+    Attributes:
+        fixed_mm: points of the fixed scan.
+        moving_mm: their matches.
+        similarity: mean of local and global cosine, -1 to 1.
+        cycle_mm: distance between a point and where its match is found back; infinite where not looked for.
+        used: whether the match passed the filter.
+    """
+
+    fixed_mm: Float64[Tensor, "n 3"]
+    moving_mm: Float64[Tensor, "n 3"]
+    similarity: Float[Tensor, " n"]
+    cycle_mm: Float[Tensor, " n"]
+    used: Bool[Tensor, " n"]
+
+    def __len__(self) -> int:
+        """Number of matches, used or not."""
+        return self.fixed_mm.shape[0]

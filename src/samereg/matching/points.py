@@ -1,0 +1,39 @@
+"""Which points of the fixed scan to match: a regular grid inside the body (SAME, section 2.2)."""
+
+import torch
+from jaxtyping import Bool, Float64
+from torch import Tensor
+
+from samereg.geometry.grid import Grid, strided, voxel_centres_mm
+
+STRIDE_VOX = 8
+"""The paper's spacing, 16 mm in model space."""
+
+
+def grid_points(
+    grid: Grid, *, body: Bool[Tensor, "d h w"] | None = None, stride_vox: int = STRIDE_VOX
+) -> Float64[Tensor, "n 3"]:
+    """Every `stride_vox`-th voxel of the body, centred in the scan, world frame (LPS+), mm.
+
+    Args:
+        grid: model-space grid.
+        body: voxels of the patient; None takes the whole grid.
+        stride_vox: spacing of the points; smaller is more and slower.
+    """
+    start = tuple(((n - 1) % stride_vox) // 2 for n in grid.shape)
+    points_mm = voxel_centres_mm(strided(grid, stride_vox))
+    points_mm = points_mm + grid.affine[:3, :3] @ torch.tensor(start, dtype=torch.float64)
+    if body is None:
+        return points_mm.reshape(-1, 3)
+    size = points_mm.shape[:3]
+    kept = body[start[0] :: stride_vox, start[1] :: stride_vox, start[2] :: stride_vox].cpu()
+    return points_mm[: kept.shape[0], : kept.shape[1], : kept.shape[2]][kept[: size[0], : size[1], : size[2]]]
+
+
+def mask_at(mask: Bool[Tensor, "d h w"], grid: Grid, points_mm: Float64[Tensor, "n 3"]) -> Bool[Tensor, " n"]:
+    """Which world points fall on a voxel of a mask; none beyond its grid."""
+    index = grid.to_index(points_mm).round().long()
+    size = torch.tensor(grid.shape)
+    inside = ((index >= 0) & (index < size)).all(-1)
+    near = torch.minimum(index.clamp(min=0), size - 1)
+    return inside & mask.cpu()[near[:, 0], near[:, 1], near[:, 2]]

@@ -1,0 +1,228 @@
+"""Where points of one scan lie in another: coarse search everywhere, fine search around the best.
+
+SAME, sections 2.1 and 2.2: similarity is the mean of local and global cosine, the moving scan is searched at
+every fourth voxel; then the local embedding decides at every second one, and between those.
+"""
+
+from dataclasses import dataclass
+from math import inf
+
+import torch
+from jaxtyping import Float, Float64, Int64
+from torch import Tensor
+
+from samereg.matching.embed import EmbeddedVolume
+from samereg.matching.matches import Matches
+from samereg.matching.points import grid_points
+from samereg.nets.embedding import rows_of, shape_of
+
+TABLE_ELEMENTS = 32_000_000
+"""Cells of the similarity table held at a time: 128 MB, whatever the number of points."""
+
+SLAB_QUERIES = 512
+"""Queries of a slab in a search of limited reach."""
+
+FLATTEST = 1e-4
+"""Smallest curvature of the cosine, per cell squared, that is not noise."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Search:
+    """How a match is looked for.
+
+    Attributes:
+        stride_vox: spacing of the candidates in the coarse search (the paper's 4).
+        reach_mm: largest distance between a point and its match, for scans that are aligned already.
+        fine_steps: local cells that the match may climb away from the best candidate, the last one to find its
+            place between cells.
+        fine_rows: points refined at a time, for the memory.
+    """
+
+    stride_vox: int = 4
+    reach_mm: float = inf
+    fine_steps: int = 2
+    fine_rows: int = 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Candidates:
+    """The places of a scan that the coarse search may answer with.
+
+    Attributes:
+        points_mm: world positions (LPS+).
+        embeddings: joint embeddings there, unit length.
+    """
+
+    points_mm: Float64[Tensor, "m 3"]
+    embeddings: Float[Tensor, "m e"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """Answer of a search: positions (LPS+ mm) and similarity (mean cosine)."""
+
+    points_mm: Float64[Tensor, "n 3"]
+    similarity: Float[Tensor, " n"]
+
+
+def candidates(embedded: EmbeddedVolume, points_mm: Float64[Tensor, "m 3"]) -> Candidates:
+    """Places of a scan that the coarse search may answer with.
+
+    Args:
+        embedded: the scan.
+        points_mm: world positions (LPS+), as of `matching.points.grid_points` with `Search.stride_vox`.
+    """
+    with torch.inference_mode():
+        return Candidates(points_mm=points_mm, embeddings=embedded.at(points_mm))
+
+
+def search(
+    queries: Float[Tensor, "n e"],
+    origins_mm: Float64[Tensor, "n 3"],
+    places: Candidates,
+    embedded: EmbeddedVolume,
+    *,
+    settings: Search | None = None,
+) -> Found:
+    """Best place for each query embedding: coarse over all candidates, then fine around the best.
+
+    Args:
+        queries: joint embeddings, as of `EmbeddedVolume.at`.
+        origins_mm: where the queries come from; matters only if the reach is limited.
+        places: candidates of the searched scan.
+        embedded: the searched scan.
+        settings: spacing and refinement.
+    """
+    settings = settings or Search()
+    with torch.inference_mode():
+        best, similarity = _nearest(queries, origins_mm, places, settings.reach_mm)
+        start_mm = places.points_mm[best.cpu()]
+        local = queries[:, : queries.shape[1] // 2] * 2**0.5
+        parts = [
+            _refine(q, p, embedded, settings)
+            for q, p in zip(local.split(settings.fine_rows), start_mm.split(settings.fine_rows), strict=True)
+        ]
+        refined_mm = torch.cat(parts) if parts else start_mm
+        again = (queries.float() * embedded.at(refined_mm).float()).sum(1)
+    return Found(points_mm=refined_mm, similarity=torch.maximum(again, similarity).cpu())
+
+
+def match(
+    fixed: EmbeddedVolume,
+    moving: EmbeddedVolume,
+    points_mm: Float64[Tensor, "n 3"],
+    *,
+    fixed_places: Candidates | None = None,
+    moving_places: Candidates | None = None,
+    settings: Search | None = None,
+) -> Matches:
+    """Where points of the fixed scan lie in the moving one, and where their matches are found back.
+
+    Args:
+        fixed: scan of the points.
+        moving: scan to search.
+        points_mm: points of the fixed scan, world frame (LPS+).
+        fixed_places: where in the fixed scan matches may be found back; everywhere if not given.
+        moving_places: where in the moving scan matches may lie; everywhere if not given.
+        settings: spacing and refinement.
+
+    Returns:
+        One match a point, all marked as used: filters of `matching/filters.py` decide about that.
+    """
+    stride = (settings or Search()).stride_vox
+    moving_places = moving_places or candidates(moving, grid_points(moving.grid, stride_vox=stride))
+    fixed_places = fixed_places or candidates(fixed, grid_points(fixed.grid, stride_vox=stride))
+    there = search(fixed.at(points_mm), points_mm, moving_places, moving, settings=settings)
+    back = search(moving.at(there.points_mm), there.points_mm, fixed_places, fixed, settings=settings)
+    return Matches(
+        fixed_mm=points_mm,
+        moving_mm=there.points_mm,
+        similarity=there.similarity,
+        cycle_mm=(back.points_mm - points_mm).norm(dim=1).float(),
+        used=torch.ones(len(points_mm), dtype=torch.bool),
+    )
+
+
+def _nearest(
+    queries: Float[Tensor, "n e"], origins_mm: Float64[Tensor, "n 3"], places: Candidates, reach_mm: float
+) -> tuple[Int64[Tensor, " n"], Float[Tensor, " n"]]:
+    """Place with the largest inner product for each query, in chunks of bounded memory."""
+    if reach_mm < inf:
+        return _nearest_within(queries, origins_mm, places, reach_mm)
+    rows = max(1, TABLE_ELEMENTS // max(1, len(places.points_mm)))
+    found = [(chunk @ places.embeddings.T).max(1) for chunk in queries.split(rows)]
+    return torch.cat([f.indices for f in found]), torch.cat([f.values for f in found]).float()
+
+
+def _nearest_within(
+    queries: Float[Tensor, "n e"], origins_mm: Float64[Tensor, "n 3"], places: Candidates, reach_mm: float
+) -> tuple[Int64[Tensor, " n"], Float[Tensor, " n"]]:
+    """The same among the places in reach of each query; a query with none in reach takes a place of its slab.
+
+    Queries are taken slab by slab along z, so that most places are never looked at.
+    """
+    order = origins_mm[:, 2].argsort()
+    points = places.points_mm.to(queries.device, torch.float32)
+    indices, values = [], []
+    for rows in order.split(SLAB_QUERIES):
+        origins = origins_mm[rows].to(points)
+        low, high = origins[:, 2].min() - reach_mm, origins[:, 2].max() + reach_mm
+        slab = ((points[:, 2] >= low) & (points[:, 2] <= high)).nonzero()[:, 0]
+        slab = slab if len(slab) else torch.arange(len(points), device=points.device)
+        table = queries[rows.to(queries.device)] @ places.embeddings[slab].T
+        far = torch.cdist(origins, points[slab]) > reach_mm
+        best = table.masked_fill_(far, -1.0).max(1)
+        indices.append(slab[best.indices])
+        values.append(best.values.float())
+    back = order.argsort().to(queries.device)
+    return torch.cat(indices)[back], torch.cat(values)[back]
+
+
+def _refine(
+    queries: Float[Tensor, "n e"], start_mm: Float64[Tensor, "n 3"], embedded: EmbeddedVolume, settings: Search
+) -> Float64[Tensor, "n 3"]:
+    """Position of the most similar local cell near a start, to a fraction of a cell.
+
+    Climbs by one cell at a time: two looks at 27 cells reach as far as one at 125 and cost less than half.
+    """
+    stride = embedded.strides[0]
+    cell = (embedded.grid.to_index(start_mm).to(queries.device) / stride).round().long()
+    for _ in range(settings.fine_steps):
+        cells, cosine = _around(queries, cell, embedded)
+        best, between = _peak(cosine)
+        cell = cells[torch.arange(len(cells), device=cells.device), best]
+    return embedded.grid.to_world(((cell + between) * stride).double().cpu())
+
+
+def _around(
+    queries: Float[Tensor, "n e"], cell: Int64[Tensor, "n 3"], embedded: EmbeddedVolume
+) -> tuple[Int64[Tensor, "n 27 3"], Float[Tensor, "n 3 3 3"]]:
+    """The local cells around each cell, and their cosine with each query; the border repeats."""
+    shape = shape_of(embedded.local)
+    size = torch.tensor(shape, device=queries.device)
+    steps = torch.arange(-1, 2, device=queries.device)
+    offsets = torch.stack(torch.meshgrid(steps, steps, steps, indexing="ij"), -1).view(-1, 3)
+    cells = torch.minimum((cell[:, None] + offsets).clamp(min=0), size - 1)
+    flat = (cells[..., 0] * shape[1] + cells[..., 1]) * shape[2] + cells[..., 2]
+    rows = rows_of(embedded.local).index_select(0, flat.flatten())
+    near = embedded.heads.project_local(rows).view(*flat.shape, -1)
+    cosine = torch.einsum("nke,ne->nk", near, queries).float()
+    return cells, cosine.view(-1, 3, 3, 3)
+
+
+def _peak(cosine: Float[Tensor, "n k k k"]) -> tuple[Int64[Tensor, " n"], Float[Tensor, "n 3"]]:
+    """Flat index of each largest value, and where between cells a parabola along each axis peaks."""
+    width = cosine.shape[1]
+    best = cosine.flatten(1).argmax(1)
+    row = torch.arange(len(best), device=best.device)
+    index = torch.stack([best // width**2, best // width % width, best % width], 1)
+    between = torch.zeros(len(best), 3, device=best.device)
+    for axis in range(3):
+        step = torch.zeros_like(index)
+        step[:, axis] = 1
+        low, high = (index - step).clamp(min=0), (index + step).clamp(max=width - 1)
+        before, here, after = (cosine[row, *at.T] for at in (low, index, high))
+        curve = before - 2 * here + after
+        inside = (index[:, axis] > 0) & (index[:, axis] < width - 1) & (curve < 0)
+        between[:, axis] = torch.where(inside, (before - after) / (2 * curve.clamp(max=-FLATTEST)), 0.0)
+    return best, between.clamp(-0.5, 0.5)

@@ -1,0 +1,1 @@
+"""The shipped weights: registry, checksums, model cards."""
