@@ -1,0 +1,1 @@
+"""From matches to transforms, without training."""
