@@ -1,0 +1,1 @@
+"""Embedding training on unlabelled CT."""

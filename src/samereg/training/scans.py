@@ -1,0 +1,49 @@
+"""Training scans in memory: model-space intensities and body mask, index units at 2 mm."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from samereg.geometry.volume import Volume
+from samereg.image.body import body_mask
+from samereg.image.preprocess import WINDOW_HU, to_model_space
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingScan:
+    """One scan as training needs it.
+
+    Attributes:
+        name: for logs.
+        volume: model space, values in (-1, 1), half precision to keep hundreds of scans in memory.
+        body: voxels of the patient.
+    """
+
+    name: str
+    volume: Volume
+    body: Bool[Tensor, "d h w"]
+
+    @property
+    def intensity(self) -> Float[Tensor, "1 d h w"]:
+        """Model-space values."""
+        return self.volume.data
+
+
+def prepare_scan(volume: Volume, *, name: str) -> TrainingScan:
+    """A scan resampled to model space once, with its body mask.
+
+    Args:
+        volume: CT in HU, any grid.
+        name: for logs.
+
+    Raises:
+        InputError: no body is found.
+    """
+    model = to_model_space(volume)
+    low, high = WINDOW_HU
+    windowed_hu = (model.data + 1) * ((high - low) / 2) + low
+    body = body_mask(Volume(data=windowed_hu, grid=model.grid))
+    half = Volume(data=model.data.to(torch.float16), grid=model.grid, background=model.background)
+    return TrainingScan(name=name, volume=half, body=body)
