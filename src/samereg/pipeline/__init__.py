@@ -1,0 +1,1 @@
+"""Stages and recipes: volumes in, registration out; no paths."""

@@ -1,0 +1,88 @@
+"""SAM-affine: an affine map from matches on a grid of points (SAME, section 2.2, eq. 1)."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from samereg.errors import NoOverlapError
+from samereg.estimate.affine import Fit, fit_affine, fit_rigid, fit_robust, fit_similarity
+from samereg.geometry.transform import Transform
+from samereg.matching.filters import MatchFilter, StableFilter
+from samereg.matching.matches import Matches
+from samereg.matching.points import STRIDE_VOX, grid_points
+from samereg.matching.search import Search, match
+from samereg.pipeline.pair import Pair
+from samereg.pipeline.stage import StageResult
+
+AffineModel = Literal["affine", "rigid", "similarity"]
+
+FITS: dict[AffineModel, Fit] = {"affine": fit_affine, "rigid": fit_rigid, "similarity": fit_similarity}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AffineStage:
+    """SAM-affine.
+
+    Attributes:
+        model: freedom of the map: 12 parameters, 6 (rigid) or 7 (similarity).
+        filter: which matches are used.
+        stride_vox: spacing of the points (the paper's 8 voxels of 2 mm).
+        search: how matches are looked for.
+        fewest_matches: fewer used matches than this are no basis for a registration.
+        fewest_inliers: nor is a smaller share of them that agrees on one map.
+        seed: of the robust fit's random subsets.
+    """
+
+    model: AffineModel = "affine"
+    filter: MatchFilter = field(default_factory=StableFilter)
+    stride_vox: int = STRIDE_VOX
+    search: Search = field(default_factory=Search)
+    fewest_matches: int = 60
+    fewest_inliers: float = 0.25
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """Word for logs and records."""
+        return "affine"
+
+    def run(self, pair: Pair, start: Transform) -> StageResult:  # noqa: ARG002
+        """The map that the matches agree on; what `start` was does not matter to it.
+
+        Raises:
+            NoOverlapError: too few matches, or too few that agree.
+        """
+        matches = self.match(pair)
+        weights = self.filter.weights(matches)
+        used = matches.used
+        if int(used.sum()) < self.fewest_matches:
+            raise NoOverlapError(
+                f"only {int(used.sum())} of {len(matches)} points of the fixed scan have a trustworthy match in the "
+                f"moving scan; at least {self.fewest_matches} are needed: do both show the same anatomy?"
+            )
+        fit = fit_robust(
+            matches.fixed_mm[used],
+            matches.moving_mm[used],
+            weights=weights[used],
+            fit=FITS[self.model],
+            seed=self.seed,
+        )
+        share = float(fit.inliers.double().mean())
+        if share < self.fewest_inliers:
+            raise NoOverlapError(
+                f"only {share:.0%} of {int(used.sum())} matches agree on one {self.model} map; at least "
+                f"{self.fewest_inliers:.0%} are needed: do both scans show the same anatomy?"
+            )
+        return StageResult(transform=fit.affine, matches=matches, outcome=fit.outcome)
+
+    def match(self, pair: Pair) -> Matches:
+        """Filtered matches of a grid of points in the fixed body."""
+        points_mm = grid_points(pair.fixed.model.grid, body=pair.fixed.body, stride_vox=self.stride_vox)
+        found = match(
+            pair.fixed.embedded,
+            pair.moving.embedded,
+            points_mm,
+            fixed_places=pair.fixed.places,
+            moving_places=pair.moving.places,
+            settings=self.search,
+        )
+        return self.filter.keep(found)

@@ -1,0 +1,118 @@
+"""SAM-coarse: the moved scan is embedded and matched again, and the matches fill a dense field.
+
+SAME, section 2.2, in the pull-back direction: the field carries fixed points to the affinely moved scan.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from samereg.errors import NoOverlapError
+from samereg.estimate.coarse import RegularisedFill, fill_linear, fill_regularised
+from samereg.estimate.outcome import Outcome
+from samereg.geometry.chain import chain
+from samereg.geometry.displacement import Displacement
+from samereg.geometry.grid import Grid, padded
+from samereg.geometry.transform import Transform
+from samereg.image.resample import resample_volume
+from samereg.matching.embed import EmbeddedVolume
+from samereg.matching.filters import MatchFilter, StableFilter
+from samereg.matching.matches import Matches
+from samereg.matching.points import STRIDE_VOX, grid_points, mask_at
+from samereg.matching.search import Search, candidates, match
+from samereg.pipeline.pair import Pair
+from samereg.pipeline.stage import StageResult
+
+Filler = Literal["regularised", "linear"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CoarseStage:
+    """SAM-coarse.
+
+    Attributes:
+        filler: `regularised` fits a smooth, fold-free field; `linear` is the paper's interpolation.
+        filter: which matches are used.
+        stride_vox: spacing of the points (the paper's 8 voxels of 2 mm).
+        search: how matches are looked for.
+        fill: settings of the regularised filler.
+        margin_vox: how far beyond the fixed scan the moved one is looked at, so that anatomy just outside
+            can be matched.
+        rounds: times that the scan is moved, embedded and matched; the paper's method is 1. Each round starts
+            from the field of the one before, so its matches are nearer and better.
+        later_reach_mm: reach of the search in every round but the first.
+        fewest_matches: fewer used matches than this are no basis for a field.
+    """
+
+    filler: Filler = "regularised"
+    filter: MatchFilter = field(default_factory=StableFilter)
+    stride_vox: int = STRIDE_VOX
+    search: Search = field(default_factory=Search)
+    fill: RegularisedFill = field(default_factory=RegularisedFill)
+    margin_vox: int = 8
+    rounds: int = 2
+    later_reach_mm: float = 40.0
+    fewest_matches: int = 60
+
+    @property
+    def name(self) -> str:
+        """Word for logs and records."""
+        return "coarse"
+
+    def run(self, pair: Pair, start: Transform) -> StageResult:
+        """A displacement of the fixed world, followed by `start`.
+
+        Raises:
+            NoOverlapError: too few trustworthy matches.
+        """
+        so_far = start
+        for number in range(self.rounds):
+            search = replace(self.search, reach_mm=self.later_reach_mm) if number else self.search
+            matches = self._match(pair, so_far, search)
+            self._refuse_too_few(matches)
+            # All matches are carried back to the start's world: one field is fitted to them, not one on top of
+            # another, so that what the filler promises of its field holds for the result.
+            in_moving = replace(matches, moving_mm=so_far.apply(matches.moving_mm))
+            found, outcome = self._fill(in_moving, start, pair.fixed.model.grid)
+            so_far = chain(found, start)
+        return StageResult(transform=so_far, matches=in_moving, outcome=outcome)
+
+    def _refuse_too_few(self, matches: Matches) -> None:
+        used = int(matches.used.sum())
+        if used < self.fewest_matches:
+            raise NoOverlapError(
+                f"only {used} of {len(matches)} points have a trustworthy match after the affine alignment; "
+                f"at least {self.fewest_matches} are needed"
+            )
+
+    def _match(self, pair: Pair, start: Transform, search: Search) -> Matches:
+        """Filtered matches between the fixed scan and the moved one, both in the fixed world."""
+        fixed, stride = pair.fixed, search.stride_vox
+        moved = self._moved(pair, start)
+        places_mm = grid_points(moved.grid, stride_vox=stride)
+        inside = mask_at(pair.moving.body, pair.moving.model.grid, start.apply(places_mm))
+        found = match(
+            fixed.embedded,
+            moved,
+            grid_points(fixed.model.grid, body=fixed.body, stride_vox=self.stride_vox),
+            fixed_places=fixed.places,
+            moving_places=candidates(moved, places_mm[inside]),
+            settings=search,
+        )
+        return self.filter.keep(found)
+
+    def _moved(self, pair: Pair, start: Transform) -> EmbeddedVolume:
+        margin = (self.margin_vox, self.margin_vox, self.margin_vox)
+        grid = padded(pair.fixed.model.grid, margin, margin)
+        return pair.embedder.embed(resample_volume(pair.moving.model, start, grid))
+
+    def _fill(self, matches: Matches, start: Transform, grid: Grid) -> tuple[Displacement, Outcome]:
+        """Field that carries fixed points to where `start` takes them to their matches."""
+        used = matches.used
+        fixed_mm = matches.fixed_mm[used]
+        displacement_mm = start.inverse().apply(matches.moving_mm[used]) - fixed_mm
+        if self.filler == "linear":
+            filled = fill_linear(fixed_mm, displacement_mm, grid)
+            return filled, Outcome(converged=True, message="interpolated", iterations=1)
+        weights = self.filter.weights(matches)[used]
+        solved = fill_regularised(fixed_mm, displacement_mm, weights=weights, grid=grid, settings=self.fill)
+        return solved.displacement, solved.outcome

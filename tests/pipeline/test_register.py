@@ -1,0 +1,60 @@
+"""The whole computation on the phantom, with the shipped embedding."""
+
+import pytest
+import torch
+
+from known_maps import bent_and_turned, error_mm
+from samereg.errors import NoOverlapError
+from samereg.geometry.grid import axis_aligned_grid
+from samereg.geometry.volume import Volume
+from samereg.matching.embed import NetEmbedder, load_embedder
+from samereg.phantom.subject import default_grid, make_subject
+from samereg.pipeline.recipes import affine_only, fast
+from samereg.pipeline.register import register
+
+
+@pytest.fixture(scope="module")
+def embedder() -> NetEmbedder:
+    return load_embedder("compact")
+
+
+@pytest.fixture(scope="module")
+def scan() -> Volume:
+    return make_subject(0, grid=default_grid()).volumes["NC"]
+
+
+def test_a_scan_is_registered_to_itself_to_half_a_millimetre(embedder, scan):
+    assert error_mm(scan, None, embedder).median() < 0.5
+
+
+def test_a_known_map_with_other_contrast_is_found_to_four_millimetres(embedder, scan):
+    assert error_mm(scan, bent_and_turned(scan.grid), embedder).median() < 4.0
+
+
+def test_two_subjects_are_mapped_without_folds_and_invertibly(embedder, scan):
+    other = make_subject(1, grid=default_grid()).volumes["CE"]
+    found = register(scan, other, stages=fast(), embedder=embedder)
+    assert found.quality.folded_fraction == 0
+    assert found.quality.inverse_consistency_mm < 0.5
+    assert found.quality.overlap_fraction > 0.7
+    assert [report.name for report in found.stages] == ["prepare", "affine", "coarse", "inverse"]
+
+
+def test_rigid_and_similarity_keep_shape(embedder, scan):
+    for model, free_scale in (("rigid", False), ("similarity", True)):
+        found = register(scan, scan, stages=affine_only(affine_model=model), embedder=embedder)
+        linear = found.transform.apply(torch.eye(3, dtype=torch.float64)) - found.transform.apply(
+            torch.zeros(3, 3, dtype=torch.float64)
+        )
+        gram = linear @ linear.T
+        scale = gram.diagonal().mean() if free_scale else 1.0
+        assert torch.allclose(gram, scale * torch.eye(3, dtype=torch.float64), atol=1e-9)
+
+
+def test_scans_without_common_anatomy_are_refused(embedder, scan):
+    """A block of water has a body but nothing to recognise."""
+    block = torch.full((1, 96, 96, 96), -1000.0)
+    block[:, 16:-16, 16:-16, 16:-16] = 0.0
+    water = Volume(data=block, grid=axis_aligned_grid((96, 96, 96), (2.0, 2.0, 2.0), (0.0, 0.0, 0.0)))
+    with pytest.raises(NoOverlapError):
+        register(scan, water, stages=fast(), embedder=embedder)
