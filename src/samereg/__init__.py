@@ -1,0 +1,91 @@
+"""Registration of CT scans by self-supervised anatomical embeddings (SAME).
+
+The names below are all that users need; each is loaded when it is first asked for, so that importing is
+quick.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from samereg.errors import SameregError
+    from samereg.geometry.affine import Affine
+    from samereg.geometry.chain import Chain, chain
+    from samereg.geometry.displacement import Displacement
+    from samereg.geometry.grid import Grid
+    from samereg.geometry.transform import Transform
+    from samereg.geometry.volume import LabelMap, Volume
+    from samereg.image.resample import resample_labels, resample_volume
+    from samereg.io.images import read_labels, read_volume, write_labels, write_volume
+    from samereg.io.transforms import read_transform, write_transform
+    from samereg.matching.embed import load_embedder
+    from samereg.pipeline.recipes import affine_only, fast
+    from samereg.pipeline.register import Registration, register
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Affine": "samereg.geometry.affine",
+    "Chain": "samereg.geometry.chain",
+    "Displacement": "samereg.geometry.displacement",
+    "Grid": "samereg.geometry.grid",
+    "LabelMap": "samereg.geometry.volume",
+    "Registration": "samereg.pipeline.register",
+    "SameregError": "samereg.errors",
+    "Transform": "samereg.geometry.transform",
+    "Volume": "samereg.geometry.volume",
+    "affine_only": "samereg.pipeline.recipes",
+    "chain": "samereg.geometry.chain",
+    "fast": "samereg.pipeline.recipes",
+    "load_embedder": "samereg.matching.embed",
+    "read_labels": "samereg.io.images",
+    "read_transform": "samereg.io.transforms",
+    "read_volume": "samereg.io.images",
+    "register": "samereg.pipeline.register",
+    "resample_labels": "samereg.image.resample",
+    "resample_volume": "samereg.image.resample",
+    "write_labels": "samereg.io.images",
+    "write_transform": "samereg.io.transforms",
+    "write_volume": "samereg.io.images",
+}
+
+__all__ = [
+    "Affine",
+    "Chain",
+    "Displacement",
+    "Grid",
+    "LabelMap",
+    "Registration",
+    "SameregError",
+    "Transform",
+    "Volume",
+    "__version__",
+    "affine_only",
+    "chain",
+    "fast",
+    "load_embedder",
+    "read_labels",
+    "read_transform",
+    "read_volume",
+    "register",
+    "resample_labels",
+    "resample_volume",
+    "write_labels",
+    "write_transform",
+    "write_volume",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from the file that defines it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'samereg' has no attribute '{name}'")
+    from importlib import import_module
+
+    value: object = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""Files in, files out: the only meeting place of paths and pipeline."""

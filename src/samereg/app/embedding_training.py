@@ -1,0 +1,168 @@
+"""Trains an embedding on scans given by path."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+
+from samereg.app.machine import MachineSettings, prepare_machine
+from samereg.app.progress import OnProgress
+from samereg.app.record import to_plain, versions
+from samereg.app.scans import find_scans, naming_bodiless, read_scan
+from samereg.errors import UsageError
+from samereg.io.atomic import atomic_file
+from samereg.nets.embedding import EmbeddingNet
+from samereg.training.checkpoint import FILE_NAME as CHECKPOINT_NAME
+from samereg.training.embedding import train_embedding
+from samereg.training.scans import TrainingScan, prepare_scan
+from samereg.training.settings import EmbeddingTraining
+from samereg.weights.registry import write_weights
+
+WEIGHTS_NAME = "embedding.safetensors"
+CARD_NAME = "embedding.md"
+
+CARD = """\
+# Anatomical embedding of CT
+
+Network `{network}` of samereg {samereg}, trained without labels by `samereg train embedding`.
+
+- steps: {steps}
+- seed: {seed}
+- software: samereg {samereg}, torch {torch}
+- input: CT resampled to 2 mm, HU window (-800, 400) mapped to (-1, 1)
+- output: a local and a global vector of unit length for each voxel
+- meant for: matching places of the body between CT scans like those below; not for clinical use
+- accuracy: not measured by the training; register labelled pairs that are not listed below
+
+## Scans ({count})
+
+{listing}
+
+Whether the weights may be passed on depends on the licences of these scans.
+
+## Settings
+
+```json
+{settings}
+```
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainedEmbedding:
+    """What a training run left.
+
+    Attributes:
+        weights: file that `samereg register --embedding` takes.
+        scans: how many scans it learnt from.
+        steps: optimiser steps in all, over every resumed part.
+    """
+
+    weights: Path
+    scans: int
+    steps: int
+
+
+def train_from_files(
+    data: Path,
+    run: Path,
+    *,
+    settings: EmbeddingTraining,
+    machine: MachineSettings | None = None,
+    on_progress: OnProgress | None = None,
+) -> TrainedEmbedding:
+    """Train an embedding on unlabelled CT, or go on with a run that was stopped.
+
+    Args:
+        data: folder of scans, or text file with one path per line.
+        run: folder of the run; when it holds a checkpoint, training goes on exactly where that stopped.
+        settings: everything that the result depends on besides the scans.
+        machine: what to compute on.
+        on_progress: told about each step.
+
+    Raises:
+        UsageError: `run` holds something else than a training run.
+        InputError: a scan that cannot be used.
+    """
+    refuse_foreign_folder(run)
+    machine = machine or MachineSettings()
+    fabric = launch(prepare_machine(machine, seed=settings.seed), gpus=machine.gpus)
+    paths = find_scans(data)
+    scans = read_training_scans(paths, on_progress=on_progress)
+
+    def report(step: int, steps: int, loss: float) -> None:
+        if on_progress is not None:
+            on_progress(f"training, loss {loss:.3f}", step, steps)
+
+    net = train_embedding(scans, settings, run, fabric=fabric, on_progress=report)
+    if fabric.is_global_zero:
+        write_trained(net, run, settings=settings, scans=paths)
+    return TrainedEmbedding(weights=run / WEIGHTS_NAME, scans=len(scans), steps=settings.steps)
+
+
+def write_trained(net: EmbeddingNet, run: Path, *, settings: EmbeddingTraining, scans: Sequence[Path]) -> None:
+    """Write the weights and their model card into the folder of the run."""
+    header = {"settings": json.dumps(to_plain(settings))}
+    write_weights(net, run / WEIGHTS_NAME, network=settings.network, header=header)
+    with atomic_file(run / CARD_NAME) as path:
+        path.write_text(model_card(settings, scans), encoding="utf-8")
+
+
+def model_card(settings: EmbeddingTraining, scans: Sequence[Path]) -> str:
+    """What has to be known about trained weights before they are used or passed on, as Markdown."""
+    software = versions()
+    listing = "\n".join(f"- `{path.name}`" for path in scans)
+    return CARD.format(
+        network=settings.network,
+        steps=settings.steps,
+        seed=settings.seed,
+        samereg=software.samereg,
+        torch=software.packages["torch"],
+        count=len(scans),
+        listing=listing,
+        settings=json.dumps(to_plain(settings), indent=2),
+    )
+
+
+def launch(device: torch.device, *, gpus: int) -> Fabric:
+    """One process for each GPU, or this process alone on a CPU.
+
+    Raises:
+        UsageError: more GPUs asked for than there are, or several processes on a CPU.
+    """
+    available = torch.cuda.device_count() if device.type == "cuda" else 1
+    if not 1 <= gpus <= available:
+        raise UsageError(f"Got {gpus} GPUs for device '{device}'; need 1 to {available}.")
+    if device.type == "cpu":
+        fabric = Fabric(accelerator="cpu", devices=1)
+    else:
+        fabric = Fabric(accelerator="cuda", devices=gpus if gpus > 1 else [device.index])
+    fabric.launch()
+    return fabric
+
+
+def read_training_scans(paths: Sequence[Path], *, on_progress: OnProgress | None = None) -> list[TrainingScan]:
+    """Scans as training needs them, read one at a time so that only one is in memory in full."""
+    scans = []
+    for number, path in enumerate(paths):
+        volume = read_scan(path)
+        with naming_bodiless((path, volume)):
+            scans.append(prepare_scan(volume, name=path.name))
+        if on_progress is not None:
+            on_progress("reading scans", number + 1, len(paths))
+    return scans
+
+
+def refuse_foreign_folder(run: Path) -> None:
+    """Refuse a folder that holds files but no training run.
+
+    Raises:
+        UsageError: `run` is a file, or a folder with files of another origin.
+    """
+    if run.is_file():
+        raise UsageError(f"{run}: is a file; need a folder for the run.")
+    if run.is_dir() and any(run.iterdir()) and not (run / CHECKPOINT_NAME).is_file():
+        raise UsageError(f"{run}: holds files but no training run; give another output.")

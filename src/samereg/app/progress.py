@@ -1,0 +1,6 @@
+"""How long work tells how far it is."""
+
+from collections.abc import Callable
+
+OnProgress = Callable[[str, int, int], None]
+"""Called with a description, steps done and steps in all."""

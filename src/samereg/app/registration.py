@@ -1,0 +1,217 @@
+"""Registers two scans given by path and writes the result; nothing is left behind when it fails."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from samereg.app.machine import MachineSettings, prepare_machine
+from samereg.app.progress import OnProgress
+from samereg.app.quality import QualityLimits, quality_faults
+from samereg.app.record import (
+    InputRecord,
+    Plain,
+    Versions,
+    describe_device,
+    input_record,
+    named_settings,
+    versions,
+    write_json,
+)
+from samereg.app.scans import naming_bodiless, read_scan, series_of_pair
+from samereg.errors import QualityError
+from samereg.geometry.volume import Volume
+from samereg.image.resample import resample_volume
+from samereg.io.atomic import atomic_directory
+from samereg.io.images import write_volume
+from samereg.io.points import write_table_csv
+from samereg.io.transforms import write_transform
+from samereg.matching.embed import EmbedderRecord, load_embedder
+from samereg.matching.matches import Matches
+from samereg.pipeline.recipes import affine_only, fast
+from samereg.pipeline.register import Quality, Registration, StageReport, register
+from samereg.pipeline.stage import Stage
+
+MATCH_COLUMNS = (
+    "fixed_x_mm",
+    "fixed_y_mm",
+    "fixed_z_mm",
+    "moving_x_mm",
+    "moving_y_mm",
+    "moving_z_mm",
+    "similarity",
+    "cycle_mm",
+    "used",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegisterSettings:
+    """Everything that a registration by path depends on besides its two scans.
+
+    Attributes:
+        preset: `fast` is affine and coarse, `affine` the affine part alone.
+        filter: how bad matches are thrown out: `stable` (cycle consistency) or `threshold` (the paper's
+            theta).
+        affine_model: freedom of the affine part.
+        filler: how the matches become a dense field.
+        embedding: name of the shipped embedding, or path of a trained one.
+        series: UIDs of DICOM series; see `series_of_pair`.
+        machine: what to compute on.
+        seed: decides everything random.
+        limits: bounds beyond which a result counts as failed.
+    """
+
+    preset: Literal["fast", "affine"] = "fast"
+    filter: Literal["stable", "threshold"] = "stable"
+    affine_model: Literal["affine", "rigid", "similarity"] = "affine"
+    filler: Literal["regularised", "linear"] = "regularised"
+    embedding: str = "compact"
+    series: tuple[str, ...] = ()
+    machine: MachineSettings = field(default_factory=MachineSettings)
+    seed: int = 0
+    limits: QualityLimits = field(default_factory=QualityLimits)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MachineRecord:
+    """What the computation ran on: device, its name, and CPU threads."""
+
+    device: str
+    name: str
+    threads: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRecord:
+    """Contents of `run.json`.
+
+    Attributes:
+        versions: software.
+        machine: hardware.
+        embedding: name, checksum and precision of the network.
+        settings: as asked for.
+        recipe: the stages with all their settings.
+        fixed: fixed scan.
+        moving: moving scan.
+        stages: time and outcome of each stage.
+        quality: what the result measures.
+        faults: a sentence for each broken bound.
+        seconds: wall time from reading to writing, without start-up.
+        exit_status: exit code of the command.
+    """
+
+    versions: Versions
+    machine: MachineRecord
+    embedding: EmbedderRecord
+    settings: RegisterSettings
+    recipe: tuple[dict[str, Plain], ...]
+    fixed: InputRecord
+    moving: InputRecord
+    stages: tuple[StageReport, ...]
+    quality: Quality
+    faults: tuple[str, ...]
+    seconds: float
+    exit_status: int
+
+
+def register_files(
+    fixed_path: Path,
+    moving_path: Path,
+    output: Path,
+    *,
+    settings: RegisterSettings,
+    overwrite: bool = False,
+    on_progress: OnProgress | None = None,
+) -> RunRecord:
+    """Register two scans and write `moved.nii.gz`, both transforms, the matches and the run record.
+
+    A result that breaks a bound of `settings.limits` is written all the same; the record holds its faults and
+    the exit status. When nothing trustworthy can be computed, nothing is written.
+
+    Args:
+        fixed_path: scan that stays: a file, or a folder of DICOM slices.
+        moving_path: scan to be aligned with it.
+        output: folder to make.
+        settings: everything else.
+        overwrite: write into `output` even if it holds something.
+        on_progress: told about each step.
+
+    Raises:
+        UsageError: `output` exists, or a setting is impossible on this computer.
+        InputError: a scan that cannot be used.
+        NoOverlapError: too little common anatomy.
+        WeightsError: the embedding is missing or damaged.
+    """
+    began = time.perf_counter()
+    with atomic_directory(output, overwrite=overwrite) as folder:
+        device = prepare_machine(settings.machine, seed=settings.seed)
+        series = series_of_pair(fixed_path, moving_path, settings.series)
+        fixed = read_scan(fixed_path, series=series[0])
+        moving = read_scan(moving_path, series=series[1])
+        embedder = load_embedder(settings.embedding, device=str(device))
+        stages = recipe(settings)
+        with naming_bodiless((fixed_path, fixed), (moving_path, moving)):
+            result = register(fixed, moving, stages=stages, embedder=embedder, on_progress=on_progress)
+        write_registration(result, fixed=fixed, moving=moving, folder=folder)
+        faults = quality_faults(result.quality, settings.limits)
+        record = RunRecord(
+            versions=versions(),
+            machine=MachineRecord(device=str(device), name=describe_device(device), threads=torch.get_num_threads()),
+            embedding=embedder.record,
+            settings=settings,
+            recipe=tuple(named_settings(stage) for stage in stages),
+            fixed=input_record(fixed_path, fixed.grid, series=series[0]),
+            moving=input_record(moving_path, moving.grid, series=series[1]),
+            stages=result.stages,
+            quality=result.quality,
+            faults=faults,
+            seconds=round(time.perf_counter() - began, 3),
+            exit_status=QualityError.exit_code if faults else 0,
+        )
+        write_json(record, folder / "run.json")
+    return record
+
+
+def recipe(settings: RegisterSettings) -> tuple[Stage, ...]:
+    """The stages that settings ask for."""
+    if settings.preset == "affine":
+        return affine_only(match_filter=settings.filter, affine_model=settings.affine_model, seed=settings.seed)
+    return fast(
+        match_filter=settings.filter,
+        affine_model=settings.affine_model,
+        filler=settings.filler,
+        seed=settings.seed,
+    )
+
+
+def write_registration(result: Registration, *, fixed: Volume, moving: Volume, folder: Path) -> None:
+    """Write the moved scan, both transforms and the matches into an existing folder.
+
+    The moving scan is resampled once, through the whole transform, onto the fixed grid, in its own HU and
+    dtype.
+    """
+    write_transform(result.transform, folder / "transform.h5")
+    write_transform(result.inverse, folder / "inverse.h5")
+    write_volume(resample_volume(moving, result.transform, fixed.grid), folder / "moved.nii.gz")
+    write_matches(result.matches, folder / "matches.csv")
+
+
+def write_matches(matches: Matches, path: Path) -> None:
+    """Write one line per match: fixed mm, moving mm, similarity, cycle error, used (1) or not (0)."""
+    columns = torch.cat(
+        [
+            matches.fixed_mm.double().cpu(),
+            matches.moving_mm.double().cpu(),
+            torch.stack([matches.similarity, matches.cycle_mm], dim=1).double().cpu(),
+        ],
+        dim=1,
+    ).tolist()
+    used = matches.used.int().cpu().tolist()
+    rows = [
+        [*(f"{value:.3f}" for value in line[:6]), f"{line[6]:.4f}", f"{line[7]:.2f}", str(flag)]
+        for line, flag in zip(columns, used, strict=True)
+    ]
+    write_table_csv(MATCH_COLUMNS, rows, path)

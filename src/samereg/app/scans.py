@@ -1,0 +1,112 @@
+"""Scans by path: which series of which folder, read and checked before any computation."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from samereg.errors import FileError, InputError, UsageError
+from samereg.geometry.volume import Volume
+from samereg.image.body import body_mask
+from samereg.image.checks import check_ct
+from samereg.io.images import read_volume
+
+IMAGE_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
+
+
+def read_scan(path: Path, *, series: str | None = None) -> Volume:
+    """A CT scan in HU from a file or a DICOM folder.
+
+    Raises:
+        FileError: missing or unreadable.
+        GeometryError: a grid that cannot be used, or too small.
+        NotCTError: intensities are not Hounsfield units.
+    """
+    volume = read_volume(path, series=series)
+    check_ct(volume, name=str(path))
+    return volume
+
+
+@contextmanager
+def naming_bodiless(*scans: tuple[Path, Volume]) -> Iterator[None]:
+    """Add the file's name to the error of work that found no body in one of these scans."""
+    try:
+        yield
+    except InputError:
+        for path, volume in scans:
+            _require_body(volume, path)
+        raise
+
+
+def series_of_pair(fixed: Path, moving: Path, series: tuple[str, ...]) -> tuple[str | None, str | None]:
+    """Which series to take of the fixed and of the moving scan.
+
+    Args:
+        fixed: file, or folder of DICOM slices.
+        moving: the same.
+        series: what the user gave: nothing; one UID when one of the two scans is a folder; or the fixed
+            scan's UID and then the moving scan's.
+
+    Raises:
+        UsageError: a UID too many or too few.
+    """
+    folders = (fixed.is_dir(), moving.is_dir())
+    if not series:
+        return None, None
+    if len(series) != sum(folders):
+        raise UsageError(
+            f"Got {len(series)} series UIDs for {sum(folders)} DICOM folders; "
+            "--series takes one for each folder, the fixed scan's first."
+        )
+    remaining = iter(series)
+    first, second = (next(remaining) if folder else None for folder in folders)
+    return first, second
+
+
+def find_scans(data: Path) -> tuple[Path, ...]:
+    """Paths of the scans that training is to use, sorted.
+
+    Args:
+        data: a folder, searched with all its subfolders for image files and for folders of `.dcm` slices (the
+            largest series of each), or a text file with one path per line, relative to that file.
+
+    Raises:
+        FileError: no such folder or file, or nothing in it.
+    """
+    if not data.exists():
+        raise FileError(f"{data}: does not exist; need a folder of CT scans, or a text file with one path per line.")
+    found = _scans_in_folder(data) if data.is_dir() else _scans_in_list(data)
+    if not found:
+        raise FileError(f"{data}: holds no scans; need files ending in {', '.join(IMAGE_SUFFIXES)} or DICOM folders.")
+    return found
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file name ends like an image format that can be read."""
+    return path.name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def _require_body(volume: Volume, path: Path) -> None:
+    try:
+        body_mask(volume)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _scans_in_folder(folder: Path) -> tuple[Path, ...]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    images = [path for path in files if is_image(path)]
+    slices = sorted({path.parent for path in files if path.suffix.lower() == ".dcm"})
+    return tuple(images + slices)
+
+
+def _scans_in_list(listing: Path) -> tuple[Path, ...]:
+    try:
+        lines = listing.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise FileError(f"{listing}: is not a text file; need one path per line.") from error
+    names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    paths = tuple(listing.parent / name for name in names)
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise FileError(f"{listing}: names {missing[0]}, which does not exist.")
+    return paths

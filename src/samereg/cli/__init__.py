@@ -1,0 +1,1 @@
+"""One frozen dataclass per command; parses, calls app, prints."""

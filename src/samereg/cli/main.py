@@ -1,0 +1,193 @@
+"""The `samereg` command: finds and runs the command asked for; errors become a sentence and an exit code."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol, runtime_checkable
+
+from samereg import __version__
+from samereg.errors import SameregError
+
+EXIT_UNEXPECTED = 1
+EXIT_USAGE = 2
+EXIT_INPUT = 3
+EXIT_MEMORY = 5
+EXIT_INTERRUPTED = 130
+
+USAGE = """\
+usage: samereg COMMAND [flags]
+
+Registers CT scans by self-supervised anatomical embeddings.
+
+commands:
+{commands}
+
+`samereg COMMAND --help` explains a command and its flags; `samereg --version` prints the version.
+exit codes: 0 ok, 1 unexpected, 2 usage, 3 bad input or geometry, 4 weights missing, 5 out of memory,
+10 finished but the result fails its quality check, 130 interrupted.
+"""
+
+
+@runtime_checkable
+class Messages(Protocol):
+    """The one flag of every command that this file looks at."""
+
+    @property
+    def verbose(self) -> bool:
+        """Show where an error came from."""
+
+
+@runtime_checkable
+class Command(Protocol):
+    """One command with its flags."""
+
+    @property
+    def messages(self) -> Messages:
+        """Flags on what to say."""
+
+    def run(self) -> int:
+        """Do the work, print the result, return the exit code."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """Where a command lives; its file is imported only when it is called.
+
+    Attributes:
+        words: what is typed after `samereg`.
+        summary: one line for `samereg --help`, the same as the first line of the command's docstring.
+        home: module and class.
+    """
+
+    words: tuple[str, ...]
+    summary: str
+    home: tuple[str, str]
+
+
+COMMANDS = (
+    Entry(
+        words=("register",),
+        summary="Align a moving CT scan with a fixed one.",
+        home=("samereg.cli.register", "Register"),
+    ),
+    Entry(
+        words=("apply",),
+        summary="Resample an image or a label map through a transform.",
+        home=("samereg.cli.apply", "Apply"),
+    ),
+    Entry(
+        words=("match",),
+        summary="Find points of one CT scan in another.",
+        home=("samereg.cli.match", "Match"),
+    ),
+    Entry(
+        words=("train", "embedding"),
+        summary="Train an anatomical embedding on unlabelled CT scans.",
+        home=("samereg.cli.train_embedding", "TrainEmbedding"),
+    ),
+    Entry(
+        words=("phantom",),
+        summary="Make labelled synthetic chest CT scans.",
+        home=("samereg.cli.phantom", "Phantom"),
+    ),
+    Entry(
+        words=("demo",),
+        summary="Register a synthetic pair made on the spot.",
+        home=("samereg.cli.demo", "Demo"),
+    ),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code of one call of `samereg`.
+
+    Args:
+        arguments: words after `samereg`; those of the process by default.
+    """
+    words = tuple(sys.argv[1:] if arguments is None else arguments)
+    for entry in COMMANDS:
+        if words[: len(entry.words)] == entry.words:
+            return run(parse(entry, words[len(entry.words) :]))
+    return _without_command(words)
+
+
+def parse(entry: Entry, flags: Sequence[str]) -> Command:
+    """The command with its flags; exits with 0 after `--help` and with 2 when a flag is wrong."""
+    import tyro
+
+    module, name = entry.home
+    command: Command = tyro.cli(
+        getattr(import_module(module), name),
+        prog=" ".join(("samereg", *entry.words)),
+        args=list(flags),
+        config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes),
+    )
+    return command
+
+
+def run(command: Command) -> int:
+    """Exit code of a command, with every error raised on purpose said in one sentence on standard error."""
+    try:
+        return command.run()
+    except SameregError as error:
+        return _say(error, command, code=error.exit_code)
+    except BrokenPipeError:
+        return 0
+    except OSError as error:
+        return _say(error, command, code=EXIT_INPUT)
+    except KeyboardInterrupt:
+        print("samereg: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return _say("Out of memory: " + _first_line(error), command, code=EXIT_MEMORY)
+
+
+def is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
+    """Whether an error of Python, numpy or torch says that memory ran out; torch need not be loaded."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return any(words in str(error) for words in ("can't allocate memory", "not enough memory", "out of memory"))
+
+
+def _say(error: object, command: Command, *, code: int) -> int:
+    if command.messages.verbose:
+        import traceback
+
+        traceback.print_exc()
+    print(f"samereg: error: {error}", file=sys.stderr)
+    return code
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else "an array could not be made"
+
+
+def _without_command(words: tuple[str, ...]) -> int:
+    if words == ("--version",):
+        print(__version__)
+        return 0
+    asked_for_help = words[-1:] in {("--help",), ("-h",)}
+    group = words[:-1] if asked_for_help else words
+    entries = [entry for entry in COMMANDS if entry.words[: len(group)] == group]
+    if asked_for_help and entries:
+        print(USAGE.format(commands=_listing(entries)), end="")
+        return 0
+    return _unknown(words, entries or COMMANDS)
+
+
+def _unknown(words: tuple[str, ...], entries: Sequence[Entry]) -> int:
+    names = ", ".join(f"'{' '.join(entry.words)}'" for entry in entries)
+    got = f"'{' '.join(words[:2])}'" if words else "no command"
+    print(f"samereg: error: Got {got}; need one of {names}.", file=sys.stderr)
+    return EXIT_USAGE
+
+
+def _listing(entries: Sequence[Entry]) -> str:
+    return "\n".join(f"  {' '.join(entry.words):<18}{entry.summary}" for entry in entries)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""`samereg match`: flags, and what it prints."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
+
+from samereg.cli.options import (
+    FixedScan,
+    Machine,
+    MachineFlags,
+    MessageFlags,
+    Messages,
+    MovingScan,
+    Series,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Match:
+    """Find points of one CT scan in another.
+
+    Prints for each point where it was found in the moving scan (LPS mm), how similar the two places are (at
+    most 1), and the cycle error: how far from the start one ends when the found place is looked for in the
+    fixed scan again. A small cycle error means a match to trust.
+    """
+
+    fixed: FixedScan
+    """Scan in which the points are given."""
+
+    moving: MovingScan
+    """Scan in which they are looked for."""
+
+    points: Annotated[Path, arg(metavar="CSV")]
+    """Points: header x,y,z (further columns are kept), world LPS mm."""
+
+    output: Annotated[Path | None, arg(aliases=["-o"], metavar="CSV")] = None
+    """Write a CSV file too."""
+
+    embedding: str = "compact"
+    """Shipped embedding by name, or the weights file of one you trained."""
+
+    series: Series = ()
+    """DICOM series to take instead of the largest: a UID, or its beginning, for each folder, fixed first."""
+
+    overwrite: bool = False
+    """Replace the output if it exists."""
+
+    machine: MachineFlags = field(default_factory=Machine)
+
+    messages: MessageFlags = field(default_factory=Messages)
+
+    def run(self) -> int:
+        """Match, print a table, return the exit code."""
+        from samereg.app.machine import MachineSettings
+        from samereg.app.point_matching import MatchSettings, match_files, table
+        from samereg.cli.console import print_json, print_table, start_logging
+
+        start_logging(self.messages)
+        settings = MatchSettings(
+            embedding=self.embedding,
+            series=self.series,
+            machine=MachineSettings(device=self.machine.device, threads=self.machine.threads),
+            seed=self.machine.seed,
+        )
+        found = match_files(
+            self.fixed,
+            self.moving,
+            self.points,
+            settings=settings,
+            output=self.output,
+            overwrite=self.overwrite,
+        )
+        header, rows = table(found)
+        if self.messages.json:
+            print_json([{name: as_number(cell) for name, cell in zip(header, row, strict=True)} for row in rows])
+        else:
+            print_table(header, rows)
+        return 0
+
+
+def as_number(cell: str) -> float | str:
+    """A cell of the table as a number if it is one."""
+    try:
+        return float(cell)
+    except ValueError:
+        return cell

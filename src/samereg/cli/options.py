@@ -1,0 +1,45 @@
+"""Flags that several commands share. Imports nothing heavy: `--help` has to answer before torch is loaded."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
+
+FixedScan = Annotated[Path, arg(aliases=["-f"], metavar="CT")]
+MovingScan = Annotated[Path, arg(aliases=["-m"], metavar="CT")]
+OutputFolder = Annotated[Path, arg(aliases=["-o"], metavar="DIR")]
+OutputFile = Annotated[Path, arg(aliases=["-o"], metavar="FILE")]
+Series = Annotated[tuple[str, ...], arg(metavar="UID [UID]")]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Messages:
+    """What a command says, and how."""
+
+    json: bool = False
+    """Print the result as JSON."""
+
+    quiet: Annotated[bool, arg(aliases=["-q"])] = False
+    """Log errors only, and show no progress."""
+
+    verbose: Annotated[bool, arg(aliases=["-v"])] = False
+    """Log every step, and show where an error came from."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """What a command computes on."""
+
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N. auto takes the first NVIDIA GPU if there is one."""
+
+    threads: int = 0
+    """CPU threads; 0 takes as many as there are cores."""
+
+    seed: int = 0
+    """Decides everything random: one seed, one result."""
+
+
+MessageFlags = Annotated[Messages, arg(name="")]
+MachineFlags = Annotated[Machine, arg(name="")]

@@ -1,0 +1,93 @@
+"""`samereg register`: flags, and what it prints."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from samereg.cli.options import (
+    FixedScan,
+    Machine,
+    MachineFlags,
+    MessageFlags,
+    Messages,
+    MovingScan,
+    OutputFolder,
+    Series,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Register:
+    """Align a moving CT scan with a fixed one.
+
+    Writes into the output folder: moved.nii.gz (the moving scan on the fixed scan's grid, in HU),
+    transform.h5 (fixed to moving world, what resampling needs), inverse.h5, matches.csv and run.json.
+    """
+
+    fixed: FixedScan
+    """Scan that stays: NIfTI, NRRD or MetaImage file, or folder of DICOM slices."""
+
+    moving: MovingScan
+    """Scan to be aligned with it."""
+
+    output: OutputFolder
+    """Folder to make."""
+
+    preset: Literal["fast", "affine"] = "fast"
+    """fast: affine, then a coarse deformation. affine: that part alone."""
+
+    filter: Literal["stable", "threshold"] = "stable"
+    """How bad matches are thrown out: by cycle consistency, or by the paper's similarity threshold."""
+
+    affine_model: Literal["affine", "rigid", "similarity"] = "affine"
+    """Freedom of the affine part."""
+
+    filler: Literal["regularised", "linear"] = "regularised"
+    """How matches become a dense field: smooth without folds, or the paper's linear interpolation."""
+
+    embedding: str = "compact"
+    """Shipped embedding by name, or the weights file of one you trained."""
+
+    series: Series = ()
+    """DICOM series to take instead of the largest: a UID, or its beginning, for each folder, fixed first."""
+
+    overwrite: bool = False
+    """Write into the output folder even if it holds something; other files in it stay."""
+
+    machine: MachineFlags = field(default_factory=Machine)
+
+    messages: MessageFlags = field(default_factory=Messages)
+
+    def run(self) -> int:
+        """Register, print a summary, return the exit code."""
+        from samereg.app.machine import MachineSettings
+        from samereg.app.record import to_plain
+        from samereg.app.registration import RegisterSettings, register_files
+        from samereg.cli.console import print_json, progress, start_logging
+        from samereg.cli.summary import print_summary, report_faults
+
+        start_logging(self.messages)
+        settings = RegisterSettings(
+            preset=self.preset,
+            filter=self.filter,
+            affine_model=self.affine_model,
+            filler=self.filler,
+            embedding=self.embedding,
+            series=self.series,
+            machine=MachineSettings(device=self.machine.device, threads=self.machine.threads),
+            seed=self.machine.seed,
+        )
+        with progress(self.messages) as on_progress:
+            record = register_files(
+                self.fixed,
+                self.moving,
+                self.output,
+                settings=settings,
+                overwrite=self.overwrite,
+                on_progress=on_progress,
+            )
+        if self.messages.json:
+            print_json(to_plain(record))
+        else:
+            print_summary(record, self.output)
+        report_faults(record.faults)
+        return record.exit_status

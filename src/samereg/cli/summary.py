@@ -1,0 +1,30 @@
+"""What is said about a finished registration."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from samereg.app.registration import RunRecord
+from samereg.cli.console import print_facts
+
+
+def print_summary(record: RunRecord, output: Path) -> None:
+    """Print what was registered, how well, how long it took and where it lies."""
+    quality = record.quality
+    facts = {
+        "matches kept": str(quality.match_count),
+        "overlap": f"{100 * quality.overlap_fraction:.0f} % of the fixed body",
+        "folded voxels": f"{100 * quality.folded_fraction:.3f} %",
+        "inverse consistency": f"{quality.inverse_consistency_mm:.3f} mm (mean)",
+        "computed on": f"{record.machine.device}, {record.embedding.precision}",
+        "time": ", ".join(f"{stage.name} {stage.seconds:.1f} s" for stage in record.stages)
+        + f", all {record.seconds:.1f} s",
+        "written": f"{output}: moved.nii.gz transform.h5 inverse.h5 matches.csv run.json",
+    }
+    print_facts(f"{record.moving.path} -> {record.fixed.path}", facts)
+
+
+def report_faults(faults: Sequence[str]) -> None:
+    """Say on standard error why a result is not to be trusted."""
+    for fault in faults:
+        print(f"samereg: error: The result fails its quality check: {fault}.", file=sys.stderr)

@@ -1,0 +1,63 @@
+"""`samereg train embedding`: flags, and what it prints."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import arg
+
+from samereg.cli.options import Machine, MachineFlags, MessageFlags, Messages, OutputFolder
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainEmbedding:
+    """Train an anatomical embedding on unlabelled CT scans.
+
+    Writes weights, a model card and logs into the output folder. When that folder already holds a stopped
+    run, training goes on exactly where it stopped; to train longer, give more --steps.
+    """
+
+    data: Annotated[Path, arg(metavar="DIR|FILE")]
+    """Folder that is searched for CT scans, or text file with one path per line."""
+
+    output: OutputFolder
+    """Folder of the run."""
+
+    network: Literal["compact", "resnet18"] = "compact"
+    """compact: the shipped size. resnet18: the paper's."""
+
+    steps: int = 1550
+    """Optimisation steps in all, those done before a resumption included."""
+
+    gpus: int = 1
+    """How many GPUs share the work; only with --device auto or cuda."""
+
+    machine: MachineFlags = field(default_factory=Machine)
+
+    messages: MessageFlags = field(default_factory=Messages)
+
+    def run(self) -> int:
+        """Train, say where the results lie, return the exit code."""
+        from samereg.app.embedding_training import train_from_files
+        from samereg.app.machine import MachineSettings
+        from samereg.app.record import to_plain
+        from samereg.cli.console import print_facts, print_json, progress, start_logging
+        from samereg.training.settings import EmbeddingTraining
+
+        start_logging(self.messages)
+        settings = EmbeddingTraining(network=self.network, steps=self.steps, seed=self.machine.seed)
+        machine = MachineSettings(device=self.machine.device, threads=self.machine.threads, gpus=self.gpus)
+        with progress(self.messages) as on_progress:
+            trained = train_from_files(
+                self.data,
+                self.output,
+                settings=settings,
+                machine=machine,
+                on_progress=on_progress,
+            )
+        if self.messages.json:
+            print_json(to_plain(trained))
+        else:
+            facts = {"steps": str(trained.steps), "written": str(trained.weights)}
+            print_facts(f"embedding learnt from {trained.scans} scans", facts)
+        return 0
