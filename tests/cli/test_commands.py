@@ -1,0 +1,219 @@
+"""What each command passes on, prints and returns, with the work itself replaced."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from samereg.app import cohort, demo, embedding_training, point_matching, registration, resampling
+from samereg.app.demo import DemoRecord
+from samereg.app.embedding_training import TrainedEmbedding
+from samereg.app.machine import MachineSettings
+from samereg.app.point_matching import FoundPoints
+from samereg.app.quality import QualityLimits
+from samereg.app.record import InputRecord, versions
+from samereg.app.registration import MachineRecord, RegisterSettings, RunRecord
+from samereg.app.resampling import AppliedRecord
+from samereg.cli.main import main
+from samereg.cli.train_embedding import TrainEmbedding
+from samereg.estimate.outcome import Outcome
+from samereg.matching.embed import EmbedderRecord
+from samereg.matching.matches import Matches
+from samereg.pipeline.register import Quality, StageReport
+from samereg.training.settings import EmbeddingTraining
+
+SCAN = InputRecord(path=Path("scan.nii"), sha256="0" * 64, shape=(1, 2, 3), spacing_mm=(1.0, 1.0, 1.0))
+
+
+class Recorder:
+    """Stands for a function of app: keeps what it was called with, returns what it was given."""
+
+    def __init__(self, answer: object) -> None:
+        self.answer = answer
+        self.arguments: tuple[object, ...] = ()
+        self.settings: dict[str, object] = {}
+
+    def __call__(self, *arguments: object, **settings: object) -> object:
+        self.arguments, self.settings = arguments, settings
+        return self.answer
+
+
+def run_record(faults: tuple[str, ...] = ()) -> RunRecord:
+    outcome = Outcome(converged=True, message="done", iterations=1)
+    return RunRecord(
+        versions=versions(),
+        machine=MachineRecord(device="cpu", name="a processor", threads=2),
+        embedding=EmbedderRecord(name="compact", checksum="0" * 64, network="compact", precision="bfloat16"),
+        settings=RegisterSettings(),
+        recipe=(),
+        fixed=SCAN,
+        moving=SCAN,
+        stages=(StageReport(name="affine", seconds=1.0, outcome=outcome, matches=500, used=321),),
+        quality=Quality(match_count=321, inverse_consistency_mm=0.1, folded_fraction=0.0, overlap_fraction=0.97),
+        faults=faults,
+        seconds=4.5,
+        exit_status=10 if faults else 0,
+    )
+
+
+def test_register_passes_every_flag_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder(run_record())
+    monkeypatch.setattr(registration, "register_files", recorder)
+    words = "register -f a.nii -m b.nii -o out --preset affine --filter threshold --affine-model rigid"
+    words += " --filler linear --embedding mine.safetensors --series 1.2 1.3 --overwrite"
+    words += " --device cpu --threads 3 --seed 9 -q"
+    assert main(words.split()) == 0
+    assert recorder.arguments == (Path("a.nii"), Path("b.nii"), Path("out"))
+    assert recorder.settings["overwrite"] is True
+    assert recorder.settings["settings"] == RegisterSettings(
+        preset="affine",
+        filter="threshold",
+        affine_model="rigid",
+        filler="linear",
+        embedding="mine.safetensors",
+        series=("1.2", "1.3"),
+        machine=MachineSettings(device="cpu", threads=3),
+        seed=9,
+    )
+
+
+def test_register_defaults_are_those_of_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder(run_record())
+    monkeypatch.setattr(registration, "register_files", recorder)
+    main(["register", "-f", "a.nii", "-m", "b.nii", "-o", "out"])
+    assert recorder.settings["settings"] == RegisterSettings()
+    assert recorder.settings["overwrite"] is False
+
+
+def test_register_prints_a_summary(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(registration, "register_files", Recorder(run_record()))
+    assert main(["register", "-f", "a.nii", "-m", "b.nii", "-o", "out"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    for words in ("321", "97 %", "0.100 mm", "cpu, bfloat16", "affine 1.0 s, all 4.5 s", "out: moved.nii.gz"):
+        assert words in captured.out
+
+
+def test_json_is_the_run_record(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(registration, "register_files", Recorder(run_record()))
+    main(["register", "-f", "a.nii", "-m", "b.nii", "-o", "out", "--json"])
+    record = json.loads(capsys.readouterr().out)
+    assert record["quality"]["match_count"] == 321
+    assert record["settings"]["limits"]["folded_fraction"] == QualityLimits().folded_fraction
+
+
+def test_a_failed_quality_check_ends_with_10_and_says_why(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(registration, "register_files", Recorder(run_record(("it folds",))))
+    assert main(["register", "-f", "a.nii", "-m", "b.nii", "-o", "out"]) == 10
+    assert capsys.readouterr().err == "samereg: error: The result fails its quality check: it folds.\n"
+
+
+def test_apply_names_lost_labels_on_standard_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorder = Recorder(
+        AppliedRecord(
+            transform=Path("t.h5"),
+            input=SCAN,
+            reference=SCAN,
+            output=Path("o.nii"),
+            interpolation="nearest",
+            background=0.0,
+            lost_labels=(4, 7),
+        )
+    )
+    monkeypatch.setattr(resampling, "apply_file", recorder)
+    assert (
+        main(
+            [
+                "apply",
+                "-t",
+                "t.h5",
+                "-i",
+                "labels.nii",
+                "-r",
+                "ref.nii",
+                "-o",
+                "o.nii",
+                "--interpolation",
+                "nearest",
+            ]
+        )
+        == 0
+    )
+    captured = capsys.readouterr()
+    assert "4, 7" in captured.err
+    assert "nearest" in captured.out
+    assert recorder.arguments == (Path("t.h5"), Path("labels.nii"), Path("o.nii"))
+    assert recorder.settings == {
+        "reference_path": Path("ref.nii"),
+        "interpolation": "nearest",
+        "overwrite": False,
+    }
+
+
+def found_points() -> FoundPoints:
+    point_mm = torch.tensor([[1.0, 2.0, 3.0]], dtype=torch.float64)
+    matches = Matches(
+        fixed_mm=point_mm,
+        moving_mm=point_mm + 10,
+        similarity=torch.tensor([0.75]),
+        cycle_mm=torch.tensor([2.5]),
+        used=torch.tensor([True]),
+    )
+    return FoundPoints(columns={"name": ("carina",)}, matches=matches)
+
+
+def test_match_prints_a_table_or_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(point_matching, "match_files", Recorder(found_points()))
+    words = ["match", "-f", "a.nii", "-m", "b.nii", "--points", "points.csv"]
+    assert main(words) == 0
+    header, row = capsys.readouterr().out.splitlines()
+    expected = ["x", "y", "z", "name", "moving_x", "moving_y", "moving_z", "similarity", "cycle_mm"]
+    assert header.split() == expected
+    assert row.split()[3:] == ["carina", "11.000", "12.000", "13.000", "0.7500", "2.50"]
+    assert main([*words, "--json"]) == 0
+    (record,) = json.loads(capsys.readouterr().out)
+    assert (record["name"], record["moving_z"], record["similarity"]) == ("carina", 13.0, 0.75)
+
+
+def test_training_passes_its_settings_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    recorder = Recorder(TrainedEmbedding(weights=Path("run/embedding.safetensors"), scans=4, steps=50))
+    monkeypatch.setattr(embedding_training, "train_from_files", recorder)
+    words = "train embedding --data scans -o run --steps 50 --network resnet18 --seed 3 --device cpu --gpus 2"
+    assert main(words.split()) == 0
+    assert recorder.arguments == (Path("scans"), Path("run"))
+    assert recorder.settings["settings"] == EmbeddingTraining(network="resnet18", steps=50, seed=3)
+    assert recorder.settings["machine"] == MachineSettings(device="cpu", gpus=2)
+    assert "run/embedding.safetensors" in capsys.readouterr().out
+
+
+def test_training_defaults_are_those_of_its_settings() -> None:
+    command = TrainEmbedding(data=Path("scans"), output=Path("run"))
+    assert (command.network, command.steps) == (EmbeddingTraining().network, EmbeddingTraining().steps)
+
+
+def test_phantom_passes_its_settings_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    recorder = Recorder((Path("labels.csv"),))
+    monkeypatch.setattr(cohort, "write_cohort", recorder)
+    words = "phantom -o dir --subjects 2 --seed 5 --spacing 4 3 2 --shape 10 20 30 --json"
+    assert main(words.split()) == 0
+    assert recorder.settings["settings"] == cohort.CohortSettings(
+        subjects=2, seed=5, spacing_mm=(4.0, 3.0, 2.0), shape=(10, 20, 30)
+    )
+    assert json.loads(capsys.readouterr().out) == {"output": "dir", "files": ["labels.csv"]}
+
+
+def test_demo_prints_the_overlap_before_and_after(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorder = Recorder(DemoRecord(dice_before=30.0, dice_after=71.5, organs=35, files=(), registration=run_record()))
+    monkeypatch.setattr(demo, "run_demo", recorder)
+    assert main(["demo"]) == 0
+    out = capsys.readouterr().out
+    assert recorder.arguments == (Path("samereg-demo"),)
+    for words in ("30.0 % over 35 organs", "71.5 %", "samereg-demo/registration/moved.nii.gz"):
+        assert words in out

@@ -1,0 +1,100 @@
+"""The flags of every command. A flag that changes here changes for users: say so in CHANGELOG.md."""
+
+import ast
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from samereg.cli.main import COMMANDS, Entry, main
+
+SHARED = {"--json", "-q/--quiet", "-v/--verbose"}
+MACHINE = {"--device", "--threads", "--seed"}
+
+FLAGS = {
+    "register": {
+        "-f/--fixed",
+        "-m/--moving",
+        "-o/--output",
+        "--preset",
+        "--filter",
+        "--affine-model",
+        "--filler",
+        "--embedding",
+        "--series",
+        "--overwrite",
+        *MACHINE,
+        *SHARED,
+    },
+    "apply": {
+        "-t/--transform",
+        "-i/--input",
+        "-r/--reference",
+        "-o/--output",
+        "--interpolation",
+        "--overwrite",
+        "--threads",
+        *SHARED,
+    },
+    "match": {
+        "-f/--fixed",
+        "-m/--moving",
+        "--points",
+        "-o/--output",
+        "--embedding",
+        "--series",
+        "--overwrite",
+        *MACHINE,
+        *SHARED,
+    },
+    "train embedding": {"--data", "-o/--output", "--network", "--steps", "--gpus", *MACHINE, *SHARED},
+    "phantom": {
+        "-o/--output",
+        "--subjects",
+        "--seed",
+        "--spacing",
+        "--shape",
+        "--overwrite",
+        "--threads",
+        *SHARED,
+    },
+    "demo": {"-o/--output", "--overwrite", *MACHINE, *SHARED},
+}
+
+by_name = pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: " ".join(entry.words))
+
+
+def test_commands_are_frozen() -> None:
+    assert [" ".join(entry.words) for entry in COMMANDS] == list(FLAGS)
+
+
+@by_name
+def test_flags_are_frozen(entry: Entry, capsys: pytest.CaptureFixture[str]) -> None:
+    assert flags_of(entry.words, capsys) == FLAGS[" ".join(entry.words)]
+
+
+@by_name
+def test_summary_in_the_list_is_that_of_the_command(entry: Entry) -> None:
+    assert (command_class(entry).__doc__ or "").splitlines()[0] == entry.summary
+
+
+@by_name
+def test_command_files_import_no_work_before_they_run(entry: Entry) -> None:
+    path = Path(import_module(entry.home[0]).__file__ or "")
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imported = {node.module or "" for node in tree.body if isinstance(node, ast.ImportFrom)}
+    assert not [name for name in imported if name.startswith("samereg.") and name != "samereg.cli.options"]
+
+
+def command_class(entry: Entry) -> type:
+    found: type = getattr(import_module(entry.home[0]), entry.home[1])
+    return found
+
+
+def flags_of(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> set[str]:
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--help"])
+    assert ended.value.code == 0
+    rows = re.findall(r"^. (?:(-\w)[^,\n]*, )?(--[\w-]+)", capsys.readouterr().out, flags=re.MULTILINE)
+    return {f"{short}/{long}" if short else long for short, long in rows} - {"-h/--help"}

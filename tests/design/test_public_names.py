@@ -1,0 +1,92 @@
+"""What `import samereg` promises. A name that changes here changes for users: say so in CHANGELOG.md."""
+
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+import samereg
+
+PUBLIC = {
+    "Affine",
+    "Chain",
+    "Displacement",
+    "Grid",
+    "LabelMap",
+    "Registration",
+    "SameregError",
+    "Transform",
+    "Volume",
+    "__version__",
+    "affine_only",
+    "chain",
+    "fast",
+    "load_embedder",
+    "read_labels",
+    "read_transform",
+    "read_volume",
+    "register",
+    "resample_labels",
+    "resample_volume",
+    "write_labels",
+    "write_transform",
+    "write_volume",
+}
+
+SLOW_MODULES = ("torch", "numpy", "scipy", "SimpleITK", "nibabel", "pydicom", "tyro", "rich")
+
+LONGEST_START_S = 0.5
+
+
+def test_public_names_are_frozen() -> None:
+    assert set(samereg.__all__) == PUBLIC
+    assert set(dir(samereg)) >= PUBLIC
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC - {"__version__"}))
+def test_every_name_is_the_one_of_its_home(name: str) -> None:
+    value = getattr(samereg, name)
+    assert value is getattr(import_module(samereg._HOMES[name]), name)
+
+
+def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no_such_name"):
+        samereg.no_such_name  # noqa: B018
+
+
+def test_importing_loads_nothing_slow() -> None:
+    assert loaded_after("import samereg") == []
+
+
+def test_help_loads_nothing_slow() -> None:
+    assert loaded_after("from samereg.cli.main import main; main(['--help'])") == []
+
+
+def test_help_of_a_command_does_not_load_torch() -> None:
+    program = """
+import sys
+from samereg.cli.main import main
+try:
+    main(["register", "--help"])
+except SystemExit:
+    pass
+"""
+    assert not {"torch", "numpy", "SimpleITK"} & set(loaded_after(program))
+
+
+@pytest.mark.parametrize("program", ["import samereg", "from samereg.cli.main import main; main(['--help'])"])
+def test_start_is_quick(program: str) -> None:
+    timed = f"import time; t = time.perf_counter()\n{program}\nprint('\\n', time.perf_counter() - t)"
+    fastest = min(float(run(timed).split()[-1]) for _ in range(3))
+    assert fastest < LONGEST_START_S
+
+
+def loaded_after(program: str) -> list[str]:
+    listing = f"\nimport sys; print('LOADED', *[name for name in {SLOW_MODULES} if name in sys.modules])"
+    return run(program + listing).rpartition("LOADED")[2].split()
+
+
+def run(program: str) -> str:
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return done.stdout
