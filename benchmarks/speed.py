@@ -110,7 +110,7 @@ def best(name: str, work: Callable[[], object], repeats: int) -> Measured:
 
 def measure_process(fixed: Path, moving: Path, folder: Path) -> Measured:
     """`samereg register`, start to exit."""
-    command = [sys.executable, "-m", "samereg", "register", "-f", str(fixed), "-m", str(moving)]
+    command = [sys.executable, "-m", "samereg.cli.main", "register", "-f", str(fixed), "-m", str(moving)]
     return run("samereg register", [*command, "-o", str(folder / "out"), "-q"])
 
 

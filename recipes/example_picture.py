@@ -11,6 +11,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from samereg.geometry.affine import Affine
@@ -62,7 +63,7 @@ def draw(columns: tuple[tuple[str, Volume], ...], fixed: Subject, output: Path) 
     figure.savefig(output, dpi=100)
 
 
-def contours(axis: plt.Axes, labels: LabelMap, view: Slice) -> None:
+def contours(axis: Axes, labels: LabelMap, view: Slice) -> None:
     """Outlines of the organs in a plane."""
     values = plane(labels.data, view)
     colours = plt.get_cmap(COLOURS)

@@ -72,7 +72,7 @@ class RegularisedFill:
     smoothing_mm: float = 13.0
     outlier_mm: float = 14.0
     lattice_mm: float = 16.0
-    field_mm: float = 4.0
+    field_mm: float = 6.0
     margin_mm: float = 16.0
     rounds: int = 6
 

@@ -1,6 +1,6 @@
 """Weighted least squares of spline displacements through matches, with a penalty on roughness."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float64
@@ -85,7 +85,8 @@ def solve(
 ) -> LinearSolution:
     """Control displacements ``c`` that minimise ``sum_i t_i |u_c(p_i) - d_i|^2 + penalty(c)``.
 
-    Preconditioned as if matches of the mean density stood everywhere: then the cosines are eigenvectors.
+    Solved in the basis of cosines, where the penalty is diagonal; preconditioned as if matches of the mean density
+    stood everywhere, which is diagonal there too.
 
     Args:
         problem: matches, lattice and penalty.
@@ -97,31 +98,30 @@ def solve(
     density = torch.from_numpy(problem.spreading @ trust.numpy())
     mean_density = float(density.square().sum() / density.sum())
 
-    def apply(control: Tensor) -> Tensor:
+    def apply(amplitudes: Tensor) -> Tensor:
+        control = _from_cosines(amplitudes)
         sampled = weight * (problem.sampling @ control.reshape(-1, 3).numpy())
         data = torch.from_numpy(problem.spreading @ sampled).reshape(control.shape)
-        return data + _from_cosines(problem.penalty * _to_cosines(control))
-
-    def precondition(residual: Tensor) -> Tensor:
-        return _from_cosines(_to_cosines(residual) / (mean_density + problem.penalty))
+        return _to_cosines(data) + problem.penalty * amplitudes
 
     pulled = problem.spreading @ (weight * problem.displacement_mm.numpy())
-    return conjugate_gradient(
+    solved = conjugate_gradient(
         apply,
-        torch.from_numpy(pulled).reshape(start.shape),
-        precondition=precondition,
-        start=start,
+        _to_cosines(torch.from_numpy(pulled).reshape(start.shape)),
+        precondition=lambda residual: residual / (mean_density + problem.penalty),
+        start=_to_cosines(start),
         tolerance=tolerance,
         max_iterations=MOST_SOLVER_STEPS,
     )
+    return replace(solved, solution=_from_cosines(solved.solution))
 
 
 def _to_cosines(control: Tensor) -> Tensor:
-    return torch.from_numpy(fft.dctn(control.numpy(), axes=(0, 1, 2), norm="ortho"))
+    return torch.from_numpy(fft.dctn(control.numpy(), axes=(0, 1, 2), norm="ortho", workers=-1))
 
 
 def _from_cosines(amplitudes: Tensor) -> Tensor:
-    return torch.from_numpy(fft.idctn(amplitudes.numpy(), axes=(0, 1, 2), norm="ortho"))
+    return torch.from_numpy(fft.idctn(amplitudes.numpy(), axes=(0, 1, 2), norm="ortho", workers=-1))
 
 
 def _penalty(lattice: SplineLattice, smoothing_mm: float) -> Float64[Tensor, "d h w 1"]:

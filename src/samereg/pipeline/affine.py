@@ -27,8 +27,11 @@ class AffineStage:
         filter: which matches are used.
         stride_vox: spacing of the points (the paper's 8 voxels of 2 mm).
         search: how matches are looked for.
+        inlier_mm: distance from the map at which a match stops counting as one that agrees; smaller is more robust,
+            larger follows the shape of the whole body.
         fewest_matches: fewer used matches than this are no basis for a registration.
-        fewest_inliers: nor is a smaller share of them that agrees on one map.
+        agree_mm: matches this near to the map agree with it, as far as one map can tell between two people.
+        fewest_agreeing: a smaller share of matches that agree is no basis either.
         seed: of the robust fit's random subsets.
     """
 
@@ -36,8 +39,10 @@ class AffineStage:
     filter: MatchFilter = field(default_factory=StableFilter)
     stride_vox: int = STRIDE_VOX
     search: Search = field(default_factory=Search)
+    inlier_mm: float = 12.0
     fewest_matches: int = 60
-    fewest_inliers: float = 0.25
+    agree_mm: float = 30.0
+    fewest_agreeing: float = 0.3
     seed: int = 0
 
     @property
@@ -64,13 +69,15 @@ class AffineStage:
             matches.moving_mm[used],
             weights=weights[used],
             fit=FITS[self.model],
+            inlier_mm=self.inlier_mm,
             seed=self.seed,
         )
-        share = float(fit.inliers.double().mean())
-        if share < self.fewest_inliers:
+        residual_mm = (fit.affine.apply(matches.fixed_mm[used]) - matches.moving_mm[used]).norm(dim=1)
+        share = float((residual_mm < self.agree_mm).double().mean())
+        if share < self.fewest_agreeing:
             raise NoOverlapError(
                 f"only {share:.0%} of {int(used.sum())} matches agree on one {self.model} map; at least "
-                f"{self.fewest_inliers:.0%} are needed: do both scans show the same anatomy?"
+                f"{self.fewest_agreeing:.0%} are needed: do both scans show the same anatomy?"
             )
         return StageResult(transform=fit.affine, matches=matches, outcome=fit.outcome)
 

@@ -34,7 +34,8 @@ class CoarseStage:
         filter: which matches are used.
         stride_vox: spacing of the points (the paper's 8 voxels of 2 mm).
         search: how matches are looked for.
-        fill: settings of the regularised filler.
+        fill: settings of the regularised filler in every round but the last.
+        last_fill: the same in the last round, whose matches are the best and deserve more detail.
         margin_vox: how far beyond the fixed scan the moved one is looked at, so that anatomy just outside
             can be matched.
         rounds: times that the scan is moved, embedded and matched; the paper's method is 1. Each round starts
@@ -48,6 +49,9 @@ class CoarseStage:
     stride_vox: int = STRIDE_VOX
     search: Search = field(default_factory=Search)
     fill: RegularisedFill = field(default_factory=RegularisedFill)
+    last_fill: RegularisedFill = field(
+        default_factory=lambda: RegularisedFill(smoothing_mm=7.0, lattice_mm=12.0, outlier_mm=8.0)
+    )
     margin_vox: int = 8
     rounds: int = 2
     later_reach_mm: float = 40.0
@@ -72,7 +76,8 @@ class CoarseStage:
             # All matches are carried back to the start's world: one field is fitted to them, not one on top of
             # another, so that what the filler promises of its field holds for the result.
             in_moving = replace(matches, moving_mm=so_far.apply(matches.moving_mm))
-            found, outcome = self._fill(in_moving, start, pair.fixed.model.grid)
+            settings = self.last_fill if number == self.rounds - 1 else self.fill
+            found, outcome = self._fill(in_moving, start, pair.fixed.model.grid, settings)
             so_far = chain(found, start)
         return StageResult(transform=so_far, matches=in_moving, outcome=outcome)
 
@@ -105,7 +110,9 @@ class CoarseStage:
         grid = padded(pair.fixed.model.grid, margin, margin)
         return pair.embedder.embed(resample_volume(pair.moving.model, start, grid))
 
-    def _fill(self, matches: Matches, start: Transform, grid: Grid) -> tuple[Displacement, Outcome]:
+    def _fill(
+        self, matches: Matches, start: Transform, grid: Grid, settings: RegularisedFill
+    ) -> tuple[Displacement, Outcome]:
         """Field that carries fixed points to where `start` takes them to their matches."""
         used = matches.used
         fixed_mm = matches.fixed_mm[used]
@@ -114,5 +121,5 @@ class CoarseStage:
             filled = fill_linear(fixed_mm, displacement_mm, grid)
             return filled, Outcome(converged=True, message="interpolated", iterations=1)
         weights = self.filter.weights(matches)[used]
-        solved = fill_regularised(fixed_mm, displacement_mm, weights=weights, grid=grid, settings=self.fill)
+        solved = fill_regularised(fixed_mm, displacement_mm, weights=weights, grid=grid, settings=settings)
         return solved.displacement, solved.outcome

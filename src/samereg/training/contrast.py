@@ -100,6 +100,7 @@ class ContrastiveModel(nn.Module):
         local_stride, global_stride = self.net.strides
         anchors = batch.anchors[view]
         near, far = self.contrast.ring_vox
+        # A normal draw gives both: its direction, and its length squashed to (0, 1) for the distance.
         direction = torch.nn.functional.normalize(ring_noise, dim=-1)
         distance = near + (far - near) * torch.erf(ring_noise.norm(dim=-1, keepdim=True) / 2).square()
         limit = torch.tensor(batch.images.shape[2:], device=anchors.device) - 1.0

@@ -17,9 +17,12 @@ from samereg.nets.build import NETWORKS, build_embedding
 from samereg.nets.embedding import EmbeddingNet
 
 SHIPPED: dict[str, str] = {
-    "compact": "d8374b9bb00dfa7384e2c103e52589b988f0b790e41466c21de0b8070d24fa0c",
+    "compact": "588af3bc8e2dd61ac208fa10501aecafe54f752afb4c502666b900b5ea2b2d37",
 }
 """SHA-256 of each file `weights/NAME.safetensors` of this package."""
+
+READABLE = 0o644
+"""safetensors writes files that only their owner may read."""
 
 NETWORK_KEY = "network"
 """Header entry that names the network of `nets/build.py`."""
@@ -80,6 +83,7 @@ def write_weights(net: EmbeddingNet, path: Path, *, network: str, header: Mappin
     tensors = {key: _halved(value) for key, value in net.state_dict().items()}
     with atomic_file(path) as temporary:
         save_file(tensors, temporary, metadata={**header, NETWORK_KEY: network})
+        temporary.chmod(READABLE)
 
 
 def shipped_path(name: str) -> Path:
