@@ -49,7 +49,7 @@ def main() -> None:
 def draw(columns: tuple[tuple[str, Volume], ...], fixed: Subject, output: Path) -> None:
     """One column an image, one row a plane."""
     figure, axes = plt.subplots(
-        2, len(columns), figsize=(9.6, 7.4), facecolor="black", gridspec_kw={"height_ratios": [192, 144]}
+        2, len(columns), figsize=(9.6, 5.2), facecolor="black", gridspec_kw={"height_ratios": [192, 144]}
     )
     for column, (title, volume) in enumerate(columns):
         for row, view in enumerate(VIEWS):

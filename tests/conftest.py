@@ -1,6 +1,8 @@
 """What every test may rely on."""
 
+import logging
 import os
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -16,6 +18,18 @@ settings.load_profile("steady")
 # Tests run beside each other; more threads than cores slow all of them down.
 if "OMP_NUM_THREADS" not in os.environ:
     torch.set_num_threads(min(2, os.cpu_count() or 1))
+
+
+@pytest.fixture(autouse=True)
+def same_logging_in_every_test() -> Iterator[None]:
+    """A command sets logging up for its process; the next test finds it as it was."""
+    logger = logging.getLogger("samereg")
+    before = logger.level, logger.propagate, list(logger.handlers)
+    yield
+    logger.setLevel(before[0])
+    logger.propagate = before[1]
+    logger.handlers = before[2]
+
 
 BODY_LABEL, LEFT_LUNG_LABEL, RIGHT_LUNG_LABEL = 1, 2, 3
 

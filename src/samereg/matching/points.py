@@ -9,18 +9,23 @@ from samereg.geometry.grid import Grid, strided, voxel_centres_mm
 STRIDE_VOX = 8
 """The paper's spacing, 16 mm in model space."""
 
+CELL_VOX = 2
+"""Spacing of local features."""
+
 
 def grid_points(
     grid: Grid, *, body: Bool[Tensor, "d h w"] | None = None, stride_vox: int = STRIDE_VOX
 ) -> Float64[Tensor, "n 3"]:
     """Every `stride_vox`-th voxel of the body, centred in the scan, world frame (LPS+), mm.
 
+    Always an even voxel: local features stand there, and what is interpolated between them is less distinct.
+
     Args:
         grid: model-space grid.
         body: voxels of the patient; None takes the whole grid.
         stride_vox: spacing of the points; smaller is more and slower.
     """
-    start = tuple(((n - 1) % stride_vox) // 2 for n in grid.shape)
+    start = tuple(((n - 1) % stride_vox) // 2 // CELL_VOX * CELL_VOX for n in grid.shape)
     points_mm = voxel_centres_mm(strided(grid, stride_vox))
     points_mm = points_mm + grid.affine[:3, :3] @ torch.tensor(start, dtype=torch.float64)
     if body is None:

@@ -33,6 +33,8 @@ class Search:
     Attributes:
         stride_vox: spacing of the candidates in the coarse search (the paper's 4).
         reach_mm: largest distance between a point and its match, for scans that are aligned already.
+        from_origin: climb from the point's own position too, and take what is more similar: for scans that are
+            aligned already, whose matches may fall between the candidates.
         fine_steps: local cells that the match may climb away from the best candidate, the last one to find its
             place between cells.
         fine_rows: points refined at a time, for the memory.
@@ -40,6 +42,7 @@ class Search:
 
     stride_vox: int = 4
     reach_mm: float = inf
+    from_origin: bool = False
     fine_steps: int = 2
     fine_rows: int = 1024
 
@@ -97,14 +100,15 @@ def search(
     with torch.inference_mode():
         best, similarity = _nearest(queries, origins_mm, places, settings.reach_mm)
         start_mm = places.points_mm[best.cpu()]
-        local = queries[:, : queries.shape[1] // 2] * 2**0.5
-        parts = [
-            _refine(q, p, embedded, settings)
-            for q, p in zip(local.split(settings.fine_rows), start_mm.split(settings.fine_rows), strict=True)
-        ]
-        refined_mm = torch.cat(parts) if parts else start_mm
-        again = (queries.float() * embedded.at(refined_mm).float()).sum(1)
-    return Found(points_mm=refined_mm, similarity=torch.maximum(again, similarity).cpu())
+        found = _climb(queries, start_mm, embedded, settings)
+        if settings.from_origin:
+            near = _climb(queries, origins_mm, embedded, settings)
+            better = near.similarity > found.similarity
+            found = Found(
+                points_mm=torch.where(better[:, None], near.points_mm, found.points_mm),
+                similarity=torch.where(better, near.similarity, found.similarity),
+            )
+    return Found(points_mm=found.points_mm, similarity=torch.maximum(found.similarity, similarity.cpu()))
 
 
 def match(
@@ -176,6 +180,20 @@ def _nearest_within(
         values.append(best.values.float())
     back = order.argsort().to(queries.device)
     return torch.cat(indices)[back], torch.cat(values)[back]
+
+
+def _climb(
+    queries: Float[Tensor, "n e"], start_mm: Float64[Tensor, "n 3"], embedded: EmbeddedVolume, settings: Search
+) -> Found:
+    """Refined positions from given starts, a bounded number of points at a time, and the similarity there."""
+    local = queries[:, : queries.shape[1] // 2] * 2**0.5
+    parts = [
+        _refine(q, p, embedded, settings)
+        for q, p in zip(local.split(settings.fine_rows), start_mm.split(settings.fine_rows), strict=True)
+    ]
+    refined_mm = torch.cat(parts) if parts else start_mm
+    similarity = (queries.float() * embedded.at(refined_mm).float()).sum(1)
+    return Found(points_mm=refined_mm, similarity=similarity.cpu())
 
 
 def _refine(

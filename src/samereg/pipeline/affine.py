@@ -1,6 +1,7 @@
 """SAM-affine: an affine map from matches on a grid of points (SAME, section 2.2, eq. 1)."""
 
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Literal
 
 from samereg.errors import NoOverlapError
@@ -30,6 +31,7 @@ class AffineStage:
         inlier_mm: distance from the map at which a match stops counting as one that agrees; smaller is more robust,
             larger follows the shape of the whole body.
         fewest_matches: fewer used matches than this are no basis for a registration.
+        fewest_used: nor is a smaller share of the points of the fixed body.
         agree_mm: matches this near to the map agree with it, as far as one map can tell between two people.
         fewest_agreeing: a smaller share of matches that agree is no basis either.
         seed: of the robust fit's random subsets.
@@ -41,6 +43,7 @@ class AffineStage:
     search: Search = field(default_factory=Search)
     inlier_mm: float = 12.0
     fewest_matches: int = 60
+    fewest_used: float = 0.05
     agree_mm: float = 30.0
     fewest_agreeing: float = 0.3
     seed: int = 0
@@ -59,10 +62,11 @@ class AffineStage:
         matches = self.match(pair)
         weights = self.filter.weights(matches)
         used = matches.used
-        if int(used.sum()) < self.fewest_matches:
+        needed = max(self.fewest_matches, ceil(self.fewest_used * len(matches)))
+        if int(used.sum()) < needed:
             raise NoOverlapError(
                 f"only {int(used.sum())} of {len(matches)} points of the fixed scan have a trustworthy match in the "
-                f"moving scan; at least {self.fewest_matches} are needed: do both show the same anatomy?"
+                f"moving scan; at least {needed} are needed: do both show the same anatomy?"
             )
         fit = fit_robust(
             matches.fixed_mm[used],

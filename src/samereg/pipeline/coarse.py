@@ -47,7 +47,7 @@ class CoarseStage:
     filler: Filler = "regularised"
     filter: MatchFilter = field(default_factory=StableFilter)
     stride_vox: int = STRIDE_VOX
-    search: Search = field(default_factory=Search)
+    search: Search = field(default_factory=lambda: Search(from_origin=True))
     fill: RegularisedFill = field(default_factory=RegularisedFill)
     last_fill: RegularisedFill = field(
         default_factory=lambda: RegularisedFill(smoothing_mm=7.0, lattice_mm=12.0, outlier_mm=8.0)

@@ -146,7 +146,7 @@ def measure(pair: Pair, transform: Transform, inverse: Transform, matches: Match
 
 def _reachable_error_mm(
     pair: Pair, transform: Transform, inverse: Transform, points_mm: Float64[Tensor, "n 3"]
-) -> Float64[Tensor, " n"]:
+) -> Float64[Tensor, " m"]:
     """Inverse-consistency error where the moving scan exists; of all points if it exists for none."""
     landed = pair.moving.model.grid.contains(transform.apply(points_mm))
     kept = points_mm[landed] if bool(landed.any()) else points_mm
