@@ -4,8 +4,8 @@
     python benchmarks/speed.py --fixed F --moving M          your own scans
     python benchmarks/speed.py --no-peers                    samereg alone
 
-Prints seconds, peak memory, and the ratio of each peer's time to the whole samereg process. Every process is
-measured from start to exit, so start-up, reading and writing count. Stop everything else first.
+Prints seconds, peak memory, and the ratio of each time to that of the whole `samereg register --preset fast` process.
+Every process is measured from start to exit, so start-up, reading and writing count. Stop everything else first.
 """
 
 import argparse
@@ -21,14 +21,16 @@ import torch
 
 from samereg.app.machine import MachineSettings, prepare_machine
 from samereg.app.scans import read_scan
+from samereg.estimate.deform import load_deformer
 from samereg.geometry.affine import Affine
 from samereg.geometry.grid import axis_aligned_grid
+from samereg.geometry.transform import Transform
 from samereg.image.preprocess import to_model_space
 from samereg.io.images import write_volume
 from samereg.matching.embed import load_embedder
 from samereg.phantom.subject import make_subject
 from samereg.pipeline.pair import Pair, prepare_scan
-from samereg.pipeline.recipes import fast
+from samereg.pipeline.recipes import same_plus
 
 PAPER_SHAPE = (192, 144, 208)
 """(d, h, w) of the paper's 208x144x192 at 2 mm."""
@@ -65,7 +67,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         fixed, moving = (options.fixed, options.moving) if options.fixed else phantom_pair(folder)
-        rows = [*measure_parts(fixed, moving, options.repeats), measure_process(fixed, moving, folder)]
+        rows = measure_parts(fixed, moving, options.repeats)
+        rows += [measure_process(fixed, moving, folder, preset) for preset in ("fast", "default", "best")]
         if not options.no_peers:
             rows += measure_peers(fixed, moving, folder)
     print_table(rows)
@@ -91,10 +94,10 @@ def measure_parts(fixed: Path, moving: Path, repeats: int) -> list[Measured]:
     box = type(model)(data=torch.zeros(1, *PAPER_SHAPE), grid=grid, background=-1.0)
     rows = [best("embed 208x144x192", lambda: embedder.embed(box), repeats)]
     pair = Pair(fixed=prepare_scan(volumes[0], embedder), moving=prepare_scan(volumes[1], embedder), embedder=embedder)
-    affine, coarse = fast()
-    rows.append(best("affine", lambda: affine.run(pair, Affine.identity()), repeats))
-    start = affine.run(pair, Affine.identity()).transform
-    rows.append(best("coarse", lambda: coarse.run(pair, start), repeats))
+    transform: Transform = Affine.identity()
+    for stage in same_plus(load_deformer("sam-vm")):
+        rows.append(best(stage.name, lambda stage=stage, start=transform: stage.run(pair, start), repeats))  # type: ignore[misc]
+        transform = stage.run(pair, transform).transform
     return rows
 
 
@@ -108,10 +111,11 @@ def best(name: str, work: Callable[[], object], repeats: int) -> Measured:
     return Measured(name=name, seconds=min(seconds))
 
 
-def measure_process(fixed: Path, moving: Path, folder: Path) -> Measured:
+def measure_process(fixed: Path, moving: Path, folder: Path, preset: str) -> Measured:
     """`samereg register`, start to exit."""
     command = [sys.executable, "-m", "samereg.cli.main", "register", "-f", str(fixed), "-m", str(moving)]
-    return run("samereg register", [*command, "-o", str(folder / "out"), "-q"])
+    words = ["-o", str(folder / preset), "--preset", preset, "-q"]
+    return run(f"samereg register {preset}", [*command, *words])
 
 
 def measure_peers(fixed: Path, moving: Path, folder: Path) -> list[Measured]:
@@ -142,11 +146,11 @@ def run(name: str, command: list[str]) -> Measured:
 
 def print_table(rows: list[Measured]) -> None:
     """One line each, with its time in units of the whole samereg process."""
-    whole = next(row.seconds for row in rows if row.name == "samereg register")
-    print(f"{'':<24}{'seconds':>10}{'ratio':>10}{'peak GB':>10}")
+    whole = next(row.seconds for row in rows if row.name == "samereg register fast")
+    print(f"{'':<26}{'seconds':>10}{'ratio':>10}{'peak GB':>10}")
     for row in rows:
         peak = "" if row.peak_gb is None else f"{row.peak_gb:.2f}"
-        print(f"{row.name:<24}{row.seconds:>10.2f}{row.seconds / whole:>10.2f}{peak:>10}")
+        print(f"{row.name:<26}{row.seconds:>10.2f}{row.seconds / whole:>10.2f}{peak:>10}")
 
 
 if __name__ == "__main__":

@@ -14,12 +14,13 @@ import torch
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from samereg.estimate.deform import load_deformer
 from samereg.geometry.affine import Affine
 from samereg.geometry.volume import LabelMap, Volume
 from samereg.image.resample import resample_volume
 from samereg.matching.embed import load_embedder
 from samereg.phantom.subject import Subject, default_grid, make_subject
-from samereg.pipeline.recipes import fast
+from samereg.pipeline.recipes import same_plus
 from samereg.pipeline.register import register
 
 Slice = tuple[slice | int, slice | int, slice | int]
@@ -39,7 +40,7 @@ def main() -> None:
     grid = default_grid()
     fixed, moving = (make_subject(seed, grid=grid) for seed in (0, 1))
     scans = fixed.volumes["CE"], moving.volumes["NC"]
-    transform = register(*scans, stages=fast(), embedder=load_embedder()).transform
+    transform = register(*scans, stages=same_plus(load_deformer("sam-vm")), embedder=load_embedder()).transform
     before = resample_volume(scans[1], Affine.identity(), grid)
     after = resample_volume(scans[1], transform, grid)
     columns = (("fixed", scans[0]), ("moving", before), ("moving, registered", after))

@@ -1,42 +1,29 @@
-"""Registers every pair of some sets, with SAM-affine alone and with SAM-coarse, and writes a table.
+"""Registers every pair of some sets with every preset, and writes tables.
 
     python recipes/real_data.py --data DIR --output RESULTS --table FILE --sets test-expert test-threshold
 
-DIR holds `manifest.csv` (id, image, labels) and `pairs.csv` (set, fixed, moving). RESULTS/PRESET/FIXED__MOVING/ gets
-what `samereg register` writes; a pair that is there already with the same settings and weights is only scored again.
-Labels are scored where the moved scan exists. Oesophagus and spinal cord, contoured over different lengths in
-different scans, are scored between the first and the last slice that both contours reach. Dice in %.
+DIR is a data folder as `recipes/labelled.py` describes it. RESULTS/PRESET/FIXED__MOVING/ gets what `samereg register`
+writes; a pair that is there already with the same settings and weights is only scored again.
 """
 
 import argparse
-import csv
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-from jaxtyping import Bool, Int
-from torch import Tensor
+from labelled import mean, read_table, score
 
 from samereg.app.record import to_plain
 from samereg.app.registration import RegisterSettings, register_files
-from samereg.geometry.transform import Transform
-from samereg.geometry.volume import LabelMap
-from samereg.image.resample import resample_labels
 from samereg.io.images import read_labels
 from samereg.io.transforms import read_transform
-from samereg.metrics.overlap import dice
+from samereg.weights.deform import read_deform_weights
 from samereg.weights.registry import read_weights
 
-Preset = Literal["affine", "fast"]
-PRESETS: tuple[Preset, ...] = ("affine", "fast")
-
-SMALLEST_VOXELS = 200
-"""Labels with fewer of them in common view are not scored."""
-
-TUBES = {"esophagus", "spinal_cord"}
+Preset = Literal["affine", "fast", "default", "best"]
+PRESETS: tuple[Preset, ...] = ("affine", "fast", "default", "best")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +33,7 @@ class Row:
     preset: Preset
     dice: dict[str, float]
     folded_percent: float
+    jacobian_std: float
     inverse_mm: float
     seconds: float
 
@@ -94,6 +82,7 @@ def run_set(data: Path, name: str, output: Path) -> dict[str, list[Row]]:
                 preset=preset,
                 dice=scores,
                 folded_percent=100 * record["quality"]["folded_fraction"],
+                jacobian_std=record["quality"]["jacobian_std"],
                 inverse_mm=record["quality"]["inverse_consistency_mm"],
                 seconds=record["seconds"],
             )
@@ -109,74 +98,43 @@ def registered(fixed: Path, moving: Path, folder: Path, preset: Preset) -> dict[
         record = json.loads(path.read_text(encoding="utf-8"))
         same = record["settings"] == to_plain(settings)
         if same and record["embedding"]["checksum"] == read_weights(settings.embedding).checksum:
-            return dict(record)
+            used = record.get("deform")
+            if used is None or used["checksum"] == read_deform_weights(settings.deform).checksum:
+                return dict(record)
     register_files(fixed, moving, folder, settings=settings, overwrite=True)
     return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
-def score(fixed: LabelMap, moving: LabelMap, transform: Transform, names: dict[int, str]) -> dict[str, float]:
-    """Dice (%) of each label that both scans have."""
-    moved = resample_labels(moving, transform, fixed.grid).data
-    ones = LabelMap(data=torch.ones_like(moving.data), grid=moving.grid)
-    seen = resample_labels(ones, transform, fixed.grid).data > 0
-    scores = {}
-    for value in sorted(set(fixed.data.unique().tolist()) & set(moving.data.unique().tolist()) - {0}):
-        first, second = (fixed.data == value) & seen, (moved == value) & seen
-        if names[value] in TUBES:
-            common = common_slices(first, second)
-            first, second = first & common, second & common
-        if int(first.sum()) >= SMALLEST_VOXELS:
-            scores[names[value]] = 100 * dice(as_label(first), as_label(second))[1]
-    return scores
-
-
-def common_slices(first: Bool[Tensor, "d h w"], second: Bool[Tensor, "d h w"]) -> Bool[Tensor, "d 1 1"]:
-    """Slices between the first and the last that both masks reach."""
-    keep = torch.zeros(first.shape[0], 1, 1, dtype=torch.bool)
-    reached = [mask.any(2).any(1).nonzero()[:, 0] for mask in (first, second)]
-    if all(len(slices) for slices in reached):
-        keep[int(max(s[0] for s in reached)) : int(min(s[-1] for s in reached)) + 1] = True
-    return keep
-
-
-def as_label(mask: Bool[Tensor, "d h w"]) -> Int[Tensor, "d h w"]:
-    """A mask as a map of one label, 1."""
-    return mask.int()
-
-
 def table(name: str, rows: dict[str, list[Row]]) -> str:
-    """Markdown table of a set, its mean last."""
-    lines = [
-        f"## {name}\n",
-        "| fixed <- moving | " + " | ".join(PRESETS) + " | folded (%) | inverse (mm) | seconds | labels (fast) |",
-        "|---|" + "---|" * (len(PRESETS) + 4),
+    """Markdown tables of a set: mean Dice by pair, regularity and time, and Dice by label, one column a preset."""
+    columns = [list(column) for column in zip(*rows.values(), strict=True)]
+    lines = [f"## {name}\n", *heading("fixed <- moving")]
+    lines += [line(pair, [f"{row.mean:.2f}" for row in found]) for pair, found in rows.items()]
+    means = [f"**{mean(row.mean for row in column):.2f}**" for column in columns]
+    lines += [line(f"mean of {len(rows)}", means), "", *heading("mean")]
+    lines += [
+        line("folded (%)", [f"{mean(row.folded_percent for row in column):.4f}" for column in columns]),
+        line("std of the Jacobian", [f"{mean(row.jacobian_std for row in column):.3f}" for column in columns]),
+        line("inverse consistency (mm)", [f"{mean(row.inverse_mm for row in column):.3f}" for column in columns]),
+        line("seconds", [f"{mean(row.seconds for row in column):.1f}" for column in columns]),
+        line("longest", [f"{max(row.seconds for row in column):.1f}" for column in columns]),
+        "",
+        *heading("label"),
     ]
-    for pair, found in rows.items():
-        last = found[-1]
-        labels = ", ".join(f"{label} {value:.1f}" for label, value in last.dice.items())
-        means = " | ".join(f"{row.mean:.2f}" for row in found)
-        lines.append(
-            f"| {pair} | {means} | {last.folded_percent:.3f} | {last.inverse_mm:.3f} | {last.seconds:.1f} | {labels} |"
-        )
-    columns = zip(*rows.values(), strict=True)
-    means = " | ".join(f"**{mean(row.mean for row in column):.2f}**" for column in columns)
-    lasts = [found[-1] for found in rows.values()]
-    folded, inverse = mean(row.folded_percent for row in lasts), mean(row.inverse_mm for row in lasts)
-    seconds = mean(row.seconds for row in lasts)
-    lines.append(f"| mean of {len(rows)} | {means} | {folded:.3f} | {inverse:.3f} | {seconds:.1f} | |\n")
-    return "\n".join(lines)
+    for label in sorted({label for found in rows.values() for label in found[0].dice}):
+        values = [mean(row.dice[label] for row in column if label in row.dice) for column in columns]
+        lines.append(line(label, [f"{value:.1f}" for value in values]))
+    return "\n".join(lines) + "\n"
 
 
-def mean(values: Iterable[float]) -> float:
-    """Arithmetic mean."""
-    listed = list(values)
-    return sum(listed) / len(listed)
+def heading(first: str) -> list[str]:
+    """Head of a table with one column a preset."""
+    return [line(first, PRESETS), line("---", ["---"] * len(PRESETS))]
 
 
-def read_table(path: Path) -> list[dict[str, str]]:
-    """Rows of a CSV file."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+def line(first: str, cells: Sequence[str]) -> str:
+    """One line of a Markdown table."""
+    return "| " + " | ".join([first, *cells]) + " |"
 
 
 if __name__ == "__main__":

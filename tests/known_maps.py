@@ -16,8 +16,8 @@ from samereg.image.body import body_mask
 from samereg.image.resample import resample_volume
 from samereg.matching.embed import Embedder
 from samereg.matching.points import grid_points
-from samereg.pipeline.recipes import fast
 from samereg.pipeline.register import register
+from samereg.pipeline.stage import Stage
 
 BEND_MM = 20.0
 """Largest displacement of the smooth deformation."""
@@ -46,17 +46,20 @@ def with_agent(volume: Volume) -> Volume:
     return replace(volume, data=lifted)
 
 
-def error_mm(fixed: Volume, to_fixed: Transform | None, embedder: Embedder) -> Float64[Tensor, " n"]:
+def error_mm(
+    fixed: Volume, to_fixed: Transform | None, embedder: Embedder, stages: tuple[Stage, ...]
+) -> Float64[Tensor, " n"]:
     """How far each body point of a scan is from where it should have been sent.
 
     Args:
         fixed: the scan.
         to_fixed: map from the moving scan, made from the fixed one, back to it; None takes the scan itself.
         embedder: the anatomical embedding.
+        stages: what is to find it.
     """
     back = to_fixed or Affine.identity()
     moving = with_agent(resample_volume(fixed, to_fixed, fixed.grid)) if to_fixed else fixed
-    found = register(fixed, moving, stages=fast(), embedder=embedder).transform
+    found = register(fixed, moving, stages=stages, embedder=embedder).transform
     points_mm = grid_points(fixed.grid, body=body_mask(fixed), stride_vox=6)
     landed_mm = found.apply(points_mm)
     visible = fixed.grid.contains(landed_mm)

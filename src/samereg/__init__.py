@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from samereg.errors import SameregError
+    from samereg.estimate.deform import load_deformer
     from samereg.geometry.affine import Affine
     from samereg.geometry.chain import Chain, chain
     from samereg.geometry.displacement import Displacement
     from samereg.geometry.grid import Grid
     from samereg.geometry.transform import Transform
+    from samereg.geometry.velocity import Velocity
     from samereg.geometry.volume import LabelMap, Volume
     from samereg.image.resample import resample_labels, resample_volume
     from samereg.io.images import read_labels, read_volume, write_labels, write_volume
     from samereg.io.transforms import read_transform, write_transform
     from samereg.matching.embed import load_embedder
-    from samereg.pipeline.recipes import affine_only, fast
+    from samereg.pipeline.recipes import affine_only, fast, same, same_plus
     from samereg.pipeline.register import Registration, register
 
 __version__ = "0.1.0"
@@ -32,10 +34,12 @@ _HOMES = {
     "Registration": "samereg.pipeline.register",
     "SameregError": "samereg.errors",
     "Transform": "samereg.geometry.transform",
+    "Velocity": "samereg.geometry.velocity",
     "Volume": "samereg.geometry.volume",
     "affine_only": "samereg.pipeline.recipes",
     "chain": "samereg.geometry.chain",
     "fast": "samereg.pipeline.recipes",
+    "load_deformer": "samereg.estimate.deform",
     "load_embedder": "samereg.matching.embed",
     "read_labels": "samereg.io.images",
     "read_transform": "samereg.io.transforms",
@@ -43,6 +47,8 @@ _HOMES = {
     "register": "samereg.pipeline.register",
     "resample_labels": "samereg.image.resample",
     "resample_volume": "samereg.image.resample",
+    "same": "samereg.pipeline.recipes",
+    "same_plus": "samereg.pipeline.recipes",
     "write_labels": "samereg.io.images",
     "write_transform": "samereg.io.transforms",
     "write_volume": "samereg.io.images",
@@ -57,11 +63,13 @@ __all__ = [
     "Registration",
     "SameregError",
     "Transform",
+    "Velocity",
     "Volume",
     "__version__",
     "affine_only",
     "chain",
     "fast",
+    "load_deformer",
     "load_embedder",
     "read_labels",
     "read_transform",
@@ -69,6 +77,8 @@ __all__ = [
     "register",
     "resample_labels",
     "resample_volume",
+    "same",
+    "same_plus",
     "write_labels",
     "write_transform",
     "write_volume",

@@ -11,8 +11,9 @@ import torch
 
 from samereg.app import registration
 from samereg.app.quality import QualityLimits, quality_faults
-from samereg.app.registration import RegisterSettings, recipe, register_files
-from samereg.errors import InputError, NoOverlapError, NotCTError, UsageError
+from samereg.app.registration import RegisterSettings, load_fitting_deformer, recipe, register_files
+from samereg.errors import InputError, NoOverlapError, NotCTError, UsageError, WeightsError
+from samereg.estimate.deform import Deformer, DeformerRecord
 from samereg.estimate.outcome import Outcome
 from samereg.geometry.affine import Affine
 from samereg.geometry.volume import Volume
@@ -20,11 +21,15 @@ from samereg.io.images import read_volume, write_volume
 from samereg.io.transforms import read_transform
 from samereg.matching.embed import EmbedderRecord
 from samereg.matching.matches import Matches
+from samereg.nets.build import build_deform
 from samereg.pipeline.affine import AffineStage
 from samereg.pipeline.coarse import CoarseStage
+from samereg.pipeline.deform import DeformStage
+from samereg.pipeline.instance import InstanceStage
 from samereg.pipeline.register import Quality, Registration, StageReport
+from samereg.weights.deform import DeformHeader
 
-GOOD = Quality(match_count=2, inverse_consistency_mm=0.01, folded_fraction=0.0, overlap_fraction=0.9)
+GOOD = Quality(match_count=2, inverse_consistency_mm=0.01, folded_fraction=0.0, jacobian_std=0.2, overlap_fraction=0.9)
 FILES = {"moved.nii.gz", "transform.h5", "inverse.h5", "matches.csv", "run.json"}
 
 
@@ -62,6 +67,7 @@ def known_answer() -> Registration:
 @pytest.fixture
 def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Registration]], None]:
     monkeypatch.setattr(registration, "load_embedder", lambda *_args, **_kwargs: FakeEmbedder())
+    monkeypatch.setattr(registration, "load_fitting_deformer", lambda *_args, **_kwargs: None)
 
     def use(function: Callable[[], Registration]) -> None:
         monkeypatch.setattr(registration, "register", lambda *_args, **_kwargs: function())
@@ -182,12 +188,42 @@ def test_a_folder_that_exists_is_kept_unless_overwritten(pair: tuple[Path, Path]
 
 
 def test_presets_are_recipes() -> None:
-    assert [type(stage) for stage in recipe(RegisterSettings())] == [AffineStage, CoarseStage]
-    assert [type(stage) for stage in recipe(RegisterSettings(preset="affine"))] == [AffineStage]
+    net = deformer("0" * 64)
+    stages = {
+        preset: [type(stage) for stage in recipe(RegisterSettings(preset=preset), given)]
+        for preset, given in (("affine", None), ("fast", None), ("default", net), ("best", net))
+    }
+    assert stages["affine"] == [AffineStage]
+    assert stages["fast"] == [AffineStage, CoarseStage]
+    assert stages["default"] == [AffineStage, CoarseStage, DeformStage]
+    assert stages["best"] == [AffineStage, CoarseStage, DeformStage, InstanceStage]
+
+
+def deformer(embedding: str) -> Deformer:
+    header = DeformHeader(network="vm-unet", correlation=True, form="velocity", embedding=embedding)
+    return Deformer(
+        net=build_deform("vm-unet", correlation=True),
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+        record=DeformerRecord(name="mine", checksum="", header=header, precision="float32"),
+    )
+
+
+def test_presets_without_a_network_load_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registration, "load_deformer", lambda *_args, **_kwargs: pytest.fail("loaded"))
+    for preset in ("fast", "affine"):
+        assert load_fitting_deformer(RegisterSettings(preset=preset), FakeEmbedder.record, device="cpu") is None
+
+
+def test_a_network_of_another_embedding_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registration, "load_deformer", lambda *_args, **_kwargs: deformer("1" * 64))
+    with pytest.raises(WeightsError, match=r"was trained with the embedding 1111.*train deform --embedding"):
+        load_fitting_deformer(RegisterSettings(), FakeEmbedder.record, device="cpu")
 
 
 def test_flags_reach_the_stages() -> None:
-    affine, coarse = recipe(RegisterSettings(filter="threshold", affine_model="rigid", filler="linear", seed=3))
+    settings = RegisterSettings(preset="fast", filter="threshold", affine_model="rigid", filler="linear", seed=3)
+    affine, coarse = recipe(settings, None)
     assert isinstance(affine, AffineStage)
     assert isinstance(coarse, CoarseStage)
     assert (affine.model, affine.seed, coarse.filler) == ("rigid", 3, "linear")

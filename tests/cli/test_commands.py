@@ -45,12 +45,15 @@ def run_record(faults: tuple[str, ...] = ()) -> RunRecord:
         versions=versions(),
         machine=MachineRecord(device="cpu", name="a processor", threads=2),
         embedding=EmbedderRecord(name="compact", checksum="0" * 64, network="compact", precision="bfloat16"),
+        deform=None,
         settings=RegisterSettings(),
         recipe=(),
         fixed=SCAN,
         moving=SCAN,
         stages=(StageReport(name="affine", seconds=1.0, outcome=outcome, matches=500, used=321),),
-        quality=Quality(match_count=321, inverse_consistency_mm=0.1, folded_fraction=0.0, overlap_fraction=0.97),
+        quality=Quality(
+            match_count=321, inverse_consistency_mm=0.1, folded_fraction=0.0, jacobian_std=0.2, overlap_fraction=0.97
+        ),
         faults=faults,
         seconds=4.5,
         exit_status=10 if faults else 0,
@@ -61,7 +64,7 @@ def test_register_passes_every_flag_on(monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder(run_record())
     monkeypatch.setattr(registration, "register_files", recorder)
     words = "register -f a.nii -m b.nii -o out --preset affine --filter threshold --affine-model rigid"
-    words += " --filler linear --embedding mine.safetensors --series 1.2 1.3 --overwrite"
+    words += " --filler linear --embedding mine.safetensors --deform bent.safetensors --series 1.2 1.3 --overwrite"
     words += " --device cpu --threads 3 --seed 9 -q"
     assert main(words.split()) == 0
     assert recorder.arguments == (Path("a.nii"), Path("b.nii"), Path("out"))
@@ -72,6 +75,7 @@ def test_register_passes_every_flag_on(monkeypatch: pytest.MonkeyPatch) -> None:
         affine_model="rigid",
         filler="linear",
         embedding="mine.safetensors",
+        deform="bent.safetensors",
         series=("1.2", "1.3"),
         machine=MachineSettings(device="cpu", threads=3),
         seed=9,

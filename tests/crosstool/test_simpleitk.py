@@ -13,6 +13,7 @@ from samereg.geometry.chain import chain
 from samereg.geometry.checks import inverse_consistency_mm
 from samereg.geometry.grid import Grid, voxel_centres_mm
 from samereg.geometry.transform import Transform
+from samereg.geometry.velocity import Velocity
 from samereg.geometry.volume import Volume
 from samereg.io.images import write_volume
 from samereg.io.transforms import write_transform
@@ -49,6 +50,15 @@ def test_itk_moves_points_back_as_we_do(grid: Grid, tmp_path: Path) -> None:
     moved = torch.cat([transform.apply(inside), points_around(grid, margin_vox=12.0)])
     assert_same(inverse, tmp_path / "inverse.h5", moved)
     assert float(inverse_consistency_mm(transform, inverse, inside).mean()) < 0.1
+
+
+@every_grid
+def test_itk_moves_points_along_a_flow_as_we_do(grid: Grid, tmp_path: Path) -> None:
+    flow = Velocity(grid=grid, data=smooth_displacement(grid, fades=True).data)
+    transform = chain(flow, TURN)
+    assert_same(transform, tmp_path / "transform.h5", points_inside(grid))
+    inside = points_inside(grid, margin_vox=1.0)
+    assert_same(transform.inverse(), tmp_path / "inverse.h5", transform.apply(inside))
 
 
 @every_grid

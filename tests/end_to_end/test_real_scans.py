@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from known_maps import bent_and_turned, error_mm
+from samereg.estimate.deform import load_deformer
 from samereg.io.images import read_volume
 from samereg.matching.embed import load_embedder
+from samereg.pipeline.recipes import fast, same_plus
 
 pytestmark = [
     pytest.mark.data,
@@ -21,5 +23,6 @@ SCANS = ("lidc-0001", "lidc-0009", "lidc-0314", "lung1-002")
 def test_known_maps_are_found(name):
     scan = read_volume(Path(os.environ["SAMEREG_DATA"]) / "test" / f"{name}.nii.gz")
     embedder = load_embedder("compact")
-    assert error_mm(scan, None, embedder).median() < 0.5
-    assert error_mm(scan, bent_and_turned(scan.grid), embedder).median() < 4.0
+    for stages in (fast(), same_plus(load_deformer("sam-vm"))):
+        assert error_mm(scan, None, embedder, stages).median() < 0.5
+        assert error_mm(scan, bent_and_turned(scan.grid), embedder, stages).median() < 4.0

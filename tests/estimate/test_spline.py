@@ -3,7 +3,15 @@ import torch
 from scipy.fft import dctn
 
 from laws import GRIDS, points_inside
-from samereg.estimate.spline import evaluate, lattice_around, sampling_matrix, squared_frequencies
+from samereg.estimate.spline import (
+    apply_along,
+    cosines,
+    evaluate,
+    lattice_around,
+    sampling,
+    sampling_matrix,
+    squared_frequencies,
+)
 from samereg.estimate.spline_fit import residual_mm, solve, spline_problem
 from samereg.geometry.grid import bounding_grid, voxel_centres_mm
 
@@ -34,6 +42,35 @@ def test_evaluation_on_a_grid_is_sampling_at_its_voxels():
     torch.testing.assert_close(evaluate(LATTICE, control, GRID), expected, atol=1e-12, rtol=0)
 
 
+def on_a_lattice() -> torch.Tensor:
+    points = voxel_centres_mm(GRID)[1::4, 2::3, ::5].reshape(-1, 3)
+    return points[torch.randperm(len(points), generator=torch.Generator().manual_seed(0))[: len(points) // 2]]
+
+
+@pytest.mark.parametrize("points", [on_a_lattice(), points_inside(GRID, 200)], ids=["lattice", "scattered"])
+def test_sampling_in_two_steps_is_sampling_in_one(points):
+    control = random_control()
+    steps = sampling(LATTICE, points)
+    nodes = apply_along(control.movedim(-1, 0), steps.along).flatten(1).T
+    expected = sampling_matrix(LATTICE, points) @ control.reshape(-1, 3).numpy()
+    torch.testing.assert_close(
+        torch.from_numpy(steps.pick @ nodes.numpy()), torch.from_numpy(expected), atol=1e-12, rtol=0
+    )
+    assert (steps.spread != steps.pick.T).nnz == 0
+
+
+def test_points_of_a_lattice_are_nodes_themselves():
+    assert sampling(LATTICE, on_a_lattice()).pick.nnz == len(on_a_lattice())
+    assert sampling(LATTICE, points_inside(GRID, 200)).pick.nnz == 200 * 4**3
+
+
+def test_the_cosines_are_those_of_the_discrete_cosine_transform():
+    control = random_control()
+    along_d, along_h, along_w = (matrix.T for matrix in cosines(LATTICE))
+    found = apply_along(control.movedim(-1, 0), (along_d, along_h, along_w)).movedim(0, -1)
+    torch.testing.assert_close(found, torch.from_numpy(_cosines(control)), atol=1e-12, rtol=0)
+
+
 def test_the_penalty_of_the_lowest_frequency_is_zero():
     frequencies = squared_frequencies(LATTICE)
     assert float(frequencies[0, 0, 0]) == 0.0
@@ -50,7 +87,7 @@ def test_no_other_control_points_cost_less(smoothing_mm):
     assert solved.residual <= 1e-4
 
     def cost(control):
-        roughness = torch.from_numpy(_cosines(control)).square() * problem.penalty
+        roughness = torch.from_numpy(_cosines(control)).square() * problem.penalty[..., None]
         return float((weights * residual_mm(problem, control).square()).sum() + roughness.sum())
 
     for seed in range(3):

@@ -6,7 +6,7 @@ import torch
 from laws import GRIDS, every_grid, rotation, smooth_displacement
 from samereg.geometry.affine import Affine
 from samereg.geometry.chain import chain
-from samereg.geometry.grid import Grid, axis_aligned_grid, voxel_centres_mm
+from samereg.geometry.grid import Grid, axis_aligned_grid, padded, strided, voxel_centres_mm
 from samereg.geometry.volume import LabelMap, Volume
 from samereg.image import resample
 from samereg.image.resample import lost_labels, resample_labels, resample_volume
@@ -70,6 +70,18 @@ def test_labels_agree_with_itk_everywhere(grid):
     expected = sitk.GetArrayFromImage(sitk.Resample(image, reference, itk_affine(turned(grid)), nearest, 0))
     assert found.data.dtype == torch.int16
     assert float((found.data == torch.from_numpy(expected)).double().mean()) > 0.9999
+
+
+@every_grid
+def test_a_chain_gives_the_same_whether_walked_along_axes_or_point_by_point(grid, monkeypatch):
+    # the field reaches beyond the grid on some sides and ends inside it on others, never on a voxel
+    field = smooth_displacement(strided(padded(grid, (1, -4, 3), (4, 2, -5)), 3), amplitude_mm=9.0)
+    transform = chain(field, turned(grid))
+    along_axes = resample_volume(moving_volume(), transform, grid).data
+    monkeypatch.setattr(resample, "_parallel", lambda *_: False)
+    point_by_point = resample_volume(moving_volume(), transform, grid).data
+    assert float((along_axes != -777.0).double().mean()) > 0.05
+    torch.testing.assert_close(along_axes, point_by_point, atol=0.05, rtol=0)
 
 
 def test_labels_by_linear_weights_are_those_of_the_largest_interpolated_indicator():

@@ -1,14 +1,17 @@
 """Matching on an embedding whose answers are known: features that are smooth functions of world position."""
 
 from dataclasses import dataclass
+from math import inf
 
+import pytest
 import torch
 
 from samereg.geometry.affine import Affine
 from samereg.geometry.grid import Grid, axis_aligned_grid, strided, voxel_centres_mm
 from samereg.matching.embed import EmbeddedVolume
 from samereg.matching.points import grid_points, mask_at
-from samereg.matching.search import Search, candidates, match
+from samereg.matching.search import Candidates, Search, _nearest, candidates, match
+from samereg.matching.stable import stable_points
 
 GRID = axis_aligned_grid((64, 60, 56), (2.0, 2.0, 2.0), (-50.0, 10.0, -300.0))
 SHIFT_MM = torch.tensor([9.0, -7.0, 5.0], dtype=torch.float64)
@@ -75,9 +78,32 @@ def test_chunks_do_not_change_the_answer(monkeypatch):
     fixed, moving = shifted_pair()
     whole = match(fixed, moving, inner_points())
     monkeypatch.setattr("samereg.matching.search.TABLE_ELEMENTS", 5000)
+    monkeypatch.setattr("samereg.matching.search.TABLE_QUERIES", 11)
+    monkeypatch.setattr("samereg.matching.search.BLOCK_PLACES", 5)
     parts = match(fixed, moving, inner_points(), settings=Search(fine_rows=7))
     # products of other shapes may round differently
     assert torch.allclose(whole.moving_mm, parts.moving_mm, atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [1, 31, 32, 33, 500])
+def test_the_nearest_place_is_found_whatever_their_number(count):
+    generator = torch.Generator().manual_seed(0)
+    queries, embeddings = (torch.nn.functional.normalize(torch.randn(n, 16, generator=generator)) for n in (70, count))
+    table = queries @ embeddings.T
+    places = Candidates(points_mm=torch.zeros(count, 3).double(), embeddings=embeddings)
+    indices, values = _nearest(queries, torch.zeros(70, 3).double(), places, inf)
+    assert torch.equal(indices, table.argmax(1))
+    torch.testing.assert_close(values, table.amax(1))
+
+
+def test_the_nearest_place_in_reach_is_found_in_whatever_cube_it_lies():
+    generator = torch.Generator().manual_seed(0)
+    origins, points = (300.0 * torch.rand(n, 3, generator=generator, dtype=torch.float64) for n in (90, 800))
+    queries, embeddings = (torch.nn.functional.normalize(torch.randn(n, 16, generator=generator)) for n in (90, 800))
+    indices, _ = _nearest(queries, origins, Candidates(points_mm=points, embeddings=embeddings), 60.0)
+    far = torch.cdist(origins, points) > 60.0
+    assert not far.all(1).any()
+    assert torch.equal(indices, (queries @ embeddings.T).masked_fill(far, -1.0).argmax(1))
 
 
 def test_a_limited_reach_gives_the_same_answers_within_it():
@@ -114,3 +140,27 @@ def test_masks_hold_nothing_beyond_their_grid():
     body = torch.ones(GRID.shape, dtype=torch.bool)
     outside = GRID.origin_mm[None] - 10.0
     assert not mask_at(body, GRID, outside).any()
+
+
+def wandered(rounds: int, points: torch.Tensor) -> torch.Tensor:
+    fixed, moving = shifted_pair()
+    places = [candidates(scan, grid_points(scan.grid, stride_vox=4)) for scan in (fixed, moving)]
+    return stable_points(fixed, moving, points, places=(places[0], places[1]), settings=Search(), rounds=rounds)
+
+
+def test_points_of_distinct_anatomy_stay_where_they_are():
+    points = inner_points()
+    found = wandered(2, points)
+    assert len(found) == len(points)
+    # there and back errs by a fraction of a local cell of 4 mm each way
+    assert float((found - points).norm(dim=1).max()) < 2.0
+
+
+def test_without_rounds_the_grid_is_kept():
+    assert torch.equal(wandered(0, inner_points()), inner_points())
+
+
+def test_points_that_end_in_one_place_become_one():
+    points = inner_points()
+    doubled = torch.cat([points, points + 0.3])
+    assert len(wandered(1, doubled)) < 1.2 * len(points)

@@ -1,6 +1,6 @@
 import torch
 
-from samereg.ops.filters import box_mean, dilate, erode, gaussian_smooth
+from samereg.ops.filters import box_mean, box_sum, dilate, erode, gaussian_smooth
 
 
 def test_smoothing_has_the_asked_width():
@@ -29,3 +29,15 @@ def test_erosion_undoes_dilation_of_a_cube():
     mask[4:7, 4:7, 4:7] = True
     assert dilate(mask, 2).sum() == 7**3
     assert torch.equal(erode(dilate(mask, 2), 2), mask)
+
+
+def test_box_sum_is_that_of_pooling():
+    x = torch.randn(2, 3, 7, 9, 11, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    pooled = 27 * torch.nn.functional.avg_pool3d(x, 3, stride=1, padding=1)
+    torch.testing.assert_close(box_sum(x, 1), pooled)
+
+
+def test_box_sum_is_its_own_adjoint():
+    generator = torch.Generator().manual_seed(0)
+    x, y = (torch.randn(1, 1, 6, 5, 8, dtype=torch.float64, generator=generator) for _ in range(2))
+    torch.testing.assert_close((box_sum(x, 2) * y).sum(), (x * box_sum(y, 2)).sum())

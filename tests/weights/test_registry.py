@@ -3,7 +3,8 @@ import torch
 
 from samereg.errors import WeightsError
 from samereg.nets.build import build_embedding
-from samereg.weights.registry import SHIPPED, read_weights, shipped_path, write_weights
+from samereg.weights.files import shipped_path
+from samereg.weights.registry import SHIPPED, read_weights, write_weights
 
 
 def test_every_shipped_file_has_its_checksum_and_is_small_enough():

@@ -19,7 +19,7 @@ from samereg.training.checkpoint import FILE_NAME as CHECKPOINT_NAME
 from samereg.training.embedding import train_embedding
 from samereg.training.scans import TrainingScan, prepare_scan
 from samereg.training.settings import EmbeddingTraining
-from samereg.weights.registry import write_weights
+from samereg.weights.registry import read_weights, write_weights
 
 WEIGHTS_NAME = "embedding.safetensors"
 CARD_NAME = "embedding.md"
@@ -72,6 +72,7 @@ def train_from_files(
     *,
     settings: EmbeddingTraining,
     machine: MachineSettings | None = None,
+    init: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> TrainedEmbedding:
     """Train an embedding on unlabelled CT, or go on with a run that was stopped.
@@ -81,15 +82,18 @@ def train_from_files(
         run: folder of the run; when it holds a checkpoint, training goes on exactly where that stopped.
         settings: everything that the result depends on besides the scans.
         machine: what to compute on.
+        init: weights to begin with, a shipped name or a path, to fine-tune; None for random ones.
         on_progress: told about each step.
 
     Raises:
         UsageError: `run` holds something else than a training run.
         InputError: a scan that cannot be used.
+        WeightsError: first weights that are missing or damaged.
     """
     refuse_foreign_folder(run)
     machine = machine or MachineSettings()
     fabric = launch(prepare_machine(machine, seed=settings.seed), gpus=machine.gpus)
+    start = _first_weights(init, settings)
     paths = find_scans(data)
     scans = read_training_scans(paths, on_progress=on_progress)
 
@@ -97,10 +101,19 @@ def train_from_files(
         if on_progress is not None:
             on_progress(f"training, loss {loss:.3f}", step, steps)
 
-    net = train_embedding(scans, settings, run, fabric=fabric, on_progress=report)
+    net = train_embedding(scans, settings, run, fabric=fabric, start=start, on_progress=report)
     if fabric.is_global_zero:
         write_trained(net, run, settings=settings, scans=paths)
     return TrainedEmbedding(weights=run / WEIGHTS_NAME, scans=len(scans), steps=settings.steps)
+
+
+def _first_weights(name: str | None, settings: EmbeddingTraining) -> EmbeddingNet | None:
+    if name is None:
+        return None
+    found = read_weights(name)
+    if found.network != settings.network:
+        raise UsageError(f"{name}: holds the network '{found.network}'; the training is of '{settings.network}'")
+    return found.net
 
 
 def write_trained(net: EmbeddingNet, run: Path, *, settings: EmbeddingTraining, scans: Sequence[Path]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import samereg
 from samereg.geometry.grid import Grid
@@ -106,6 +106,8 @@ def to_plain(value: object) -> Plain:
         return to_plain(value.value)
     if isinstance(value, Tensor):
         return to_plain(value.tolist())
+    if isinstance(value, nn.Module):
+        return type(value).__name__
     return _container_to_plain(value)
 
 

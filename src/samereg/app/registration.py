@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict
 
 import torch
 
@@ -21,7 +21,8 @@ from samereg.app.record import (
     write_json,
 )
 from samereg.app.scans import naming_bodiless, read_scan, series_of_pair
-from samereg.errors import QualityError
+from samereg.errors import QualityError, WeightsError
+from samereg.estimate.deform import Deformer, DeformerRecord, load_deformer
 from samereg.geometry.volume import Volume
 from samereg.image.resample import resample_volume
 from samereg.io.atomic import atomic_directory
@@ -30,7 +31,7 @@ from samereg.io.points import write_table_csv
 from samereg.io.transforms import write_transform
 from samereg.matching.embed import EmbedderRecord, load_embedder
 from samereg.matching.matches import Matches
-from samereg.pipeline.recipes import affine_only, fast
+from samereg.pipeline.recipes import affine_only, fast, same, same_plus
 from samereg.pipeline.register import Quality, Registration, StageReport, register
 from samereg.pipeline.stage import Stage
 
@@ -52,27 +53,39 @@ class RegisterSettings:
     """Everything that a registration by path depends on besides its two scans.
 
     Attributes:
-        preset: `fast` is affine and coarse, `affine` the affine part alone.
+        preset: `default` is the paper's method, `best` adds instance optimisation, `fast` is affine and coarse,
+            `affine` the affine part alone.
         filter: how bad matches are thrown out: `stable` (cycle consistency) or `threshold` (the paper's
             theta).
         affine_model: freedom of the affine part.
         filler: how the matches become a dense field.
         embedding: name of the shipped embedding, or path of a trained one.
+        deform: name of the shipped deformation network, or path of a trained one.
         series: UIDs of DICOM series; see `series_of_pair`.
         machine: what to compute on.
         seed: decides everything random.
         limits: bounds beyond which a result counts as failed.
     """
 
-    preset: Literal["fast", "affine"] = "fast"
+    preset: Literal["default", "best", "fast", "affine"] = "default"
     filter: Literal["stable", "threshold"] = "stable"
     affine_model: Literal["affine", "rigid", "similarity"] = "affine"
     filler: Literal["regularised", "linear"] = "regularised"
     embedding: str = "compact"
+    deform: str = "sam-vm"
     series: tuple[str, ...] = ()
     machine: MachineSettings = field(default_factory=MachineSettings)
     seed: int = 0
     limits: QualityLimits = field(default_factory=QualityLimits)
+
+
+class Choices(TypedDict):
+    """What every recipe with a coarse part is told."""
+
+    match_filter: Literal["stable", "threshold"]
+    affine_model: Literal["affine", "rigid", "similarity"]
+    filler: Literal["regularised", "linear"]
+    seed: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,6 +105,7 @@ class RunRecord:
         versions: software.
         machine: hardware.
         embedding: name, checksum and precision of the network.
+        deform: the same of the deformation network; None where none was used.
         settings: as asked for.
         recipe: the stages with all their settings.
         fixed: fixed scan.
@@ -106,6 +120,7 @@ class RunRecord:
     versions: Versions
     machine: MachineRecord
     embedding: EmbedderRecord
+    deform: DeformerRecord | None
     settings: RegisterSettings
     recipe: tuple[dict[str, Plain], ...]
     fixed: InputRecord
@@ -152,7 +167,8 @@ def register_files(
         fixed = read_scan(fixed_path, series=series[0])
         moving = read_scan(moving_path, series=series[1])
         embedder = load_embedder(settings.embedding, device=str(device))
-        stages = recipe(settings)
+        deformer = load_fitting_deformer(settings, embedder.record, device=str(device))
+        stages = recipe(settings, deformer)
         with naming_bodiless((fixed_path, fixed), (moving_path, moving)):
             result = register(fixed, moving, stages=stages, embedder=embedder, on_progress=on_progress)
         write_registration(result, fixed=fixed, moving=moving, folder=folder)
@@ -161,6 +177,7 @@ def register_files(
             versions=versions(),
             machine=MachineRecord(device=str(device), name=describe_device(device), threads=torch.get_num_threads()),
             embedding=embedder.record,
+            deform=deformer.record if deformer else None,
             settings=settings,
             recipe=tuple(named_settings(stage) for stage in stages),
             fixed=input_record(fixed_path, fixed.grid, series=series[0]),
@@ -175,16 +192,38 @@ def register_files(
     return record
 
 
-def recipe(settings: RegisterSettings) -> tuple[Stage, ...]:
+def load_fitting_deformer(settings: RegisterSettings, embedding: EmbedderRecord, *, device: str) -> Deformer | None:
+    """The deformation network that settings ask for; None for a preset without one.
+
+    Raises:
+        WeightsError: missing, damaged, or trained with another embedding than this one.
+    """
+    if settings.preset not in ("default", "best"):
+        return None
+    deformer = load_deformer(settings.deform, device=device)
+    header = deformer.record.header
+    if header.correlation and header.embedding != embedding.checksum:
+        raise WeightsError(
+            f"{settings.deform}: was trained with the embedding {header.embedding[:12]}..., but '{settings.embedding}' "
+            f"is {embedding.checksum[:12]}...; need a deformation network trained with it "
+            "(samereg train deform --embedding), or --preset fast"
+        )
+    return deformer
+
+
+def recipe(settings: RegisterSettings, deformer: Deformer | None) -> tuple[Stage, ...]:
     """The stages that settings ask for."""
     if settings.preset == "affine":
         return affine_only(match_filter=settings.filter, affine_model=settings.affine_model, seed=settings.seed)
-    return fast(
-        match_filter=settings.filter,
-        affine_model=settings.affine_model,
-        filler=settings.filler,
-        seed=settings.seed,
-    )
+    choices: Choices = {
+        "match_filter": settings.filter,
+        "affine_model": settings.affine_model,
+        "filler": settings.filler,
+        "seed": settings.seed,
+    }
+    if deformer is None:
+        return fast(**choices)
+    return same_plus(deformer, **choices) if settings.preset == "best" else same(deformer, **choices)
 
 
 def write_registration(result: Registration, *, fixed: Volume, moving: Volume, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """The `samereg` command: finds and runs the command asked for; errors become a sentence and an exit code."""
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +9,10 @@ from typing import Protocol, runtime_checkable
 
 from samereg import __version__
 from samereg.errors import SameregError
+
+SLEEPING_THREADS = ("OMP_WAIT_POLICY", "PASSIVE")
+"""Read when torch is loaded: threads that wait for each other sleep. Spinning gains nothing on an idle computer, and
+on a busy one makes everything take five times as long."""
 
 EXIT_UNEXPECTED = 1
 EXIT_USAGE = 2
@@ -87,6 +92,11 @@ COMMANDS = (
         home=("samereg.cli.train_embedding", "TrainEmbedding"),
     ),
     Entry(
+        words=("train", "deform"),
+        summary="Train a deformation network on unlabelled CT scans.",
+        home=("samereg.cli.train_deform", "TrainDeform"),
+    ),
+    Entry(
         words=("phantom",),
         summary="Make labelled synthetic chest CT scans.",
         home=("samereg.cli.phantom", "Phantom"),
@@ -105,6 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: words after `samereg`; those of the process by default.
     """
+    os.environ.setdefault(*SLEEPING_THREADS)
     words = tuple(sys.argv[1:] if arguments is None else arguments)
     for entry in COMMANDS:
         if words[: len(entry.words)] == entry.words:

@@ -32,8 +32,9 @@ class Register:
     output: OutputFolder
     """Folder to make."""
 
-    preset: Literal["fast", "affine"] = "fast"
-    """fast: affine, then a coarse deformation. affine: that part alone."""
+    preset: Literal["default", "best", "fast", "affine"] = "default"
+    """default: affine, coarse, and a trained network's fine deformation, the paper's method. best: optimised on this
+    pair after that. fast: affine and coarse. affine: that part alone."""
 
     filter: Literal["stable", "threshold"] = "stable"
     """How bad matches are thrown out: by cycle consistency, or by the paper's similarity threshold."""
@@ -46,6 +47,9 @@ class Register:
 
     embedding: str = "compact"
     """Shipped embedding by name, or the weights file of one you trained."""
+
+    deform: str = "sam-vm"
+    """Shipped deformation network by name, or the weights file of one you trained."""
 
     series: Series = ()
     """DICOM series to take instead of the largest: a UID, or its beginning, for each folder, fixed first."""
@@ -72,6 +76,7 @@ class Register:
             affine_model=self.affine_model,
             filler=self.filler,
             embedding=self.embedding,
+            deform=self.deform,
             series=self.series,
             machine=MachineSettings(device=self.machine.device, threads=self.machine.threads),
             seed=self.machine.seed,

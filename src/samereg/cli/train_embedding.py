@@ -29,6 +29,12 @@ class TrainEmbedding:
     steps: int = 1550
     """Optimisation steps in all, those done before a resumption included."""
 
+    init: Annotated[str | None, arg(metavar="WEIGHTS")] = None
+    """Weights to begin with, to fine-tune: shipped ones by name, or a file."""
+
+    learning_rate: float = 1e-3
+    """Largest step of the optimiser; a tenth of it suits fine-tuning."""
+
     gpus: int = 1
     """How many GPUs share the work; only with --device auto or cuda."""
 
@@ -45,7 +51,12 @@ class TrainEmbedding:
         from samereg.training.settings import EmbeddingTraining
 
         start_logging(self.messages)
-        settings = EmbeddingTraining(network=self.network, steps=self.steps, seed=self.machine.seed)
+        settings = EmbeddingTraining(
+            network=self.network,
+            steps=self.steps,
+            learning_rate=self.learning_rate,
+            seed=self.machine.seed,
+        )
         machine = MachineSettings(device=self.machine.device, threads=self.machine.threads, gpus=self.gpus)
         with progress(self.messages) as on_progress:
             trained = train_from_files(
@@ -53,6 +64,7 @@ class TrainEmbedding:
                 self.output,
                 settings=settings,
                 machine=machine,
+                init=self.init,
                 on_progress=on_progress,
             )
         if self.messages.json:

@@ -1,7 +1,7 @@
 """Displacements on a lattice of cubic B-splines: sampling, its transpose, and their bending energy."""
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, prod
 
 import numpy as np
 import torch
@@ -13,6 +13,12 @@ from samereg.geometry.grid import Grid, axis_aligned_grid
 
 SUPPORT = 4
 """Control points that a cubic B-spline blends along an axis."""
+
+SPARSEST_NODES = 8
+"""Points that fill a smaller share of a rectilinear grid than one in this many are taken one by one."""
+
+AlongAxes = tuple[Float64[Tensor, "_ _"], Float64[Tensor, "_ _"], Float64[Tensor, "_ _"]]
+"""One matrix for each axis of an array: together their Kronecker product, at a fraction of its cost."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -31,6 +37,21 @@ class SplineLattice:
         return self.grid.spacing_mm[0]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Sampling:
+    """The way from control values to values at points, in two steps: ``pick (along_d x along_h x along_w)``.
+
+    Attributes:
+        along: takes control values to values at the nodes of a rectilinear grid.
+        pick: takes those to the points, (n, number of nodes).
+        spread: its transpose.
+    """
+
+    along: AlongAxes
+    pick: sparse.csr_array
+    spread: sparse.csr_array
+
+
 def lattice_around(grid: Grid, spacing_mm: float) -> SplineLattice:
     """Lattice whose splines are complete at every voxel centre of an axis-aligned grid."""
     depth, height, width = (
@@ -38,6 +59,28 @@ def lattice_around(grid: Grid, spacing_mm: float) -> SplineLattice:
     )
     x, y, z = (grid.origin_mm - spacing_mm).tolist()
     return SplineLattice(grid=axis_aligned_grid((depth, height, width), (spacing_mm,) * 3, (x, y, z)))
+
+
+def sampling(lattice: SplineLattice, points_mm: Float64[Tensor, "n 3"]) -> Sampling:
+    """How to sample splines at points; about ten times as fast for points on a common rectilinear grid.
+
+    Points of a regular grid, however many of them are missing, are nodes themselves; for points that stand
+    anywhere the nodes are the control points.
+    """
+    index = lattice.grid.to_index(points_mm)
+    nodes = [torch.unique(index[:, axis], return_inverse=True) for axis in range(len(lattice.grid.shape))]
+    shape = tuple(len(positions) for positions, _ in nodes)
+    if prod(shape) > SPARSEST_NODES * len(points_mm):
+        depth, height, width = (torch.eye(n, dtype=torch.float64) for n in lattice.grid.shape)
+        pick = sampling_matrix(lattice, points_mm)
+        return Sampling(along=(depth, height, width), pick=pick, spread=pick.T.tocsr())
+    depth, height, width = (
+        _spline_matrix(positions, size) for (positions, _), size in zip(nodes, lattice.grid.shape, strict=True)
+    )
+    columns = np.ravel_multi_index([place.numpy() for _, place in nodes], shape)
+    rows = np.arange(len(columns) + 1)
+    pick = sparse.csr_array((np.ones(len(columns)), columns, rows), shape=(len(columns), prod(shape)))
+    return Sampling(along=(depth, height, width), pick=pick, spread=pick.T.tocsr())
 
 
 def sampling_matrix(lattice: SplineLattice, points_mm: Float64[Tensor, "n 3"]) -> sparse.csr_array:
@@ -58,27 +101,57 @@ def sampling_matrix(lattice: SplineLattice, points_mm: Float64[Tensor, "n 3"]) -
 def evaluate(lattice: SplineLattice, control: Float64[Tensor, "d h w c"], grid: Grid) -> Float64[Tensor, "c d2 h2 w2"]:
     """Values on an axis-aligned grid: one small matrix along each axis."""
     start = lattice.grid.to_index(grid.origin_mm)
-    values = control.movedim(-1, 0)
-    for axis in (2, 1, 0):
-        step = grid.spacing_mm[axis] / lattice.spacing_mm
-        positions = start[axis] + step * torch.arange(grid.shape[axis], dtype=torch.float64)
-        first, weights = _spline_weights(positions, lattice.grid.shape[axis])
-        matrix = torch.zeros(len(positions), lattice.grid.shape[axis], dtype=torch.float64)
-        matrix.scatter_(1, first[:, None] + torch.arange(SUPPORT), weights)
-        values = torch.tensordot(values, matrix, dims=([1 + axis], [1])).movedim(-1, 1 + axis)
-    return values.contiguous()
+    along_d, along_h, along_w = (
+        _spline_matrix(
+            start[axis] + grid.spacing_mm[axis] / lattice.spacing_mm * torch.arange(n, dtype=torch.float64),
+            lattice.grid.shape[axis],
+        )
+        for axis, n in enumerate(grid.shape)
+    )
+    return apply_along(control.movedim(-1, 0), (along_d, along_h, along_w))
+
+
+def apply_along(values: Float64[Tensor, "c d h w"], along: AlongAxes) -> Float64[Tensor, "c d2 h2 w2"]:
+    """Each axis of an array taken through its own matrix."""
+    along_d, along_h, along_w = along
+    in_plane = along_h @ (values @ along_w.T)
+    whole: Tensor = (along_d @ in_plane.flatten(2)).unflatten(2, in_plane.shape[2:])
+    return whole
+
+
+def cosines(lattice: SplineLattice) -> AlongAxes:
+    """Orthonormal cosines of the discrete cosine transform, type 2, as the columns of one matrix an axis.
+
+    They take amplitudes to control values; their transposes take control values to amplitudes.
+    """
+    along_d, along_h, along_w = (_cosine_matrix(n) for n in lattice.grid.shape)
+    return along_d, along_h, along_w
 
 
 def squared_frequencies(lattice: SplineLattice) -> Float64[Tensor, "d h w"]:
     """Eigenvalues, per mm^2, of minus the Laplacian of control values whose border repeats.
 
-    Its eigenvectors are the cosines of the discrete cosine transform, type 2.
+    Its eigenvectors are those of `cosines`.
     """
     along_d, along_h, along_w = (
         (2.0 - 2.0 * torch.cos(torch.pi * torch.arange(n, dtype=torch.float64) / n)) / lattice.spacing_mm**2
         for n in lattice.grid.shape
     )
     return along_d[:, None, None] + along_h[:, None] + along_w
+
+
+def _cosine_matrix(size: int) -> Float64[Tensor, "n n"]:
+    index = torch.arange(size, dtype=torch.float64)
+    matrix = torch.cos(torch.pi / size * (index[:, None] + 0.5) * index)
+    normalised: Tensor = matrix / matrix.norm(dim=0)
+    return normalised
+
+
+def _spline_matrix(positions: Float64[Tensor, " n"], size: int) -> Float64[Tensor, "n m"]:
+    """Matrix from the control values along one axis to values at positions."""
+    first, weights = _spline_weights(positions, size)
+    matrix = torch.zeros(len(positions), size, dtype=torch.float64)
+    return matrix.scatter_(1, first[:, None] + torch.arange(SUPPORT), weights)
 
 
 def _spline_weights(positions: Float64[Tensor, " n"], size: int) -> tuple[Tensor, Float64[Tensor, "n 4"]]:

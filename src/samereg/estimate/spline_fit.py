@@ -1,19 +1,28 @@
 """Weighted least squares of spline displacements through matches, with a penalty on roughness."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float64
-from scipy import fft, sparse
 from torch import Tensor
 
-from samereg.estimate.spline import SplineLattice, sampling_matrix, squared_frequencies
+from samereg.estimate.spline import (
+    AlongAxes,
+    Sampling,
+    SplineLattice,
+    apply_along,
+    cosines,
+    sampling,
+    squared_frequencies,
+)
 from samereg.ops.solve import LinearSolution, conjugate_gradient
 
 MATCHES_PER_MM3 = 1.0 / 16.0**3
 """Density at which the smoothing length means what it says: the paper's spacing of matches."""
 
-MOST_SOLVER_STEPS = 200
+MOST_SOLVER_STEPS = 600
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -25,8 +34,8 @@ class SplineProblem:
         displacement_mm: displacement of each, to be followed.
         weights: trust in each, of mean 1.
         lattice: control points.
-        sampling: matrix from control values to values at the points.
-        spreading: its transpose.
+        sampling: from control values to values at the points.
+        cosines: from amplitudes of cosines to control values.
         penalty: eigenvalues of the roughness penalty in the basis of cosines.
     """
 
@@ -34,9 +43,9 @@ class SplineProblem:
     displacement_mm: Float64[Tensor, "n 3"]
     weights: Float64[Tensor, " n"]
     lattice: SplineLattice
-    sampling: sparse.csr_array
-    spreading: sparse.csr_array
-    penalty: Float64[Tensor, "d h w 1"]
+    sampling: Sampling
+    cosines: AlongAxes
+    penalty: Float64[Tensor, "d h w"]
 
     @property
     def level(self) -> Float64[Tensor, "d h w 3"]:
@@ -62,21 +71,20 @@ def spline_problem(
         weights: trust in each, of mean 1.
         smoothing_mm: the penalty weighs as much as the data at a wave number of 1 over this length.
     """
-    sampling = sampling_matrix(lattice, points_mm)
     return SplineProblem(
         points_mm=points_mm,
         displacement_mm=displacement_mm,
         weights=weights,
         lattice=lattice,
-        sampling=sampling,
-        spreading=sampling.T.tocsr(),
+        sampling=sampling(lattice, points_mm),
+        cosines=cosines(lattice),
         penalty=_penalty(lattice, smoothing_mm),
     )
 
 
 def residual_mm(problem: SplineProblem, control: Float64[Tensor, "d h w 3"]) -> Float64[Tensor, " n"]:
     """How far each displacement is from the spline's."""
-    predicted = torch.from_numpy(problem.sampling @ control.reshape(-1, 3).numpy())
+    predicted = _sampled(problem.sampling, problem.sampling.along, control.movedim(-1, 0))
     return (predicted - problem.displacement_mm).square().sum(1).sqrt()
 
 
@@ -94,38 +102,68 @@ def solve(
         start: first guess.
         tolerance: relative residual at which the solver stops.
     """
-    weight = trust[:, None].numpy()
-    density = torch.from_numpy(problem.spreading @ trust.numpy())
-    mean_density = float(density.square().sum() / density.sum())
+    sampling, to_cosines = problem.sampling, _transposed(problem.cosines)
+    to_nodes = _after(problem.cosines, sampling.along)
+    from_nodes = _transposed(to_nodes)
+    diagonal = 1.0 / (_mean_density(sampling, trust) + problem.penalty)
 
     def apply(amplitudes: Tensor) -> Tensor:
-        control = _from_cosines(amplitudes)
-        sampled = weight * (problem.sampling @ control.reshape(-1, 3).numpy())
-        data = torch.from_numpy(problem.spreading @ sampled).reshape(control.shape)
-        return _to_cosines(data) + problem.penalty * amplitudes
+        sampled = trust[:, None] * _sampled(sampling, to_nodes, amplitudes)
+        return torch.addcmul(_spread(sampling, from_nodes, sampled), problem.penalty, amplitudes)
 
-    pulled = problem.spreading @ (weight * problem.displacement_mm.numpy())
-    solved = conjugate_gradient(
-        apply,
-        _to_cosines(torch.from_numpy(pulled).reshape(start.shape)),
-        precondition=lambda residual: residual / (mean_density + problem.penalty),
-        start=_to_cosines(start),
-        tolerance=tolerance,
-        max_iterations=MOST_SOLVER_STEPS,
-    )
-    return replace(solved, solution=_from_cosines(solved.solution))
+    with _one_thread():
+        solved = conjugate_gradient(
+            apply,
+            _spread(sampling, from_nodes, trust[:, None] * problem.displacement_mm),
+            precondition=lambda residual: residual * diagonal,
+            start=apply_along(start.movedim(-1, 0), to_cosines),
+            tolerance=tolerance,
+            max_iterations=MOST_SOLVER_STEPS,
+        )
+    return replace(solved, solution=apply_along(solved.solution, problem.cosines).movedim(0, -1).contiguous())
 
 
-def _to_cosines(control: Tensor) -> Tensor:
-    return torch.from_numpy(fft.dctn(control.numpy(), axes=(0, 1, 2), norm="ortho", workers=-1))
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Thousands of small operations: threads would gain little, and wait long for each other on a busy computer."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
-def _from_cosines(amplitudes: Tensor) -> Tensor:
-    return torch.from_numpy(fft.idctn(amplitudes.numpy(), axes=(0, 1, 2), norm="ortho", workers=-1))
+def _sampled(sampling: Sampling, to_nodes: AlongAxes, values: Float64[Tensor, "c d h w"]) -> Float64[Tensor, "n c"]:
+    """Values at the points of values that `to_nodes` takes to the nodes."""
+    nodes = apply_along(values, to_nodes).flatten(1).T.contiguous()
+    return torch.from_numpy(sampling.pick @ nodes.numpy())
 
 
-def _penalty(lattice: SplineLattice, smoothing_mm: float) -> Float64[Tensor, "d h w 1"]:
+def _spread(sampling: Sampling, from_nodes: AlongAxes, values: Float64[Tensor, "n c"]) -> Float64[Tensor, "c d h w"]:
+    """The transpose of `_sampled`."""
+    nodes = torch.from_numpy(sampling.spread @ values.numpy()).T
+    return apply_along(nodes.unflatten(1, [matrix.shape[1] for matrix in from_nodes]), from_nodes)
+
+
+def _mean_density(sampling: Sampling, trust: Float64[Tensor, " n"]) -> float:
+    """Trust around a control point, where there is any."""
+    density = _spread(sampling, _transposed(sampling.along), trust[:, None])
+    return float(density.square().sum() / density.sum())
+
+
+def _after(first: AlongAxes, then: AlongAxes) -> AlongAxes:
+    along_d, along_h, along_w = (b @ a for a, b in zip(first, then, strict=True))
+    return along_d, along_h, along_w
+
+
+def _transposed(along: AlongAxes) -> AlongAxes:
+    along_d, along_h, along_w = (matrix.T.contiguous() for matrix in along)
+    return along_d, along_h, along_w
+
+
+def _penalty(lattice: SplineLattice, smoothing_mm: float) -> Float64[Tensor, "d h w"]:
     """``s h^3 k^6``: the penalty weighs as much as the data at a wave number of 1 / `smoothing_mm`."""
     stiffness = MATCHES_PER_MM3 * smoothing_mm**6 * lattice.spacing_mm**3
-    penalty: Tensor = stiffness * squared_frequencies(lattice)[..., None] ** 3
+    penalty: Tensor = stiffness * squared_frequencies(lattice) ** 3
     return penalty

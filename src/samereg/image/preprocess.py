@@ -10,7 +10,7 @@ from torch import Tensor
 from samereg.geometry.affine import Affine
 from samereg.geometry.grid import Grid, bounding_grid
 from samereg.geometry.volume import Volume
-from samereg.image.resample import resample_volume
+from samereg.image.resample import linear_weights, resample_volume
 
 WINDOW_HU = (-800.0, 400.0)
 """Soft tissue, lung and bone in one window; the paper's setting (SAME, section 3)."""
@@ -54,6 +54,22 @@ def window_hu(data_hu: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
     return ((data_hu - low) * (2.0 / (high - low)) - 1.0).clamp_(-1.0, 1.0)
 
 
+def window_value(hu: float) -> float:
+    """Where a HU value lies in model space, clipped or not: -800 HU is -1, 400 HU is 1.
+
+    >>> window_value(-200.0)
+    0.0
+    """
+    low, high = WINDOW_HU
+    return (hu - low) * (2.0 / (high - low)) - 1.0
+
+
+def from_window(model: Volume) -> Volume:
+    """A model-space scan back in HU, as far as the window kept it."""
+    low, high = WINDOW_HU
+    return Volume(data=(model.data.float() + 1) * ((high - low) / 2) + low, grid=model.grid)
+
+
 def blur_sigma_vox(ratio: float) -> float:
     """Sigma, in source voxels, that turns a voxel's point spread into one `ratio` times as wide; 0 up to 1."""
     return sqrt(max(ratio * ratio - 1.0, 0.0)) / FWHM_SIGMAS
@@ -70,7 +86,7 @@ def _resampled(volume: Volume, target: Grid) -> Tensor:
         step = to_source[source_axis, target_axis]
         positions = step * torch.arange(target.shape[target_axis]) + to_source[source_axis, 3]
         size = volume.grid.shape[source_axis]
-        weights = _linear_weights(positions, size) @ _blur_weights(size, float(step.abs()))
+        weights = linear_weights(positions, size) @ _blur_weights(size, float(step.abs()))
         data = _apply_along(data, weights.to(data), source_axis)
     order = [1 + axes.index(target_axis) for target_axis in range(3)]
     return data.permute(0, *order).contiguous()
@@ -94,12 +110,6 @@ def _parallel_axes(to_source: Float64[Tensor, "4 4"], shape: tuple[int, int, int
     drift = reach.clone()
     drift[torch.arange(3), torch.tensor(axes)] = 0.0
     return axes if float(drift.sum(1).max()) < SEPARABLE_TOLERANCE_VOX else None
-
-
-def _linear_weights(positions_vox: Float64[Tensor, " m"], size: int) -> Float64[Tensor, "m n"]:
-    """Rows that interpolate linearly along one axis of `size` voxels; the border repeats."""
-    inside = positions_vox.clamp(0.0, size - 1.0)
-    return (1.0 - (inside[:, None] - torch.arange(size)).abs()).clamp(min=0.0)
 
 
 def _blur_weights(size: int, ratio: float) -> Float64[Tensor, "n n"]:

@@ -1,12 +1,16 @@
 """Images and label maps carried onto another grid through a transform, each resampled once."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
 from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float64, Int
 from torch import Tensor
 
+from samereg.geometry.affine import Affine
+from samereg.geometry.chain import parts
+from samereg.geometry.displacement import Displacement
 from samereg.geometry.grid import Grid, slab_centres_mm
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import LabelMap, Volume
@@ -17,6 +21,12 @@ SLAB_VOXELS = 1 << 18
 
 RIM_VOX = 0.5
 """As ITK: an image reaches half a voxel beyond its outermost voxel centres and is constant there."""
+
+PARALLEL_VOX = 1e-6
+"""How far axes may drift apart over a whole grid and still be walked along one by one."""
+
+Locate = Callable[[int, int], Float64[Tensor, "s h w 3"]]
+"""Positions, in source voxels, of the rows of a grid from a first to a last-but-one."""
 
 ImageMode = Literal["linear", "nearest"]
 LabelMode = Literal["nearest", "per_label_linear"]
@@ -42,7 +52,7 @@ def resample_volume(moving: Volume, transform: Transform, grid: Grid, *, mode: I
         outside = ~_inside(index, moving.grid.shape)
         points = index.to(moving.data.device, torch.float32)
         values = sample_grid(moving.data[None], points[None], mode=sampler, clamp=True)[0]
-        data[:, start:stop] = values.masked_fill(outside.to(values.device), moving.background)
+        data[:, start:stop] = values.masked_fill_(outside.to(values.device), moving.background)
     return Volume(data=data, grid=grid, background=moving.background, stored_dtype=moving.stored_dtype)
 
 
@@ -75,17 +85,87 @@ def lost_labels(before: LabelMap, after: LabelMap) -> tuple[int, ...]:
     return tuple(value for value in before.data.unique().tolist() if value and value not in kept)
 
 
+def linear_weights(positions_vox: Float64[Tensor, " m"], size: int) -> Float64[Tensor, "m n"]:
+    """Rows that interpolate linearly along one axis of `size` voxels; the border repeats."""
+    inside = positions_vox.clamp(0.0, size - 1.0)
+    return (1.0 - (inside[:, None] - torch.arange(size)).abs()).clamp(min=0.0)
+
+
 def _slabs(transform: Transform, grid: Grid, source: Grid) -> Iterator[tuple[int, int, Float64[Tensor, "s h w 3"]]]:
     """First and last-but-one row of each slab of the grid, with its voxels' positions in source voxels."""
+    locate = _locator(transform, grid, source)
     rows = max(1, SLAB_VOXELS // (grid.shape[1] * grid.shape[2]))
     for start in range(0, grid.shape[0], rows):
         stop = min(start + rows, grid.shape[0])
-        yield start, stop, source.to_index(transform.apply(slab_centres_mm(grid, start, stop)))
+        yield start, stop, locate(start, stop)
+
+
+def _locator(transform: Transform, grid: Grid, source: Grid) -> Locate:
+    """Point by point in general; along whole axes for affine maps, also after a field on axes of the grid."""
+    first, *rest = parts(transform)
+    if _all_affine((first, *rest)):
+        return _affine_locator((first, *rest), grid, source)
+    if isinstance(first, Displacement) and _all_affine(rest) and _parallel(first.grid, grid):
+        return _field_locator(first, rest, grid, source)
+    return lambda start, stop: source.to_index(transform.apply(slab_centres_mm(grid, start, stop)))
+
+
+def _affine_locator(maps: Sequence[Transform], grid: Grid, source: Grid) -> Locate:
+    """Each coordinate is a sum of one number per row, per column and per slice."""
+    to_index = _after_field(maps, source) @ grid.affine
+    along = [to_index[:3, axis, None] * torch.arange(n, dtype=torch.float64) for axis, n in enumerate(grid.shape)]
+    slices = along[0] + to_index[:3, 3, None]
+    in_plane = along[1][:, :, None] + along[2][:, None, :]
+    return lambda start, stop: (slices[:, start:stop, None, None] + in_plane[:, None]).movedim(0, -1)
+
+
+def _field_locator(field: Displacement, maps: Sequence[Transform], grid: Grid, source: Grid) -> Locate:
+    """The same, and the field's vectors on top, which are interpolated one axis after another."""
+    undisplaced = _affine_locator(maps, grid, source)
+    vectors = torch.einsum("ij,jdhw->idhw", _after_field(maps, source)[:3, :3].to(field.data), field.data)
+    along_d, along_h, along_w = (weights.to(field.data) for weights in _field_weights(field.grid, grid))
+
+    def locate(start: int, stop: int) -> Float64[Tensor, "s h w 3"]:
+        slices = (along_d[start:stop] @ vectors.flatten(2)).unflatten(2, vectors.shape[2:])
+        return undisplaced(start, stop).add_((along_h @ slices @ along_w.T).movedim(0, -1))
+
+    return locate
+
+
+def _field_weights(field: Grid, grid: Grid) -> list[Float64[Tensor, "m n"]]:
+    """For each axis, weights of the field's vectors at voxels of the grid; none beyond the field's rim."""
+    to_field = torch.linalg.inv(field.affine) @ grid.affine
+    weights = []
+    for axis, n in enumerate(grid.shape):
+        position = to_field[axis, axis] * torch.arange(n, dtype=torch.float64) + to_field[axis, 3]
+        inside = (position >= -RIM_VOX) & (position < field.shape[axis] - 1.0 + RIM_VOX)
+        weights.append(linear_weights(position, field.shape[axis]) * inside[:, None])
+    return weights
+
+
+def _after_field(maps: Sequence[Transform], source: Grid) -> Float64[Tensor, "4 4"]:
+    """Matrix of affine maps one after another, and of the way into source voxels."""
+    matrices = [part.matrix for part in maps if isinstance(part, Affine)]
+    matrix: Tensor = torch.linalg.inv(source.affine)
+    return reduce(lambda after, part: after @ part, reversed(matrices), matrix)
+
+
+def _all_affine(maps: Sequence[Transform]) -> bool:
+    return all(isinstance(part, Affine) for part in maps)
+
+
+def _parallel(first: Grid, second: Grid) -> bool:
+    """Whether each axis of one grid runs along the same axis of the other."""
+    steps = (torch.linalg.inv(first.affine) @ second.affine)[:3, :3]
+    drift = (steps - steps.diag().diag()).abs() * torch.tensor(second.shape, dtype=torch.float64)
+    return float(drift.max()) < PARALLEL_VOX
 
 
 def _inside(index: Float64[Tensor, "*n 3"], shape: tuple[int, int, int]) -> Bool[Tensor, "*n"]:
-    ends = torch.tensor(shape, dtype=index.dtype) - 1.0 + RIM_VOX
-    return ((index >= -RIM_VOX) & (index < ends)).all(-1)
+    within = [
+        (along >= -RIM_VOX) & (along < n - 1.0 + RIM_VOX) for along, n in zip(index.unbind(-1), shape, strict=True)
+    ]
+    return within[0] & within[1] & within[2]
 
 
 def _nearest_label(

@@ -12,6 +12,7 @@ from samereg.geometry.affine import Affine
 from samereg.geometry.chain import chain_all, parts
 from samereg.geometry.displacement import Displacement
 from samereg.geometry.transform import Transform
+from samereg.geometry.velocity import Velocity
 from samereg.io.atomic import atomic_file
 from samereg.io.itk import grid_of, place_on_grid, quiet_itk
 from samereg.io.stored import naming
@@ -27,7 +28,8 @@ def write_transform(transform: Transform, path: Path) -> None:
     ITK applies the transform that was added last first, so parts are added in reverse.
 
     Args:
-        transform: affine maps and displacements, chained or alone.
+        transform: affine maps, displacements and velocities (as the displacement that they flow to), chained or
+            alone.
         path: file to write.
 
     Raises:
@@ -105,6 +107,8 @@ def _to_itk(part: Transform, path: Path) -> sitk.Transform:
         affine.SetMatrix(part.linear.flatten().tolist())
         affine.SetTranslation(part.translation_mm.tolist())
         return affine
+    if isinstance(part, Velocity):
+        return _to_itk(part.displacement, path)
     if isinstance(part, Displacement):
         vectors = part.data.detach().cpu().to(torch.float64).movedim(0, -1).contiguous().numpy()
         image = sitk.GetImageFromArray(vectors, isVector=True)

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Matches:
     """Points of the fixed scan and where they were found in the moving one; world frame (LPS+), mm.
 
@@ -27,3 +28,14 @@ class Matches:
     def __len__(self) -> int:
         """Number of matches, used or not."""
         return self.fixed_mm.shape[0]
+
+
+def no_matches() -> Matches:
+    """An empty set of matches."""
+    return Matches(
+        fixed_mm=torch.empty(0, 3, dtype=torch.float64),
+        moving_mm=torch.empty(0, 3, dtype=torch.float64),
+        similarity=torch.empty(0),
+        cycle_mm=torch.empty(0),
+        used=torch.empty(0, dtype=torch.bool),
+    )

@@ -16,11 +16,17 @@ from samereg.matching.matches import Matches
 from samereg.matching.points import grid_points
 from samereg.nets.embedding import rows_of, shape_of
 
-TABLE_ELEMENTS = 32_000_000
-"""Cells of the similarity table held at a time: 128 MB, whatever the number of points."""
+TABLE_ELEMENTS = 8_000_000
+"""Cells of the similarity table held at a time, whatever the number of points: few enough to stay in the cache."""
 
-SLAB_QUERIES = 512
-"""Queries of a slab in a search of limited reach."""
+TABLE_QUERIES = 2048
+"""Most queries in one table; the rest of it is places."""
+
+BLOCK_PLACES = 32
+"""Places that first share one maximum: the largest value of many is found much faster than where it is."""
+
+CELL_MM = 96.0
+"""Edge of the cubes by which queries are taken in a search of limited reach."""
 
 FLATTEST = 1e-4
 """Smallest curvature of the cosine, per cell squared, that is not noise."""
@@ -153,32 +159,49 @@ def _nearest(
     """Place with the largest inner product for each query, in chunks of bounded memory."""
     if reach_mm < inf:
         return _nearest_within(queries, origins_mm, places, reach_mm)
-    rows = max(1, TABLE_ELEMENTS // max(1, len(places.points_mm)))
-    found = [(chunk @ places.embeddings.T).max(1) for chunk in queries.split(rows)]
-    return torch.cat([f.indices for f in found]), torch.cat([f.values for f in found]).float()
+    found = [_nearest_of_all(chunk, places.embeddings) for chunk in queries.split(TABLE_QUERIES)]
+    return torch.cat([indices for indices, _ in found]), torch.cat([values for _, values in found])
+
+
+def _nearest_of_all(
+    queries: Float[Tensor, "n e"], embeddings: Float[Tensor, "m e"]
+) -> tuple[Int64[Tensor, " n"], Float[Tensor, " n"]]:
+    """Row with the largest inner product: first its block of rows, by maxima alone, then its place in there."""
+    rows = max(1, TABLE_ELEMENTS // max(1, len(queries)) // BLOCK_PLACES) * BLOCK_PLACES
+    maxima = torch.cat([_block_maxima(chunk @ queries.T) for chunk in embeddings.split(rows)])
+    members = torch.arange(BLOCK_PLACES, device=queries.device)
+    block = (maxima.argmax(0)[:, None] * BLOCK_PLACES + members).clamp(max=len(embeddings) - 1)
+    best = torch.bmm(embeddings[block], queries[:, :, None])[:, :, 0].max(1)
+    return block.gather(1, best.indices[:, None])[:, 0], best.values.float()
+
+
+def _block_maxima(table: Float[Tensor, "m n"]) -> Float[Tensor, "b n"]:
+    whole = len(table) // BLOCK_PLACES * BLOCK_PLACES
+    maxima = table[:whole].unflatten(0, (-1, BLOCK_PLACES)).amax(1)
+    return torch.cat([maxima, table[whole:].amax(0, keepdim=True)]) if whole < len(table) else maxima
 
 
 def _nearest_within(
     queries: Float[Tensor, "n e"], origins_mm: Float64[Tensor, "n 3"], places: Candidates, reach_mm: float
 ) -> tuple[Int64[Tensor, " n"], Float[Tensor, " n"]]:
-    """The same among the places in reach of each query; a query with none in reach takes a place of its slab.
+    """The same among the places in reach of each query; a query with none in reach takes a place near its cube.
 
-    Queries are taken slab by slab along z, so that most places are never looked at.
+    Queries are taken cube by cube, so that most places are never looked at.
     """
-    order = origins_mm[:, 2].argsort()
     points = places.points_mm.to(queries.device, torch.float32)
+    origins = origins_mm.to(points)
+    cell = torch.unique((origins / CELL_MM).floor(), dim=0, return_inverse=True)[1]
+    order = cell.argsort(stable=True)
     indices, values = [], []
-    for rows in order.split(SLAB_QUERIES):
-        origins = origins_mm[rows].to(points)
-        low, high = origins[:, 2].min() - reach_mm, origins[:, 2].max() + reach_mm
-        slab = ((points[:, 2] >= low) & (points[:, 2] <= high)).nonzero()[:, 0]
-        slab = slab if len(slab) else torch.arange(len(points), device=points.device)
-        table = queries[rows.to(queries.device)] @ places.embeddings[slab].T
-        far = torch.cdist(origins, points[slab]) > reach_mm
-        best = table.masked_fill_(far, -1.0).max(1)
-        indices.append(slab[best.indices])
+    for rows in order.split(cell.bincount().tolist()):
+        low, high = origins[rows].amin(0) - reach_mm, origins[rows].amax(0) + reach_mm
+        near = ((points >= low) & (points <= high)).all(1).nonzero()[:, 0]
+        near = near if len(near) else torch.arange(len(points), device=points.device)
+        far = torch.cdist(origins[rows], points[near]) > reach_mm
+        best = (queries[rows] @ places.embeddings[near].T).masked_fill_(far, -1.0).max(1)
+        indices.append(near[best.indices])
         values.append(best.values.float())
-    back = order.argsort().to(queries.device)
+    back = order.argsort()
     return torch.cat(indices)[back], torch.cat(values)[back]
 
 

@@ -6,6 +6,7 @@ from torch import nn
 
 from samereg.errors import UsageError
 from samereg.nets.blocks import BasicBlock, NormalisedConv, PlainBlock, StandardisedConv, TopDown
+from samereg.nets.deform import PHNN, ConvBlock, DeformNet, ResidualBlock, UNet
 from samereg.nets.embedding import EmbeddingNet, Trunk
 
 DIMENSIONS = 128
@@ -58,3 +59,64 @@ def build_embedding(name: str) -> EmbeddingNet:
     if name not in NETWORKS:
         raise UsageError(f"There is no embedding network '{name}'; known are {', '.join(sorted(NETWORKS))}.")
     return NETWORKS[name]()
+
+
+CORRELATIONS = 27
+"""Displacements of the correlation feature, {-2, 0, 2}^3 (SAME, section 2.3)."""
+
+
+def phnn(correlations: int) -> DeformNet:
+    """The shipped network, SAME's backbone: blocks at strides 1, 2, 4, 8 and 16, the field at stride 2."""
+    channels = (16, 32, 64, 96, 128)
+    encoder: list[nn.Module] = [nn.Sequential(StandardisedConv(2, channels[0]), nn.ReLU())]
+    for level, width in enumerate(channels[1:], start=1):
+        inputs = channels[level - 1] + (correlations if level == 2 else 0)
+        encoder.append(ResidualBlock(inputs, width, stride=2))
+    lift = nn.Identity() if correlations else None
+    return PHNN(encoder, lift=lift, channels=channels[1:], width=48)
+
+
+def voxelmorph_unet(correlations: int) -> DeformNet:
+    """VoxelMorph's U-Net, 16-32-32-32 / 32-32-32-32-32-16-16, in its form with a field of half resolution."""
+    encoder: list[nn.Module] = [
+        ConvBlock(2, 16, stride=2),
+        ConvBlock(16, 32, stride=2),
+        ConvBlock(32 + correlations, 32, stride=2),
+        ConvBlock(32, 32, stride=2),
+    ]
+    decoder: list[nn.Module] = [ConvBlock(32, 32), ConvBlock(64, 32), ConvBlock(64, 32)]
+    tail = nn.Sequential(ConvBlock(48, 32), ConvBlock(32, 32), ConvBlock(32, 16), ConvBlock(16, 16))
+    # Its third block takes a map twice as coarse as the field's.
+    lift = ConvBlock(correlations, correlations, stride=2) if correlations else None
+    return UNet(encoder, decoder, tail, lift=lift, width=16)
+
+
+def unet(correlations: int) -> DeformNet:
+    """3-D U-Net (Çiçek et al., 2016) with two convolutions a level, at strides 1 to 16, the field at stride 2."""
+    channels = (16, 32, 64, 128)
+    encoder: list[nn.Module] = [ConvBlock(2, channels[0], depth=2)]
+    for level, width in enumerate(channels[1:], start=1):
+        inputs = channels[level - 1] + (correlations if level == 2 else 0)
+        encoder.append(ConvBlock(inputs, width, stride=2, depth=2))
+    decoder: list[nn.Module] = [ConvBlock(128, 64), ConvBlock(128, 64, depth=2)]
+    lift = nn.Identity() if correlations else None
+    return UNet(encoder, decoder, ConvBlock(96, 32, depth=2), lift=lift, width=32)
+
+
+DEFORM_NETWORKS: dict[str, Callable[[int], DeformNet]] = {"phnn": phnn, "vm-unet": voxelmorph_unet, "unet": unet}
+
+
+def build_deform(name: str, *, correlation: bool) -> DeformNet:
+    """A deformation network by name, freshly initialised from torch's global generator.
+
+    Args:
+        name: `phnn`, `vm-unet` or `unet`.
+        correlation: whether it takes the correlation of embeddings.
+
+    Raises:
+        UsageError: no network has that name.
+    """
+    if name not in DEFORM_NETWORKS:
+        known = ", ".join(sorted(DEFORM_NETWORKS))
+        raise UsageError(f"There is no deformation network '{name}'; known are {known}.")
+    return DEFORM_NETWORKS[name](CORRELATIONS if correlation else 0)

@@ -1,6 +1,7 @@
 """Algebra of displacement fields in index units: components along (d, h, w), in voxels; no millimetres."""
 
 from dataclasses import dataclass, replace
+from math import ceil, log2
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -8,6 +9,9 @@ from torch import Tensor
 
 from samereg.errors import GeometryError
 from samereg.ops.sample import identity_grid, sample_grid
+
+FIRST_STEP_VOX = 0.25
+"""Longest first step of an exponential: well under a voxel, so that no step of trilinear steps folds."""
 
 _CONTRACTION = 0.9
 """A step that leaves more than this share of the residual is damped from then on."""
@@ -39,6 +43,30 @@ def compose(first: Float[Tensor, "b 3 d h w"], then: Float[Tensor, "b 3 d h w"])
     """
     positions = _identity(first) + first.movedim(1, -1)
     return first + sample_grid(then, positions, clamp=True)
+
+
+def exponential(velocity: Float[Tensor, "b 3 d h w"], *, squarings: int) -> Float[Tensor, "b 3 d h w"]:
+    """Displacement of flowing along a stationary velocity for unit time, by scaling and squaring.
+
+    ``phi = exp(v)``: ``u <- v / 2^n``, then n times ``u <- u + u(x + u)`` (Arsigny et al., 2006). The exponential of
+    ``-v`` is the inverse map. Beyond the border ``v`` is continued by its border values.
+
+    Args:
+        velocity: ``v``, voxels along (d, h, w) per unit time.
+        squarings: ``n``; more are more exact, `squarings_for` says how many a velocity needs.
+    """
+    displacement = velocity / 2.0**squarings
+    identity = _identity(velocity)
+    for _ in range(squarings):
+        positions = identity + displacement.movedim(1, -1)
+        displacement = displacement + sample_grid(displacement, positions, clamp=True)
+    return displacement
+
+
+def squarings_for(velocity: Float[Tensor, "b 3 d h w"], *, first_step_vox: float = FIRST_STEP_VOX) -> int:
+    """Squarings after which the first step is no longer than `first_step_vox`, at least 1."""
+    largest = float(velocity.detach().square().sum(1).max()) ** 0.5
+    return max(1, ceil(log2(max(largest, first_step_vox) / first_step_vox)))
 
 
 def invert(displacement: Float[Tensor, "b 3 d h w"], *, iterations: int = 50, tolerance_vox: float = 1e-3) -> Inversion:

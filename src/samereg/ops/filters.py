@@ -21,9 +21,27 @@ def gaussian_smooth(x: Float[Tensor, "b c d h w"], sigma_vox: tuple[float, float
     return x
 
 
+def box_sum(x: Float[Tensor, "b c d h w"], radius: int) -> Float[Tensor, "b c d h w"]:
+    """Sum over cubes of `2 radius + 1` voxels, of the voxels that exist at the border; its own adjoint.
+
+    One banded matrix along each axis: on a CPU the products run faster than pooling or running sums, and keep the
+    precision that differences of running sums lose.
+    """
+    depth, height, width = x.shape[2:]
+    x = torch.matmul(_band(height, radius, x), x @ _band(width, radius, x))
+    flat = x.reshape(*x.shape[:2], depth, height * width)
+    return torch.matmul(_band(depth, radius, x), flat).view(x.shape)
+
+
 def box_mean(x: Float[Tensor, "b c d h w"], radius: int) -> Float[Tensor, "b c d h w"]:
     """Mean over cubes of `2 radius + 1` voxels, of the voxels that exist at the border."""
-    return functional.avg_pool3d(x, 2 * radius + 1, stride=1, padding=radius, count_include_pad=False)
+    return box_sum(x, radius) / box_count(x, radius)
+
+
+def box_count(x: Float[Tensor, "b c d h w"], radius: int) -> Float[Tensor, "d h w"]:
+    """Voxels that exist in the cube of `2 radius + 1` around each voxel of a lattice like that of `x`."""
+    along_d, along_h, along_w = (_band(n, radius, x).sum(1) for n in x.shape[2:])
+    return along_d[:, None, None] * along_h[:, None] * along_w
 
 
 def dilate(mask: Bool[Tensor, "d h w"], radius: int) -> Bool[Tensor, "d h w"]:
@@ -35,6 +53,11 @@ def dilate(mask: Bool[Tensor, "d h w"], radius: int) -> Bool[Tensor, "d h w"]:
 def erode(mask: Bool[Tensor, "d h w"], radius: int) -> Bool[Tensor, "d h w"]:
     """Voxels whose cube of `2 radius + 1` lies in the mask; outside the array counts as mask."""
     return ~dilate(~mask, radius)
+
+
+def _band(size: int, radius: int, like: Tensor) -> Float[Tensor, "n n"]:
+    index = torch.arange(size, device=like.device)
+    return ((index[:, None] - index).abs() <= radius).to(like.dtype)
 
 
 def _gaussian_kernel(sigma: float) -> Float[Tensor, " k"]:

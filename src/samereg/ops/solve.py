@@ -50,16 +50,20 @@ def conjugate_gradient(
     if scale == 0.0:
         return LinearSolution(solution=torch.zeros_like(right), residual=0.0, iterations=0)
     solution, residual = start.clone(), right - apply(start)
-    direction = preconditioned = precondition(residual)
-    energy = torch.sum(residual * preconditioned)
+    direction = precondition(residual).clone()
+    energy = _inner(residual, direction)
     taken = 0
     while float(residual.norm()) > tolerance * scale and taken < max_iterations:
         taken += 1
         image = apply(direction)
-        step = energy / torch.sum(direction * image)
-        solution = solution + step * direction
-        residual = residual - step * image
+        step = energy / _inner(direction, image)
+        solution.add_(direction, alpha=step)
+        residual.sub_(image, alpha=step)
         preconditioned = precondition(residual)
-        energy, before = torch.sum(residual * preconditioned), energy
-        direction = preconditioned + (energy / before) * direction
+        energy, before = _inner(residual, preconditioned), energy
+        direction.mul_(energy / before).add_(preconditioned)
     return LinearSolution(solution=solution, residual=float(residual.norm()) / scale, iterations=taken)
+
+
+def _inner(first: Float[Tensor, "*n"], second: Float[Tensor, "*n"]) -> float:
+    return float(torch.dot(first.flatten(), second.flatten()))

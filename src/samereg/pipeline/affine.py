@@ -11,6 +11,7 @@ from samereg.matching.filters import MatchFilter, StableFilter
 from samereg.matching.matches import Matches
 from samereg.matching.points import STRIDE_VOX, grid_points
 from samereg.matching.search import Search, match
+from samereg.matching.stable import stable_points
 from samereg.pipeline.pair import Pair
 from samereg.pipeline.stage import StageResult
 
@@ -27,6 +28,7 @@ class AffineStage:
         model: freedom of the map: 12 parameters, 6 (rigid) or 7 (similarity).
         filter: which matches are used.
         stride_vox: spacing of the points (the paper's 8 voxels of 2 mm).
+        stable_rounds: rounds in which points wander to stable places first (SAME++); 0 keeps the grid.
         search: how matches are looked for.
         inlier_mm: distance from the map at which a match stops counting as one that agrees; smaller is more robust,
             larger follows the shape of the whole body.
@@ -40,6 +42,7 @@ class AffineStage:
     model: AffineModel = "affine"
     filter: MatchFilter = field(default_factory=StableFilter)
     stride_vox: int = STRIDE_VOX
+    stable_rounds: int = 0
     search: Search = field(default_factory=Search)
     inlier_mm: float = 12.0
     fewest_matches: int = 60
@@ -87,7 +90,14 @@ class AffineStage:
 
     def match(self, pair: Pair) -> Matches:
         """Filtered matches of a grid of points in the fixed body."""
-        points_mm = grid_points(pair.fixed.model.grid, body=pair.fixed.body, stride_vox=self.stride_vox)
+        points_mm = stable_points(
+            pair.fixed.embedded,
+            pair.moving.embedded,
+            grid_points(pair.fixed.model.grid, body=pair.fixed.body, stride_vox=self.stride_vox),
+            places=(pair.fixed.places, pair.moving.places),
+            settings=self.search,
+            rounds=self.stable_rounds,
+        )
         found = match(
             pair.fixed.embedded,
             pair.moving.embedded,

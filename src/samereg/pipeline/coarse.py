@@ -19,6 +19,7 @@ from samereg.matching.filters import MatchFilter, StableFilter
 from samereg.matching.matches import Matches
 from samereg.matching.points import STRIDE_VOX, grid_points, mask_at
 from samereg.matching.search import Search, candidates, match
+from samereg.matching.stable import stable_points
 from samereg.pipeline.pair import Pair
 from samereg.pipeline.stage import StageResult
 
@@ -33,6 +34,7 @@ class CoarseStage:
         filler: `regularised` fits a smooth, fold-free field; `linear` is the paper's interpolation.
         filter: which matches are used.
         stride_vox: spacing of the points (the paper's 8 voxels of 2 mm).
+        stable_rounds: rounds in which points wander to stable places first (SAME++); 0 keeps the grid.
         search: how matches are looked for.
         fill: settings of the regularised filler in every round but the last.
         last_fill: the same in the last round, whose matches are the best and deserve more detail.
@@ -47,6 +49,7 @@ class CoarseStage:
     filler: Filler = "regularised"
     filter: MatchFilter = field(default_factory=StableFilter)
     stride_vox: int = STRIDE_VOX
+    stable_rounds: int = 0
     search: Search = field(default_factory=lambda: Search(from_origin=True))
     fill: RegularisedFill = field(default_factory=RegularisedFill)
     last_fill: RegularisedFill = field(
@@ -95,12 +98,21 @@ class CoarseStage:
         moved = self._moved(pair, start)
         places_mm = grid_points(moved.grid, stride_vox=stride)
         inside = mask_at(pair.moving.body, pair.moving.model.grid, start.apply(places_mm))
-        found = match(
+        moving_places = candidates(moved, places_mm[inside])
+        points_mm = stable_points(
             fixed.embedded,
             moved,
             grid_points(fixed.model.grid, body=fixed.body, stride_vox=self.stride_vox),
+            places=(fixed.places, moving_places),
+            settings=search,
+            rounds=self.stable_rounds,
+        )
+        found = match(
+            fixed.embedded,
+            moved,
+            points_mm,
             fixed_places=fixed.places,
-            moving_places=candidates(moved, places_mm[inside]),
+            moving_places=moving_places,
             settings=search,
         )
         return self.filter.keep(found)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from samereg.geometry.volume import Volume
 from samereg.image.body import body_mask
-from samereg.image.preprocess import WINDOW_HU, to_model_space
+from samereg.image.preprocess import from_window, to_model_space
 from samereg.matching.embed import EmbeddedVolume, Embedder
 from samereg.matching.points import grid_points
 from samereg.matching.search import Candidates, Search, candidates
@@ -52,9 +52,7 @@ def prepare_scan(volume: Volume, embedder: Embedder) -> PreparedScan:
         InputError: it holds no body.
     """
     model = to_model_space(volume)
-    low, high = WINDOW_HU
-    windowed_hu = Volume(data=(model.data + 1) * ((high - low) / 2) + low, grid=model.grid)
-    body = body_mask(windowed_hu)
+    body = body_mask(from_window(model))
     embedded = embedder.embed(model)
     places = candidates(embedded, grid_points(model.grid, body=body, stride_vox=Search().stride_vox))
     return PreparedScan(model=model, body=body, embedded=embedded, places=places)

@@ -1,15 +1,24 @@
-"""Recipes: functions that return stages. The one place where names become match filters."""
+"""Recipes: functions that return stages. The one place where names become stages and match filters."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Literal
 
+from samereg.errors import UsageError
+from samereg.estimate.deform import Deformer
 from samereg.matching.filters import MatchFilter, StableFilter, ThresholdFilter
 from samereg.pipeline.affine import AffineModel, AffineStage
 from samereg.pipeline.coarse import CoarseStage, Filler
+from samereg.pipeline.deform import DeformStage
+from samereg.pipeline.instance import InstanceStage
 from samereg.pipeline.stage import Stage
 
 FilterName = Literal["stable", "threshold"]
 
 FILTERS: dict[FilterName, MatchFilter] = {"stable": StableFilter(), "threshold": ThresholdFilter()}
+
+Variant = Literal["vm", "sam-loss", "sam-corr", "sam-vm"]
+"""Deformation networks of the paper's table 2."""
 
 
 def affine_only(
@@ -29,3 +38,80 @@ def fast(
     """SAM-affine, then SAM-coarse (SA + SC of the paper's table 1)."""
     affine = AffineStage(model=affine_model, filter=FILTERS[match_filter], seed=seed)
     return affine, CoarseStage(filler=filler, filter=FILTERS[match_filter])
+
+
+def same(
+    deformer: Deformer,
+    *,
+    match_filter: FilterName = "stable",
+    affine_model: AffineModel = "affine",
+    filler: Filler = "regularised",
+    seed: int = 0,
+) -> tuple[Stage, ...]:
+    """The paper's method: SAM-affine, SAM-coarse, SAM-VoxelMorph (SA + SC + SAM-VM of its table 1)."""
+    before = fast(match_filter=match_filter, affine_model=affine_model, filler=filler, seed=seed)
+    return (*before, DeformStage(deformer=deformer))
+
+
+def same_plus(
+    deformer: Deformer,
+    *,
+    match_filter: FilterName = "stable",
+    affine_model: AffineModel = "affine",
+    filler: Filler = "regularised",
+    seed: int = 0,
+) -> tuple[Stage, ...]:
+    """SAME++: the paper's method, then instance optimisation of a diffeomorphic field."""
+    before = same(deformer, match_filter=match_filter, affine_model=affine_model, filler=filler, seed=seed)
+    return (*before, InstanceStage())
+
+
+Deformers = Mapping[tuple[str, str], Deformer]
+"""Networks by what they were aligned with in training (`affine` or `fast`) and by variant."""
+
+_AFFINE = AffineStage()
+_PAPER_COARSE = CoarseStage()
+
+_NAMED: dict[str, Callable[[Deformers], tuple[Stage, ...]]] = {
+    "SA": lambda _: (_AFFINE,),
+    "SC": lambda _: (_PAPER_COARSE,),
+    "SA+SC": lambda _: (_AFFINE, _PAPER_COARSE),
+    "SA+VM": lambda nets: (_AFFINE, DeformStage(deformer=nets["affine", "vm"])),
+    "SA+SAM-loss": lambda nets: (_AFFINE, DeformStage(deformer=nets["affine", "sam-loss"])),
+    "SA+SAM-corr": lambda nets: (_AFFINE, DeformStage(deformer=nets["affine", "sam-corr"])),
+    "SA+SAM-VM": lambda nets: (_AFFINE, DeformStage(deformer=nets["affine", "sam-vm"])),
+    "SA+SC+VM": lambda nets: (_AFFINE, _PAPER_COARSE, DeformStage(deformer=nets["fast", "vm"])),
+    "SA+SC+SAM-VM": lambda nets: (_AFFINE, _PAPER_COARSE, DeformStage(deformer=nets["fast", "sam-vm"])),
+}
+
+TABLE_1 = ("SA", "SC", "SA+SC", "SA+VM", "SA+SAM-VM", "SA+SC+VM", "SA+SC+SAM-VM")
+"""SAME's own rows of the paper's table 1."""
+
+TABLE_2 = ("SA+VM", "SA+SAM-loss", "SA+SAM-corr", "SA+SAM-VM")
+"""The paper's table 2: without SAM-coarse, as there."""
+
+
+def named_recipe(name: str, deformers: Deformers, *, match_filter: FilterName = "stable") -> tuple[Stage, ...]:
+    """A row of the paper's tables by name.
+
+    Args:
+        name: of `TABLE_1` or `TABLE_2`.
+        deformers: at least the network that the row uses; none for rows without VM.
+        match_filter: which matches count in the affine and coarse stages.
+
+    Raises:
+        UsageError: no row of that name, or its network is not given.
+    """
+    if name not in _NAMED:
+        raise UsageError(f"There is no recipe '{name}'; known are {', '.join(_NAMED)}.")
+    try:
+        stages = _NAMED[name](deformers)
+    except KeyError as error:
+        raise UsageError(f"The recipe '{name}' needs the network {error}, which is not given.") from error
+    return tuple(_filtered(stage, FILTERS[match_filter]) for stage in stages)
+
+
+def _filtered(stage: Stage, match_filter: MatchFilter) -> Stage:
+    if isinstance(stage, AffineStage | CoarseStage):
+        return replace(stage, filter=match_filter)
+    return stage

@@ -16,7 +16,7 @@ from samereg.geometry.grid import strided
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import Volume
 from samereg.matching.embed import Embedder
-from samereg.matching.matches import Matches
+from samereg.matching.matches import Matches, no_matches
 from samereg.matching.points import grid_points, mask_at
 from samereg.metrics.fields import folded_fraction
 from samereg.pipeline.pair import Pair, prepare_scan
@@ -55,15 +55,17 @@ class Quality:
     """What can be measured of a registration without labels.
 
     Attributes:
-        match_count: matches that the last stage rests on.
+        match_count: matches that the last stage that matched points rests on.
         inverse_consistency_mm: mean distance of body points from where they began, after there and back.
         folded_fraction: part of the body where the map turns inside out.
+        jacobian_std: standard deviation over the body of the Jacobian determinant, the paper's measure of smoothness.
         overlap_fraction: part of the fixed body that lands in the moving body.
     """
 
     match_count: int
     inverse_consistency_mm: float
     folded_fraction: float
+    jacobian_std: float
     overlap_fraction: float
 
 
@@ -74,7 +76,7 @@ class Registration:
     Attributes:
         transform: fixed world to moving world.
         inverse: moving world to fixed world.
-        matches: of the last stage, in the worlds of both scans.
+        matches: of the last stage that matched points, in the worlds of both scans.
         stages: report of preparation and of each stage.
         quality: measured without labels.
     """
@@ -113,35 +115,43 @@ def register(
     prepared = Outcome(converged=True, message="embedded both scans", iterations=1)
     reports = [StageReport(name="prepare", seconds=clock.stop(), outcome=prepared, matches=0, used=0)]
     transform: Transform = Affine.identity()
+    matches: Matches | None = None
     for stage in stages:
         clock.start(stage.name)
         result = stage.run(pair, transform)
-        transform = result.transform
+        transform, matches = result.transform, result.matches or matches
         reports.append(_report(stage, result, clock.stop()))
     clock.start("inverting and checking")
     inverse = transform.inverse()
-    quality = measure(pair, transform, inverse, result.matches)
+    matches = matches or no_matches()
+    quality = measure(pair, transform, inverse, matches)
     inverted = Outcome(converged=True, message="inverted and measured", iterations=1)
     reports.append(StageReport(name="inverse", seconds=clock.stop(), outcome=inverted, matches=0, used=0))
-    return Registration(
-        transform=transform, inverse=inverse, matches=result.matches, stages=tuple(reports), quality=quality
-    )
+    return Registration(transform=transform, inverse=inverse, matches=matches, stages=tuple(reports), quality=quality)
 
 
 def measure(pair: Pair, transform: Transform, inverse: Transform, matches: Matches) -> Quality:
     """Quality of a transform, on the body of the fixed scan."""
     grid = pair.fixed.model.grid
     points_mm = grid_points(grid, body=pair.fixed.body, stride_vox=4 * QUALITY_STRIDE_VOX)
-    field = from_transform(transform, strided(grid, QUALITY_STRIDE_VOX))
-    body = pair.fixed.body[::QUALITY_STRIDE_VOX, ::QUALITY_STRIDE_VOX, ::QUALITY_STRIDE_VOX].cpu()
+    folded, spread = measure_regularity(pair, transform)
     return Quality(
         match_count=int(matches.used.sum()),
         inverse_consistency_mm=float(_reachable_error_mm(pair, transform, inverse, points_mm).mean()),
-        folded_fraction=folded_fraction(jacobian_determinant_mm(field), body),
+        folded_fraction=folded,
+        jacobian_std=spread,
         overlap_fraction=float(
             mask_at(pair.moving.body, pair.moving.model.grid, transform.apply(points_mm)).double().mean()
         ),
     )
+
+
+def measure_regularity(pair: Pair, transform: Transform) -> tuple[float, float]:
+    """Folded fraction, and standard deviation of the Jacobian determinant, over the body of the fixed scan."""
+    at = slice(None, None, QUALITY_STRIDE_VOX)
+    jacobian = jacobian_determinant_mm(from_transform(transform, strided(pair.fixed.model.grid, QUALITY_STRIDE_VOX)))
+    body = pair.fixed.body[at, at, at].cpu()
+    return folded_fraction(jacobian, body), float(jacobian[body].std())
 
 
 def _reachable_error_mm(
@@ -154,13 +164,14 @@ def _reachable_error_mm(
 
 
 def _report(stage: Stage, result: StageResult, seconds: float) -> StageReport:
-    used = int(result.matches.used.sum())
-    _LOG.info("%s: %d of %d matches used, %.2f s", stage.name, used, len(result.matches), seconds)
+    matches = result.matches or no_matches()
+    used = int(matches.used.sum())
+    _LOG.info("%s: %s, %d of %d matches used, %.2f s", stage.name, result.outcome.message, used, len(matches), seconds)
     return StageReport(
         name=stage.name,
         seconds=seconds,
         outcome=result.outcome,
-        matches=len(result.matches),
+        matches=len(matches),
         used=used,
     )
 

@@ -15,12 +15,13 @@ class StageResult:
 
     Attributes:
         transform: fixed world to moving world, the start included.
-        matches: the points it rests on; `moving_mm` in the world of the moving scan.
+        matches: the points it rests on, `moving_mm` in the world of the moving scan; None for a stage that looks at
+            whole images.
         outcome: how it ended.
     """
 
     transform: Transform
-    matches: Matches
+    matches: Matches | None
     outcome: Outcome
 
 

@@ -24,6 +24,7 @@ from samereg.training.checkpoint import (
 from samereg.training.contrast import ContrastiveModel, ContrastLoss
 from samereg.training.crosses import find_crosses
 from samereg.training.log import TrainingLog
+from samereg.training.resume import average_into, check_resumable, split_by_prefix, step_generator
 from samereg.training.scans import TrainingScan
 from samereg.training.settings import EmbeddingTraining
 
@@ -32,8 +33,8 @@ _LOG = logging.getLogger(__name__)
 Progress = Callable[[int, int, float], None]
 """Called after each step with steps done, steps in all, and the loss."""
 
-SEED_STRIDE = 1_000_003
-"""Prime, so that (seed, step, rank) give different streams."""
+COLUMNS = ("loss", "global", "local", "global_recall", "local_recall")
+"""What the log holds of each step, in the order of `ContrastLoss`."""
 
 
 def train_embedding(
@@ -42,6 +43,7 @@ def train_embedding(
     run: Path,
     *,
     fabric: Fabric,
+    start: EmbeddingNet | None = None,
     on_progress: Progress | None = None,
 ) -> EmbeddingNet:
     """The trained network, from scans without labels.
@@ -56,6 +58,7 @@ def train_embedding(
         settings: the recipe.
         run: directory for checkpoint and log; a checkpoint in it is resumed.
         fabric: device, number of processes; launched.
+        start: weights to begin with (fine-tuning); None for random ones.
         on_progress: called after each step.
 
     Returns:
@@ -67,16 +70,18 @@ def train_embedding(
     """
     if not scans:
         raise UsageError("training needs at least one scan, got none")
-    trainer = _Trainer(scans, settings, fabric)
+    trainer = _Trainer(scans, settings, fabric, start=start)
     found = read_checkpoint(run)
     if found is not None:
         trainer.restore(found)
-    log = TrainingLog(run, first_step=trainer.step) if fabric.is_global_zero else None
+    log = TrainingLog(run, columns=COLUMNS, first_step=trainer.step) if fabric.is_global_zero else None
     while trainer.step < settings.steps:
         started = time.monotonic()
         loss, kind = trainer.advance()
         if log and trainer.step % settings.log_every in (0, 1, 2, 3):
-            log.write(trainer.step, kind, loss, settings.rate(trainer.step), time.monotonic() - started)
+            values = dict(zip(COLUMNS, map(float, loss), strict=True))
+            rate = settings.rate(trainer.step)
+            log.write(trainer.step, kind, values, rate=rate, seconds=time.monotonic() - started)
         if fabric.is_global_zero and trainer.step % settings.save_every == 0:
             write_checkpoint(trainer.checkpoint(), run)
         if on_progress:
@@ -89,12 +94,21 @@ def train_embedding(
 class _Trainer:
     """Weights, moments, averaged weights and cross pairs between steps."""
 
-    def __init__(self, scans: list[TrainingScan], settings: EmbeddingTraining, fabric: Fabric) -> None:
+    def __init__(
+        self,
+        scans: list[TrainingScan],
+        settings: EmbeddingTraining,
+        fabric: Fabric,
+        *,
+        start: EmbeddingNet | None,
+    ) -> None:
         self.scans, self.settings, self.fabric = scans, settings, fabric
         self.step = 0
         self.crosses: list[CrossPair] = []
         torch.manual_seed(settings.seed)
         net = build_embedding(settings.network)
+        if start is not None:
+            net.load_state_dict(start.state_dict())
         self.bare = ContrastiveModel(net, settings.contrast, torch.bfloat16)
         optimiser = torch.optim.AdamW(
             self.bare.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
@@ -110,11 +124,11 @@ class _Trainer:
                 self.averaged(),
                 self.scans,
                 count=settings.cross_pairs,
-                generator=self._generator(step, rank=-1),
+                generator=step_generator(settings.seed, step, rank=-1),
                 device=self.fabric.device,
                 dtype=self.bare.dtype,
             )
-        generator = self._generator(step, rank=self.fabric.global_rank)
+        generator = step_generator(settings.seed, step, rank=self.fabric.global_rank)
         kind = self._kind(step)
         batch = self._to_device(self._batch(kind, generator))
         ring = torch.randn(*batch.anchors.shape[:2], settings.contrast.rings, 3, generator=generator)
@@ -126,7 +140,7 @@ class _Trainer:
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.step += 1
-        self._update_average()
+        average_into(self.average, self.bare.net, keep=settings.average, step=self.step)
         return loss._replace(total=loss.total.detach()), kind
 
     def averaged(self) -> EmbeddingNet:
@@ -151,11 +165,8 @@ class _Trainer:
         Raises:
             UsageError: it was made with other settings, the number of steps before the decay excepted.
         """
-        _check_resumable(found, self.settings)
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimiser": {}, "cross": {}}
-        for full_name, value in found.tensors.items():
-            part, _, name = full_name.partition("/")
-            parts[part][name] = value
+        check_resumable(found, self.settings, decay=self.settings.decay)
+        parts = split_by_prefix(found.tensors, ("model", "average", "optimiser", "cross"))
         self.bare.load_state_dict(parts["model"])
         self.average = {k: v.to(self.fabric.device) for k, v in parts["average"].items()}
         restore_optimiser(self.bare, self.optimiser, parts["optimiser"])
@@ -173,10 +184,6 @@ class _Trainer:
         make = local_batch if kind == "local" else whole_batch
         return make(self.scans, self.settings.batch, generator)
 
-    def _generator(self, step: int, *, rank: int) -> torch.Generator:
-        seed = (self.settings.seed * SEED_STRIDE + step) * SEED_STRIDE + rank + 1
-        return torch.Generator().manual_seed(seed % 2**63)
-
     def _to_device(self, batch: PairBatch) -> PairBatch:
         device = self.fabric.device
         return PairBatch(
@@ -185,39 +192,6 @@ class _Trainer:
             pools=tuple(pool.to(device) for pool in batch.pools),
             precise=batch.precise,
         )
-
-    def _update_average(self) -> None:
-        """Exponential average, younger at the start so that the first weights are forgotten."""
-        keep = min(self.settings.average, self.step / (self.step + 10.0))
-        with torch.no_grad():
-            for name, value in self.bare.net.state_dict().items():
-                if value.is_floating_point():
-                    self.average[name].lerp_(value, 1 - keep)
-                else:
-                    self.average[name].copy_(value)
-
-
-def _check_resumable(found: Checkpoint, settings: EmbeddingTraining) -> None:
-    wanted = Checkpoint(step=0, settings=asdict(settings), tensors={})
-    free = {"steps", "save_every", "log_every"}
-    differing = sorted(
-        key
-        for key in wanted.settings.keys() | found.settings.keys()
-        if key not in free and _plain(wanted.settings.get(key)) != _plain(found.settings.get(key))
-    )
-    if differing:
-        raise UsageError(f"the run's checkpoint was made with other settings: {', '.join(differing)} differ")
-    if found.settings["steps"] != settings.steps:
-        shorter = min(int(str(found.settings["steps"])), settings.steps)
-        if found.step > shorter * (1 - settings.decay):
-            raise UsageError("the number of steps cannot change once the learning rate has begun to fall")
-
-
-def _plain(value: object) -> object:
-    """A setting as JSON would give it back: tuples are lists."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _cross(name: str, points: Tensor) -> CrossPair:

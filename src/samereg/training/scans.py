@@ -8,7 +8,7 @@ from torch import Tensor
 
 from samereg.geometry.volume import Volume
 from samereg.image.body import body_mask
-from samereg.image.preprocess import WINDOW_HU, to_model_space
+from samereg.image.preprocess import from_window, to_model_space
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,8 +42,6 @@ def prepare_scan(volume: Volume, *, name: str) -> TrainingScan:
         InputError: no body is found.
     """
     model = to_model_space(volume)
-    low, high = WINDOW_HU
-    windowed_hu = (model.data + 1) * ((high - low) / 2) + low
-    body = body_mask(Volume(data=windowed_hu, grid=model.grid))
+    body = body_mask(from_window(model))
     half = Volume(data=model.data.to(torch.float16), grid=model.grid, background=model.background)
     return TrainingScan(name=name, volume=half, body=body)

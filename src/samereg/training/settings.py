@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from samereg.training.batches import BatchSettings
 from samereg.training.contrast import Contrast
+from samereg.training.resume import rate_at
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,5 +50,4 @@ class EmbeddingTraining:
 
     def rate(self, step: int) -> float:
         """Learning rate of a step: warm-up, constant, linear decay."""
-        left = (self.steps - step) / max(1.0, self.decay * self.steps)
-        return self.learning_rate * min(1.0, (step + 1) / self.warm_up, left)
+        return rate_at(step, steps=self.steps, peak=self.learning_rate, warm_up=self.warm_up, decay=self.decay)

@@ -1,0 +1,187 @@
+"""Scans embedded and pairs of them aligned, for training; each computed once and kept on disk."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from samereg.app.progress import OnProgress
+from samereg.app.record import named_settings, sha256_of
+from samereg.app.scans import naming_bodiless, read_scan
+from samereg.errors import NoOverlapError
+from samereg.geometry.affine import Affine
+from samereg.geometry.chain import chain, parts
+from samereg.geometry.displacement import Displacement
+from samereg.geometry.grid import Grid
+from samereg.geometry.transform import Transform
+from samereg.geometry.volume import Volume
+from samereg.image.body import body_mask
+from samereg.image.preprocess import from_window, to_model_space
+from samereg.io.cache import CacheRecord, read_record, write_record
+from samereg.matching.embed import EmbeddedVolume, NetEmbedder
+from samereg.matching.points import grid_points
+from samereg.matching.reduce import Basis, Reduction, find_basis, reduced_map
+from samereg.matching.search import Search, candidates
+from samereg.pipeline.pair import Pair, PreparedScan
+from samereg.pipeline.stage import Stage
+from samereg.training.aligned import AlignedPair, DeformScan
+from samereg.training.deform import PairSet
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class CachedScan:
+    """A scan ready for the stages, and what its cache records are keyed by."""
+
+    path: Path
+    sha256: str
+    prepared: PreparedScan
+
+
+def prepare_scans(
+    paths: Sequence[Path], embedder: NetEmbedder, cache: Path, *, on_progress: OnProgress | None = None
+) -> list[CachedScan]:
+    """Scans in model space with their embeddings, which come from the cache where it holds them.
+
+    Raises:
+        InputError: a scan that cannot be used.
+    """
+    scans = []
+    for number, path in enumerate(paths):
+        volume = read_scan(path)
+        with naming_bodiless((path, volume)):
+            scans.append(_prepare(path, volume, embedder, cache))
+        if on_progress is not None:
+            on_progress("reading and embedding scans", number + 1, len(paths))
+    return scans
+
+
+def align_pairs(
+    scans: Sequence[CachedScan],
+    wanted: Sequence[tuple[int, int]],
+    embedder: NetEmbedder,
+    stages: tuple[Stage, ...],
+    *,
+    cache: Path,
+    on_progress: OnProgress | None = None,
+) -> list[AlignedPair]:
+    """Rough alignment of ordered pairs, from the cache where it holds them; pairs without common anatomy are left out.
+
+    Args:
+        scans: all scans.
+        wanted: indices of fixed and moving scan.
+        embedder: that embedded the scans.
+        stages: that align, as SAM-affine and SAM-coarse.
+        cache: folder of the records.
+        on_progress: told about each pair.
+    """
+    aligned = []
+    for number, (fixed, moving) in enumerate(wanted):
+        start = _aligned(scans[fixed], scans[moving], embedder, stages, cache)
+        if start is not None:
+            aligned.append(AlignedPair(fixed=fixed, moving=moving, start=start))
+        if on_progress is not None:
+            on_progress("aligning pairs", number + 1, len(wanted))
+    _LOG.info("%d of %d pairs aligned, the others share too little anatomy", len(aligned), len(wanted))
+    return aligned
+
+
+def training_scans(scans: Sequence[CachedScan], basis: Basis) -> list[DeformScan]:
+    """Scans as the training of a deformation takes them, their embeddings reduced."""
+    return [
+        DeformScan(
+            name=scan.path.name,
+            grid=scan.prepared.model.grid,
+            intensity=scan.prepared.model.data.half(),
+            body=scan.prepared.body,
+            features=reduced_map(scan.prepared.embedded, basis).half().contiguous(),
+        )
+        for scan in scans
+    ]
+
+
+def pair_set(scans: Sequence[CachedScan], pairs: list[AlignedPair]) -> PairSet:
+    """Scans and pairs together, embeddings reduced to what these scans need."""
+    basis = find_basis([scan.prepared.embedded for scan in scans], Reduction())
+    return PairSet(scans=training_scans(scans, basis), pairs=pairs)
+
+
+def _prepare(path: Path, volume: Volume, embedder: NetEmbedder, cache: Path) -> CachedScan:
+    digest = sha256_of(path)
+    model = to_model_space(volume)
+    body = body_mask(from_window(model))
+    key = _key("embedding", digest, embedder.record.checksum)
+    record = read_record(cache, key)
+    if record is None:
+        embedded = embedder.embed(model)
+        write_record(CacheRecord(arrays={"local": embedded.local, "global": embedded.global_}, notes={}), cache, key)
+    else:
+        maps = (record.arrays[name].to(embedder.device, embedder.dtype) for name in ("local", "global"))
+        local, global_ = (m.contiguous(memory_format=torch.channels_last_3d) for m in (x[None] for x in maps))
+        embedded = EmbeddedVolume(
+            grid=model.grid,
+            local=local[0],
+            global_=global_[0],
+            strides=embedder.net.strides,
+            heads=embedder.net,
+        )
+    places = candidates(embedded, grid_points(model.grid, body=body, stride_vox=Search().stride_vox))
+    prepared = PreparedScan(model=model, body=body, embedded=embedded, places=places)
+    return CachedScan(path=path, sha256=digest, prepared=prepared)
+
+
+def _aligned(
+    fixed: CachedScan, moving: CachedScan, embedder: NetEmbedder, stages: tuple[Stage, ...], cache: Path
+) -> Transform | None:
+    recipe = json.dumps([named_settings(stage) for stage in stages], sort_keys=True)
+    key = _key("alignment", fixed.sha256, moving.sha256, embedder.record.checksum, recipe)
+    record = read_record(cache, key)
+    if record is None:
+        record = _align(Pair(fixed=fixed.prepared, moving=moving.prepared, embedder=embedder), stages)
+        write_record(record, cache, key)
+    return _transform_of(record)
+
+
+def _align(pair: Pair, stages: tuple[Stage, ...]) -> CacheRecord:
+    transform: Transform = Affine.identity()
+    try:
+        for stage in stages:
+            transform = stage.run(pair, transform).transform
+    except NoOverlapError as error:
+        return CacheRecord(arrays={}, notes={"failure": str(error)})
+    return _record_of(transform)
+
+
+def _record_of(transform: Transform) -> CacheRecord:
+    arrays = {}
+    for number, part in enumerate(parts(transform)):
+        if isinstance(part, Affine):
+            arrays[f"{number}-affine"] = part.matrix
+        elif isinstance(part, Displacement):
+            arrays[f"{number}-field"] = part.data
+            arrays[f"{number}-grid"] = part.grid.affine
+    return CacheRecord(arrays=arrays, notes={})
+
+
+def _transform_of(record: CacheRecord) -> Transform | None:
+    if "failure" in record.notes:
+        return None
+    transform: Transform = Affine.identity()
+    for name in sorted(record.arrays, key=lambda name: int(name.split("-")[0])):
+        number, kind = name.split("-")
+        if kind == "affine":
+            transform = chain(transform, Affine(matrix=record.arrays[name]))
+        elif kind == "field":
+            data = record.arrays[name]
+            grid = Grid(shape=(data.shape[1], data.shape[2], data.shape[3]), affine=record.arrays[f"{number}-grid"])
+            transform = chain(transform, Displacement(grid=grid, data=data))
+    return transform
+
+
+def _key(*words: str) -> str:
+    return f"{words[0]}-{hashlib.sha256(json.dumps(words).encode()).hexdigest()[:32]}"

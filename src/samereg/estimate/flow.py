@@ -1,0 +1,101 @@
+"""From a network's or an optimiser's field at the cells of the fixed scan to a transform of the world."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from samereg.estimate.aligned import CELL_VOX
+from samereg.estimate.loop import iterate
+from samereg.estimate.outcome import Outcome
+from samereg.geometry.displacement import Displacement
+from samereg.geometry.fields import from_index_field
+from samereg.geometry.grid import Grid, padded, strided
+from samereg.geometry.velocity import Velocity
+from samereg.ops.fields import exponential, jacobian_determinant, squarings_for
+from samereg.ops.filters import gaussian_smooth
+
+MARGIN_CELLS = 8
+"""How far beyond the fixed scan a fine field reaches, fading to zero: gently enough to fold nothing."""
+
+SMALLEST_JACOBIAN = 0.02
+"""A flow cannot fold, but its trilinear picture between voxels can; above 0, so that no finer lattice shows a fold."""
+
+SMOOTHED_CELLS = 1.0
+"""Standard deviation of the smoothing around a place that is squeezed too much."""
+
+REACH_CELLS = 2
+ROUNDS = 40
+
+
+def flow_of(velocity_cells: Float[Tensor, "1 3 d h w"], grid: Grid) -> tuple[Velocity, Outcome]:
+    """The flow along a velocity, which folds nowhere: where its Jacobian would come near zero, it is smoothed.
+
+    Args:
+        velocity_cells: at the cells of the fixed scan, cells along (d, h, w).
+        grid: model space of the fixed scan.
+
+    Returns:
+        Flow on the cells and a margin in which it fades, and how the smoothing went.
+    """
+    tamed, outcome = iterate(
+        _smoothed,
+        _Squeezed.of(velocity_cells),
+        max_iterations=ROUNDS,
+        done=lambda before, _: before.smallest >= SMALLEST_JACOBIAN,
+    )
+    velocity = faded(tamed.velocity, grid)
+    message = "folds nowhere" if outcome.converged else "may fold: the velocity is too rough to be smoothed"
+    return (
+        Velocity(grid=velocity.grid, data=velocity.data),
+        Outcome(converged=outcome.converged, message=message, iterations=outcome.iterations),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Squeezed:
+    """A velocity and the Jacobian determinant of its flow."""
+
+    velocity: Float[Tensor, "1 3 d h w"]
+    jacobian: Float[Tensor, "1 d h w"]
+
+    @property
+    def smallest(self) -> float:
+        return float(self.jacobian.min())
+
+    @staticmethod
+    def of(velocity: Tensor) -> "_Squeezed":
+        flow = exponential(velocity, squarings=squarings_for(velocity))
+        return _Squeezed(velocity=velocity, jacobian=jacobian_determinant(flow))
+
+
+def _smoothed(state: _Squeezed) -> _Squeezed:
+    """Smoother around every place below the smallest Jacobian; the same where there is none."""
+    if state.smallest >= SMALLEST_JACOBIAN:
+        return state
+    squeezed = (state.jacobian < SMALLEST_JACOBIAN).float()[:, None]
+    width = 2 * REACH_CELLS + 1
+    near = functional.max_pool3d(squeezed, width, stride=1, padding=REACH_CELLS)
+    blend = functional.avg_pool3d(near, 3, stride=1, padding=1, count_include_pad=False)
+    smooth = gaussian_smooth(state.velocity, (SMOOTHED_CELLS,) * 3)
+    return _Squeezed.of(torch.lerp(state.velocity, smooth, blend))
+
+
+def faded(field_cells: Float[Tensor, "1 3 d h w"], grid: Grid) -> Displacement:
+    """A field at the cells of a fixed grid in the world, continued beyond the scan and fading to zero there.
+
+    Args:
+        field_cells: displacement or velocity, cells along (d, h, w).
+        grid: model space of the fixed scan.
+    """
+    cells = strided(grid, CELL_VOX)
+    margin = (MARGIN_CELLS, MARGIN_CELLS, MARGIN_CELLS)
+    wider = torch.nn.functional.pad(field_cells.cpu(), (MARGIN_CELLS,) * 6, mode="replicate")
+    for axis, count in enumerate(cells.shape):
+        index = torch.arange(-MARGIN_CELLS, count + MARGIN_CELLS)
+        outside = torch.maximum(-index, index - (count - 1)).clamp(min=0)
+        fade = 1.0 - outside / MARGIN_CELLS
+        wider = wider * fade.view([-1 if axis == k else 1 for k in range(3)])
+    return from_index_field(wider, padded(cells, margin, margin))

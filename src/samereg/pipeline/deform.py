@@ -1,0 +1,47 @@
+"""SAM-VoxelMorph as a stage: the network's fine field before the start (SAME, section 2.3)."""
+
+from dataclasses import dataclass, field
+
+from samereg.estimate.deform import Deformer
+from samereg.estimate.flow import faded, flow_of
+from samereg.estimate.outcome import Outcome
+from samereg.geometry.chain import chain
+from samereg.geometry.transform import Transform
+from samereg.matching.reduce import Reduction
+from samereg.pipeline.features import aligned_scans
+from samereg.pipeline.pair import Pair
+from samereg.pipeline.stage import StageResult
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeformStage:
+    """SAM-VoxelMorph.
+
+    Attributes:
+        deformer: the trained network.
+        passes: times that the scan is moved and looked at again; the paper's is 1.
+        reduction: dimensions of the embeddings that the correlation is computed in.
+    """
+
+    deformer: Deformer
+    passes: int = 1
+    reduction: Reduction = field(default_factory=Reduction)
+
+    @property
+    def name(self) -> str:
+        """Word for logs and records."""
+        return "deform"
+
+    def run(self, pair: Pair, start: Transform) -> StageResult:
+        """A fine field of the fixed world, followed by `start`; matches are none of its own."""
+        transform = start
+        outcome = Outcome(converged=True, message="predicted", iterations=self.passes)
+        for _ in range(self.passes):
+            scans = aligned_scans(pair, transform, reduction=self.reduction)
+            predicted = self.deformer.predict(scans)
+            if self.deformer.record.header.form == "velocity":
+                step, outcome = flow_of(predicted, scans.grid)
+                transform = chain(step, transform)
+            else:
+                transform = chain(faded(predicted, scans.grid), transform)
+        return StageResult(transform=transform, matches=None, outcome=outcome)

@@ -1,0 +1,19 @@
+"""Both scans of a pair on the fixed lattice, with their embeddings: what the fine stages begin with."""
+
+from samereg.estimate.aligned import AlignedScans, bring_together
+from samereg.geometry.transform import Transform
+from samereg.matching.reduce import Reduction, find_basis, reduced_map
+from samereg.pipeline.pair import Pair
+
+
+def aligned_scans(pair: Pair, start: Transform, *, reduction: Reduction) -> AlignedScans:
+    """The scans as `start` brings them together, embeddings reduced to what matters for this pair.
+
+    Args:
+        pair: both scans.
+        start: fixed world to moving world.
+        reduction: dimensions kept of the embeddings.
+    """
+    basis = find_basis([pair.fixed.embedded, pair.moving.embedded], reduction)
+    features = (reduced_map(pair.fixed.embedded, basis), reduced_map(pair.moving.embedded, basis))
+    return bring_together(pair.fixed.model, pair.moving.model, features, start)

@@ -1,0 +1,94 @@
+"""Trained tensors on disk: half precision as safetensors with a header; shipped files are held to a checksum."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from samereg.errors import WeightsError
+from samereg.io.atomic import atomic_file
+
+READABLE = 0o644
+"""safetensors writes files that only their owner may read."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class StoredTensors:
+    """Contents of a weights file.
+
+    Attributes:
+        path: where it lies.
+        checksum: SHA-256 of the file.
+        tensors: by name, in the precision of the file.
+        header: strings by name.
+    """
+
+    path: Path
+    checksum: str
+    tensors: Mapping[str, Tensor]
+    header: Mapping[str, str]
+
+    def fill(self, net: nn.Module) -> None:
+        """Put the tensors into a network, in single precision.
+
+        Raises:
+            WeightsError: they are those of another network.
+        """
+        try:
+            net.load_state_dict({key: value.float() for key, value in self.tensors.items()})
+        except RuntimeError as error:
+            raise WeightsError(f"{self.path}: does not fit the network that its header names: {error}") from error
+
+
+def read_stored(name: str, shipped: Mapping[str, str]) -> StoredTensors:
+    """A shipped file by name, or any by path.
+
+    Args:
+        name: a key of `shipped`, or a path.
+        shipped: SHA-256 of each shipped file, by name.
+
+    Raises:
+        WeightsError: no such file, or a damaged one.
+    """
+    path = shipped_path(name) if name in shipped else Path(name)
+    if not path.is_file():
+        known = ", ".join(shipped)
+        raise WeightsError(f"{name}: no such weights; need one of {known}, or the path of a .safetensors file")
+    checksum = hashlib.sha256(path.read_bytes()).hexdigest()
+    if name in shipped and checksum != shipped[name]:
+        raise WeightsError(f"{path}: damaged, its checksum is {checksum[:12]}..., need {shipped[name][:12]}...")
+    tensors, header = _read(path)
+    return StoredTensors(path=path, checksum=checksum, tensors=tensors, header=header)
+
+
+def write_stored(net: nn.Module, path: Path, *, header: Mapping[str, str]) -> None:
+    """Keep a trained network in half precision; the file is replaced whole."""
+    tensors = {key: _halved(value) for key, value in net.state_dict().items()}
+    with atomic_file(path) as temporary:
+        save_file(tensors, temporary, metadata=dict(header))
+        temporary.chmod(READABLE)
+
+
+def shipped_path(name: str) -> Path:
+    """Where a shipped file lies."""
+    return Path(str(resources.files("samereg.weights") / f"{name}.safetensors"))
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            header: dict[str, str] = file.metadata() or {}
+            return {key: file.get_tensor(key) for key in file.keys()}, header  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: not a readable safetensors file ({error})") from error
+
+
+def _halved(value: Tensor) -> Tensor:
+    kept = value.detach().cpu().contiguous()
+    return kept.to(torch.float16) if kept.is_floating_point() else kept
