@@ -5,6 +5,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -172,7 +173,8 @@ def test_a_bad_file_ends_in_a_sentence(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     bad = damage(good.read_bytes(), np.random.default_rng(seed), tmp_path)
-    monkeypatch.setattr(registration, "load_embedder", lambda *_args, **_kwargs: None)
+    monkeypatch.setattr(registration, "load_embedder", lambda *_args, **_kwargs: Mock())
+    monkeypatch.setattr(registration, "load_fitting_deformer", lambda *_args, **_kwargs: None)
     monkeypatch.setattr(registration, "register", no_overlap)
     before = sorted(tmp_path.iterdir())
     code = main(["register", "-f", str(good), "-m", str(bad), "-o", str(tmp_path / "out"), "-q"])

@@ -69,13 +69,14 @@ class InstanceSettings:
     """
 
     levels: tuple[InstanceLevel, ...] = (
-        InstanceLevel(lattice_cells=2, image_stride=2, window_radius=2, steps=20, rate_cells=0.2),
-        InstanceLevel(lattice_cells=1, image_stride=2, window_radius=2, steps=15, rate_cells=0.1),
+        InstanceLevel(lattice_cells=2, image_stride=2, window_radius=2, steps=15, rate_cells=0.2),
+        InstanceLevel(lattice_cells=1, image_stride=2, window_radius=2, steps=12, rate_cells=0.1),
+        InstanceLevel(lattice_cells=1, image_stride=1, window_radius=2, steps=6, rate_cells=0.1),
     )
     windows_hu: tuple[tuple[float, float], ...] = ((-800.0, -400.0), (-160.0, 240.0), (50.0, 400.0))
     embedding: float = 0.5
-    smoothness: float = 0.4
-    volume: float = 0.4
+    smoothness: float = 0.15
+    volume: float = 0.35
     noise: float = 4e-3
     squarings: int = 5
     tolerance: float = 2e-4
@@ -164,6 +165,8 @@ class _Adam:
 
 def _problem(scans: AlignedScans, body: Tensor, level: InstanceLevel, settings: InstanceSettings) -> _Problem:
     mask = (body.to(scans.seen) * scans.seen)[None]
+    # Volumes are evened out in the whole body, also where the moving scan has nothing to compare.
+    whole = body.to(scans.seen)[None, :, ::CELL_VOX, ::CELL_VOX, ::CELL_VOX]
     sparse = slice(None, None, EMBEDDING_STRIDE)
     far = slice(None, None, EMBEDDING_STRIDE * CELL_VOX)
     near, control = slice(None, None, level.image_stride), slice(None, None, level.lattice_cells)
@@ -178,9 +181,7 @@ def _problem(scans: AlignedScans, body: Tensor, level: InstanceLevel, settings: 
         fixed_features=functional.normalize(scans.fixed_features[None, :, sparse, sparse, sparse], dim=1),
         moved_features=scans.moved_features[None],
         feature_mask=mask[:, :, far, far, far],
-        log_volume=_uneven(scans.log_volume[None], mask[:, :, ::CELL_VOX, ::CELL_VOX, ::CELL_VOX])[
-            :, :, control, control, control
-        ],
+        log_volume=_uneven(scans.log_volume[None], whole)[:, :, control, control, control],
     )
 
 
