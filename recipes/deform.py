@@ -5,7 +5,7 @@
 
 RUNS/ALIGNMENT-VARIANT/ gets one run each; embeddings and alignments are made once, in RUNS/cache. Every run can be
 stopped and started again. The six share scans, pairs, crops, seed, steps and everything else but what their name says.
-On two cores a step takes 1.2 s. On a GPU give more: --pairs 0 --steps 7000 is the paper's ten epochs of all ordered
+On two cores a step takes 1 to 2 s. On a GPU give more: --pairs 0 --steps 7000 is the paper's ten epochs of all ordered
 pairs of 27 scans.
 """
 

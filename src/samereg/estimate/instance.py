@@ -75,8 +75,8 @@ class InstanceSettings:
     )
     windows_hu: tuple[tuple[float, float], ...] = ((-800.0, -400.0), (-160.0, 240.0), (50.0, 400.0))
     embedding: float = 0.5
-    smoothness: float = 0.15
-    volume: float = 0.35
+    smoothness: float = 0.2
+    volume: float = 0.6
     noise: float = 4e-3
     squarings: int = 5
     tolerance: float = 2e-4
