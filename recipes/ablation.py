@@ -14,6 +14,7 @@ from pathlib import Path
 from labelled import LabelledPair, labelled_pairs, mean
 
 from samereg.app.machine import MachineSettings, prepare_machine
+from samereg.errors import NoOverlapError
 from samereg.estimate.deform import Deformer, load_deformer
 from samereg.geometry.affine import Affine
 from samereg.geometry.transform import Transform
@@ -46,7 +47,7 @@ def main() -> None:
     prepare_machine(MachineSettings(device="cpu"), seed=0)
     deformers = read_networks(options.runs)
     recipes = {row: named_recipe(row, deformers) for row in ROWS if network_of(row) in {None, *deformers}}
-    found: dict[str, list[Result]] = {row: [] for row in recipes}
+    found: dict[str, list[Result | None]] = {row: [] for row in recipes}
     for labelled in labelled_pairs(options.data, options.set, load_embedder()):
         for row, stages in recipes.items():
             found[row].append(run(labelled, stages))
@@ -74,18 +75,22 @@ def network_of(row: str) -> tuple[str, str] | None:
     return "fast" if "+SC+" in row else "affine", last.lower()
 
 
-def run(labelled: LabelledPair, stages: tuple[Stage, ...]) -> Result:
-    """One registration, scored."""
+def run(labelled: LabelledPair, stages: tuple[Stage, ...]) -> Result | None:
+    """One registration, scored; None where it is refused."""
     transform: Transform = Affine.identity()
     began = time.perf_counter()
-    for stage in stages:
-        transform = stage.run(labelled.pair, transform).transform
+    try:
+        for stage in stages:
+            transform = stage.run(labelled.pair, transform).transform
+    except NoOverlapError as error:
+        print(f"{labelled.name}: {error}", flush=True)
+        return None
     seconds = time.perf_counter() - began
     folded, spread = measure_regularity(labelled.pair, transform)
     return Result(dice=mean(labelled.score(transform).values()), seconds=seconds, jacobian_std=spread, folded=folded)
 
 
-def tables(name: str, found: dict[str, list[Result]]) -> str:
+def tables(name: str, found: dict[str, list[Result | None]]) -> str:
     """Both tables as Markdown."""
     count = len(next(iter(found.values())))
     parts = [
@@ -103,7 +108,10 @@ def tables(name: str, found: dict[str, list[Result]]) -> str:
             if row not in found:
                 parts.append(f"| {row} | network not trained | | | |")
                 continue
-            results = found[row]
+            results = [result for result in found[row] if result is not None]
+            if len(results) < count:
+                parts.append(f"| {row} | failed on {count - len(results)} of {count} pairs | | | |")
+                continue
             dice, seconds = mean(r.dice for r in results), mean(r.seconds for r in results)
             spread, folded = mean(r.jacobian_std for r in results), mean(r.folded for r in results)
             parts.append(f"| {row} | {dice:.2f} | {seconds:.1f} | {spread:.3f} | {100 * folded:.4f} |")

@@ -6,10 +6,13 @@ import torch
 from known_maps import bent_and_turned, error_mm
 from samereg.errors import NoOverlapError
 from samereg.estimate.deform import load_deformer
+from samereg.geometry.affine import Affine
 from samereg.geometry.grid import axis_aligned_grid
 from samereg.geometry.volume import Volume
 from samereg.matching.embed import NetEmbedder, load_embedder
 from samereg.phantom.subject import default_grid, make_subject
+from samereg.pipeline.coarse import CoarseStage
+from samereg.pipeline.pair import Pair, prepare_scan
 from samereg.pipeline.recipes import affine_only, fast, same, same_plus
 from samereg.pipeline.register import register
 from samereg.pipeline.stage import Stage
@@ -66,6 +69,13 @@ def test_rigid_and_similarity_keep_shape(embedder, scan):
         gram = linear @ linear.T
         scale = gram.diagonal().mean() if free_scale else 1.0
         assert torch.allclose(gram, scale * torch.eye(3, dtype=torch.float64), atol=1e-9)
+
+
+def test_a_coarse_stage_that_begins_beside_the_scan_says_so(embedder, scan):
+    far = prepare_scan(scan, embedder)
+    shift = Affine.from_parts(torch.eye(3, dtype=torch.float64), torch.full((3,), 5000.0, dtype=torch.float64))
+    with pytest.raises(NoOverlapError, match="affine alignment has to come first"):
+        CoarseStage().run(Pair(fixed=far, moving=far, embedder=embedder), shift)
 
 
 def test_scans_without_common_anatomy_are_refused(embedder, scan):

@@ -98,6 +98,10 @@ class CoarseStage:
         moved = self._moved(pair, start)
         places_mm = grid_points(moved.grid, stride_vox=stride)
         inside = mask_at(pair.moving.body, pair.moving.model.grid, start.apply(places_mm))
+        if not bool(inside.any()):
+            raise NoOverlapError(
+                "the scans do not overlap where SAM-coarse begins; an affine alignment has to come first"  # noqa: E501
+            )
         moving_places = candidates(moved, places_mm[inside])
         points_mm = stable_points(
             fixed.embedded,
