@@ -100,7 +100,7 @@ class CoarseStage:
         inside = mask_at(pair.moving.body, pair.moving.model.grid, start.apply(places_mm))
         if not bool(inside.any()):
             raise NoOverlapError(
-                "the scans do not overlap where SAM-coarse begins; an affine alignment has to come first"  # noqa: E501
+                "the scans do not overlap where SAM-coarse begins; an affine alignment has to come first"
             )
         moving_places = candidates(moved, places_mm[inside])
         points_mm = stable_points(
