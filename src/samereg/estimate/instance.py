@@ -103,9 +103,8 @@ def optimise_velocity(
     Minimises ``-NCC(X_f, X_m o exp(v)) - a <S_f, S_m o exp(v)> + b |grad v|^2 + c (div v + l)^2``, with ``l`` the
     logarithm of the start's change of volume less its mean, level by level, by Adam; similarities over the body. The
     gradient takes ``d exp(v)`` for ``dv``, as log-domain demons do (Vercauteren et al., 2008): exact for small ``v``,
-    and several times cheaper. The flow itself is always the exponential, so that it does not fold. Keeps the best
-    velocity of each level, so it is never worse than the start by this measure. Deterministic on a CPU; memory grows
-    by about 150 bytes a voxel.
+    and cheaper. The flow itself is always the exponential, so that it does not fold. Keeps the best
+    velocity of each level, so it is never worse than the start by this measure. Deterministic on a CPU.
 
     Args:
         scans: fixed scan, and moving scan as the start brings it.
