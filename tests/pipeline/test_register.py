@@ -7,13 +7,13 @@ from known_maps import bent_and_turned, error_mm
 from samereg.errors import NoOverlapError
 from samereg.estimate.deform import load_deformer
 from samereg.geometry.affine import Affine
-from samereg.geometry.grid import axis_aligned_grid
+from samereg.geometry.grid import Grid, axis_aligned_grid, voxel_centres_mm
 from samereg.geometry.volume import Volume
 from samereg.matching.embed import NetEmbedder, load_embedder
 from samereg.phantom.subject import default_grid, make_subject
 from samereg.pipeline.coarse import CoarseStage
 from samereg.pipeline.pair import Pair, prepare_scan
-from samereg.pipeline.recipes import affine_only, fast, same, same_plus
+from samereg.pipeline.recipes import affine_only, fast, named_recipe, same, same_plus
 from samereg.pipeline.register import register
 from samereg.pipeline.stage import Stage
 
@@ -85,3 +85,13 @@ def test_scans_without_common_anatomy_are_refused(embedder, scan):
     water = Volume(data=block, grid=axis_aligned_grid((96, 96, 96), (2.0, 2.0, 2.0), (0.0, 0.0, 0.0)))
     with pytest.raises(NoOverlapError):
         register(scan, water, stages=fast(), embedder=embedder)
+
+
+def test_coarse_alone_finds_a_scan_that_lies_elsewhere_in_the_world(embedder, scan):
+    shift_mm = torch.tensor([700.0, -400.0, 1200.0], dtype=torch.float64)
+    affine = scan.grid.affine.clone()
+    affine[:3, 3] += shift_mm
+    elsewhere = Volume(data=scan.data, grid=Grid(shape=scan.grid.shape, affine=affine))
+    found = register(scan, elsewhere, stages=named_recipe("SC", {}), embedder=embedder)
+    points_mm = voxel_centres_mm(scan.grid)[60:130:8, 40:100:8, 50:160:8].flatten(0, 2)
+    assert (found.transform.apply(points_mm) - points_mm - shift_mm).norm(dim=-1).median() < 0.5

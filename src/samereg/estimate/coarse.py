@@ -4,8 +4,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float64
-from scipy.interpolate import LinearNDInterpolator
-from scipy.spatial import cKDTree
+from scipy.spatial import Delaunay, cKDTree
 from torch import Tensor
 
 from samereg.errors import DegeneratePointsError
@@ -116,9 +115,8 @@ def fill_linear(fixed_mm: Float64[Tensor, "n 3"], displacement_mm: Float64[Tenso
     frame_mm = _frame(field_grid)
     points = torch.cat([fixed_mm, frame_mm])
     values = torch.cat([displacement_mm, _mean_of_nearest(fixed_mm, displacement_mm, frame_mm)])
-    interpolate = LinearNDInterpolator(points.numpy(), values.numpy())
-    filled = torch.from_numpy(interpolate(voxel_centres_mm(field_grid).numpy()))
-    return Displacement(grid=field_grid, data=filled.movedim(-1, 0).contiguous())
+    filled = _interpolated(points, values, voxel_centres_mm(field_grid).flatten(0, 2))
+    return Displacement(grid=field_grid, data=filled.T.reshape(3, *field_grid.shape).contiguous())
 
 
 def fill_regularised(
@@ -266,6 +264,21 @@ def _shrunk(problem: SplineProblem, state: _Unfolding, grid: Grid) -> _Unfolding
         done=lambda _, after: after.smallest >= SMALLEST_JACOBIAN,
     )
     return shrunk
+
+
+def _interpolated(
+    points: Float64[Tensor, "n 3"], values: Float64[Tensor, "n 3"], places: Float64[Tensor, "m 3"]
+) -> Float64[Tensor, "m 3"]:
+    """Values at places within the hull of points, linear in each Delaunay tetrahedron.
+
+    What scipy.interpolate does too; loading it would take a quarter of a second of every start of the program.
+    """
+    mesh = Delaunay(points.numpy())
+    cells = mesh.find_simplex(places.numpy())
+    affine = torch.from_numpy(mesh.transform[cells])
+    first = torch.einsum("mij,mj->mi", affine[:, :3], places - affine[:, 3])
+    weights = torch.cat([first, 1.0 - first.sum(dim=1, keepdim=True)], dim=1)
+    return (weights[:, :, None] * values[torch.from_numpy(mesh.simplices[cells]).long()]).sum(dim=1)
 
 
 def _refuse_none(points_mm: Float64[Tensor, "n 3"]) -> None:

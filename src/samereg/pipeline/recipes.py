@@ -8,6 +8,7 @@ from samereg.errors import UsageError
 from samereg.estimate.deform import Deformer
 from samereg.matching.filters import MatchFilter, StableFilter, ThresholdFilter
 from samereg.pipeline.affine import AffineModel, AffineStage
+from samereg.pipeline.centre import CentreStage
 from samereg.pipeline.coarse import CoarseStage, Filler
 from samereg.pipeline.deform import DeformStage
 from samereg.pipeline.instance import InstanceStage
@@ -86,7 +87,7 @@ _COARSE_BEFORE_VM = smooth_coarse()
 
 _NAMED: dict[str, Callable[[Deformers], tuple[Stage, ...]]] = {
     "SA": lambda _: (_AFFINE,),
-    "SC": lambda _: (_COARSE,),
+    "SC": lambda _: (CentreStage(), _COARSE),
     "SA+SC": lambda _: (_AFFINE, _COARSE),
     "SA+VM": lambda nets: (_AFFINE, DeformStage(deformer=nets["affine", "vm"])),
     "SA+SAM-loss": lambda nets: (_AFFINE, DeformStage(deformer=nets["affine", "sam-loss"])),
