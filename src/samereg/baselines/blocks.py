@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from samereg.baselines import kernels
+from samereg.baselines.compiling import LANES
 from samereg.baselines.lattice import Lattice
 from samereg.ops.mind import self_similarity_context
 
@@ -58,7 +59,7 @@ def displacement_costs(fixed: Words, moving: Words, search: Search) -> Float32[n
     lattice = Lattice(shape=(depth, height, width), spacing=search.spacing)
     reach = search.radius * search.step
     around = -(-reach // search.spacing) * search.spacing
-    columns = -(-lattice.blocks[2] // kernels.LANES) * kernels.LANES
+    columns = -(-lattice.blocks[2] // LANES) * LANES
     costs = np.empty((int(np.prod(lattice.blocks)), search.side**3), np.float32)
     kernels.block_costs(
         _by_phase(fixed, lattice, (0, 0, 0), columns),
@@ -72,13 +73,14 @@ def displacement_costs(fixed: Words, moving: Words, search: Search) -> Float32[n
 
 def _by_phase(words: Words, lattice: Lattice, border: tuple[int, int, int], columns: int) -> Words:
     """The blocks' voxels and a border around them, (d, h, spacing, columns): remainder and quotient along w."""
-    places = [
-        np.arange(first - more, first + blocks * lattice.spacing + more).clip(0, n - 1)
-        for first, blocks, more, n in zip(lattice.first, lattice.blocks, border, lattice.shape, strict=True)
-    ]
-    along_w = np.pad(places[2], (0, columns * lattice.spacing - len(places[2])), mode="edge")
-    phases = np.ascontiguousarray(along_w.reshape(columns, lattice.spacing).T)
-    return np.ascontiguousarray(words[places[0]][:, places[1]][:, :, phases])
+    spacing = lattice.spacing
+    lows = [first - more for first, more in zip(lattice.first, border, strict=True)]
+    lengths = [n * spacing + 2 * more for n, more in zip(lattice.blocks[:2], border[:2], strict=True)]
+    highs = [low + n for low, n in zip(lows, (*lengths, columns * spacing), strict=True)]
+    cut = tuple(slice(max(0, low), high) for low, high in zip(lows, highs, strict=True))
+    beyond = [(max(0, -low), max(0, high - n)) for low, high, n in zip(lows, highs, lattice.shape, strict=True)]
+    padded = np.pad(words[cut], beyond, mode="edge")
+    return np.ascontiguousarray(padded.reshape(*padded.shape[:2], columns, spacing).swapaxes(2, 3))
 
 
 def as_field(steps: NDArray[np.int32], search: Search, lattice: Lattice) -> Float[Tensor, "3 d h w"]:

@@ -5,13 +5,10 @@ from typing import Any, no_type_check
 import numpy as np
 from numpy.typing import NDArray
 
-from samereg.baselines.compiling import compiled, count_ones
+from samereg.baselines.compiling import LANES, add_differing_bits, compiled
 
 STEPS = 5
 """Bits a channel: a number from 0 to 1 is kept as one of six, so many ones in a row."""
-
-LANES = 8
-"""Blocks whose costs are summed side by side: the 64-bit words of the widest register."""
 
 
 @compiled
@@ -57,32 +54,25 @@ def block_costs(
     samples = (spacing + stride - 1) // stride
     side = 2 * radius + 1
     scale = np.float32(1.0 / samples**3)
-    sums = np.empty(fixed.shape[3], np.uint64)
+    columns = fixed.shape[3]
+    sums = np.empty(columns, np.uint64)
+    flat_fixed, flat_moving = fixed.reshape(-1), moving.reshape(-1)
     for row in range(blocks[0] * blocks[1]):
         first_d, first_h = row // blocks[1] * spacing, row % blocks[1] * spacing
         for displacement in range(side**3):
             to_d = displacement // (side * side) * step
             to_h = displacement // side % side * step
             to_w = (displacement % side - radius) * step + padding
-            for lane in range(0, blocks[2], LANES):
-                n0 = n1 = n2 = n3 = n4 = n5 = n6 = n7 = np.uint64(0)
-                for along_w in range(0, spacing, stride):
-                    phase = (along_w + to_w) % spacing
-                    place = (along_w + to_w) // spacing + lane
-                    for along_d in range(first_d, first_d + spacing, stride):
-                        for along_h in range(first_h, first_h + spacing, stride):
-                            f = fixed[along_d, along_h, along_w]
-                            m = moving[along_d + to_d, along_h + to_h, phase]
-                            n0 += count_ones(f[lane] ^ m[place])
-                            n1 += count_ones(f[lane + 1] ^ m[place + 1])
-                            n2 += count_ones(f[lane + 2] ^ m[place + 2])
-                            n3 += count_ones(f[lane + 3] ^ m[place + 3])
-                            n4 += count_ones(f[lane + 4] ^ m[place + 4])
-                            n5 += count_ones(f[lane + 5] ^ m[place + 5])
-                            n6 += count_ones(f[lane + 6] ^ m[place + 6])
-                            n7 += count_ones(f[lane + 7] ^ m[place + 7])
-                sums[lane], sums[lane + 1], sums[lane + 2], sums[lane + 3] = n0, n1, n2, n3
-                sums[lane + 4], sums[lane + 5], sums[lane + 6], sums[lane + 7] = n4, n5, n6, n7
+            sums[:] = 0
+            for w in range(0, spacing, stride):
+                phase, column = (w + to_w) % spacing, (w + to_w) // spacing
+                for d in range(first_d, first_d + spacing, stride):
+                    for h in range(first_h, first_h + spacing, stride):
+                        here = ((d * fixed.shape[1] + h) * spacing + w) * columns
+                        there = ((d + to_d) * moving.shape[1] + h + to_h) * spacing + phase
+                        there = there * moving.shape[3] + column
+                        for k in range(0, columns, LANES):
+                            add_differing_bits(sums, k, flat_fixed, here + k, flat_moving, there + k)
             for block in range(blocks[2]):
                 costs[row * blocks[2] + block, displacement] = np.float32(sums[block]) * scale
 

@@ -79,9 +79,10 @@ class MindAffine:
             DegeneratePointsError: too few blocks that agree.
         """
         affine = self.start.register(fixed, moving)
+        sizes = {level.spacing_mm for level in self.levels}
+        scans = {mm: (_Scan.of(fixed, mm), _Scan.of(moving, mm)) for mm in sizes}
         for level in self.levels:
-            one, other = (_Scan.of(volume, level.spacing_mm) for volume in (fixed, moving))
-            matches = block_matches(one, other, affine, level.search)
+            matches = block_matches(*scans[level.spacing_mm], affine, level.search)
             affine = fit_trimmed(*matches, kept=self.kept)
         return affine
 
