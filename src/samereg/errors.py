@@ -2,6 +2,7 @@
 
     SameregError 1
     |- UsageError 2            the command or call is put together wrongly
+    |  `- MissingPackageError  an optional package or program is not installed
     |- InputError 3            a file or an array is not what is needed
     |  |- FileError            missing, unreadable, truncated, not writable
     |  |- GeometryError        grid, spacing, direction or extent
@@ -27,6 +28,10 @@ class UsageError(SameregError):
     """The command or call is put together wrongly."""
 
     exit_code = 2
+
+
+class MissingPackageError(UsageError):
+    """An optional package or program that was asked for is not installed."""
 
 
 class InputError(SameregError):

@@ -30,22 +30,33 @@ SEPARABLE_TOLERANCE_VOX = 0.02
 def to_model_space(volume: Volume, *, spacing_mm: float = MODEL_SPACING_MM) -> Volume:
     """The scan on an isotropic axis-aligned LPS grid that covers it, HU windowed to (-1, 1).
 
-    Smooths before it coarsens, by the difference of the two voxels' point spreads (Cardoso et al., 2015:
-    the full width at half maximum of a blur is its voxel size); never sharpens. A scan that already lies on
-    such a grid is only windowed.
-
     Args:
         volume: CT in HU; any direction cosines, any spacing.
         spacing_mm: voxel size of the result; larger is smoother and faster.
 
     Returns:
-        Volume with values in [-1, 1] and background -1.
+        Volume with values in [-1, 1] and background -1; brought there by `to_isotropic`.
+    """
+    isotropic = to_isotropic(volume, spacing_mm=spacing_mm)
+    return replace(isotropic, data=window_hu(isotropic.data), background=-1.0, stored_dtype="float32")
+
+
+def to_isotropic(volume: Volume, *, spacing_mm: float) -> Volume:
+    """The scan on an isotropic axis-aligned LPS grid that covers it, in HU within `STORED_RANGE_HU`.
+
+    Smooths before it coarsens, by the difference of the two voxels' point spreads (Cardoso et al., 2015:
+    the full width at half maximum of a blur is its voxel size); never sharpens. A scan that already lies on
+    such a grid keeps its voxels.
+
+    Args:
+        volume: CT in HU; any direction cosines, any spacing.
+        spacing_mm: voxel size of the result; larger is smoother and faster.
     """
     target = bounding_grid(volume.grid, spacing_mm=spacing_mm)
     data_hu = volume.data.clamp(*STORED_RANGE_HU)
     if not target.is_close(volume.grid):
         data_hu = _resampled(replace(volume, data=data_hu), target)
-    return Volume(data=window_hu(data_hu), grid=target, background=-1.0, stored_dtype="float32")
+    return replace(volume, data=data_hu, grid=target)
 
 
 def window_hu(data_hu: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:

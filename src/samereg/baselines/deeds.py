@@ -1,0 +1,121 @@
+"""DEEDS: dense displacement sampling on a grid of blocks, smooth along a minimum spanning tree."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+import samereg
+from samereg.baselines.blocks import Search, as_field, descriptor_words, displacement_costs
+from samereg.baselines.common_grid import on_common_grid
+from samereg.baselines.compiling import compiler_version
+from samereg.baselines.lattice import Lattice, consistent_pair
+from samereg.baselines.method import AffineMethod
+from samereg.baselines.mind_affine import MindAffine
+from samereg.baselines.tree import smoothest, spanning_tree
+from samereg.errors import GeometryError
+from samereg.geometry.chain import chain
+from samereg.geometry.fields import from_index_field
+from samereg.geometry.grid import Grid
+from samereg.geometry.transform import Transform
+from samereg.geometry.volume import Volume
+from samereg.ops.sample import warp
+
+NAME = "deeds"
+
+LEVELS = tuple(
+    Search(spacing=spacing, radius=radius, step=step, patch=patch)
+    for spacing, radius, step, patch in ((8, 8, 5, 3), (7, 7, 4, 3), (6, 6, 3, 2), (5, 5, 2, 2), (4, 4, 1, 1))
+)
+"""Blocks of 16 to 8 mm that reach 80 to 8 mm (the defaults of Heinrich et al., VISCERAL 2015)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Deeds:
+    """Discrete deformable registration (Heinrich et al., TMI 2013; on a tree: MICCAI 2012; MIND-SSC: MICCAI 2013).
+
+    Attributes:
+        affine: brings the scans near each other first.
+        spacing_mm: voxel size at which blocks and displacements are counted.
+        levels: from coarse to fine; each begins from the fields of the last.
+        smoothness: ``alpha``; larger is smoother.
+        rounds: in which the two directions of a level are made inverse to each other.
+    """
+
+    affine: AffineMethod = field(default_factory=MindAffine)
+    spacing_mm: float = 2.0
+    levels: tuple[Search, ...] = LEVELS
+    smoothness: float = 1.6
+    rounds: int = 10
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        return NAME
+
+    def version(self) -> str:
+        """Releases of samereg and of its compiler; errors as of `register`."""
+        return f"samereg {samereg.__version__}, {compiler_version(NAME)}"
+
+    def register(self, fixed: Volume, moving: Volume) -> Transform:
+        """A displacement between the blocks' middles, then the affine map; fixed world to moving world.
+
+        Raises:
+            MissingPackageError: numba is not installed.
+            InputError: a scan without a body.
+            DegeneratePointsError: too few blocks that agree on an affine map.
+            GeometryError: a scan smaller than a block.
+        """
+        pair = on_common_grid(fixed, moving, self.affine.register(fixed, moving), spacing_mm=self.spacing_mm)
+        self._refuse_small(pair.fixed.grid)
+        forward, lattice = self._deformed(pair.fixed.data[0], pair.moved.data[0])
+        return chain(_on_blocks(forward, lattice, pair.fixed.grid), pair.start)
+
+    def _deformed(
+        self, fixed: Float[Tensor, "d h w"], moving: Float[Tensor, "d h w"]
+    ) -> tuple[Float[Tensor, "3 d2 h2 w2"], Lattice]:
+        """Displacements at the blocks of the last level, voxels, and these blocks."""
+        shape = (fixed.shape[0], fixed.shape[1], fixed.shape[2])
+        lattice = Lattice(shape=shape, spacing=self.levels[0].spacing)
+        fields = (torch.zeros(3, *lattice.blocks),) * 2
+        with ThreadPoolExecutor(max_workers=2) as directions:
+            for search in self.levels:
+                finer = Lattice(shape=shape, spacing=search.spacing)
+                starts = [lattice.at_middles_of(finer, u) for u in fields]
+                pairs = ((fixed, moving), (moving, fixed))
+                one, other = directions.map(self._displaced, pairs, starts, (finer,) * 2, (search,) * 2)
+                fields, lattice = consistent_pair(one, other, finer, rounds=self.rounds), finer
+        return fields[0], lattice
+
+    def _displaced(
+        self, images: tuple[Tensor, Tensor], start: Float[Tensor, "3 d h w"], lattice: Lattice, search: Search
+    ) -> Float[Tensor, "3 d h w"]:
+        """The start and the displacements of one level, in one direction."""
+        fixed, moving = images
+        warped = warp(moving[None, None], lattice.at_voxels(start)[None], clamp=True)[0, 0]
+        words = [descriptor_words(image, patch=search.patch) for image in (fixed, warped)]
+        costs = displacement_costs(*words, search)
+        # An edge costs alpha |u_p - u_q|^2 / |x_p - x_q|, the bits 2 step as much; in steps.
+        weight = 2.0 * self.smoothness * search.step / search.spacing
+        steps_so_far = (start / search.step).flatten(1).T.numpy()
+        chosen = smoothest(costs, spanning_tree(fixed, lattice), steps_so_far, weight=weight)
+        return start + as_field(chosen, search, lattice)
+
+    def _refuse_small(self, grid: Grid) -> None:
+        largest = max(search.spacing for search in self.levels)
+        if min(grid.shape) < largest:
+            raise GeometryError(
+                f"the fixed scan has {grid.shape} voxels of {self.spacing_mm} mm; need {largest} along each axis"
+            )
+
+
+def _on_blocks(field_vox: Float[Tensor, "3 d h w"], lattice: Lattice, grid: Grid) -> Transform:
+    """A field in voxels of a grid as a displacement of the world, one block wider than the image on each side."""
+    wider = torch.nn.functional.pad(field_vox[None], (1,) * 6, mode="replicate")
+    affine = grid.affine.clone()
+    affine[:3, :3] *= lattice.spacing
+    affine[:3, 3] = grid.to_world(lattice.first_middle - lattice.spacing)
+    shape = (wider.shape[2], wider.shape[3], wider.shape[4])
+    return from_index_field(wider / lattice.spacing, Grid(shape=shape, affine=affine))

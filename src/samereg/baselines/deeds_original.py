@@ -1,0 +1,121 @@
+"""The original DEEDS, where its programs are on the path; a separate program, spoken to through files."""
+
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from samereg.baselines.common_grid import on_common_grid
+from samereg.baselines.method import AffineMethod
+from samereg.baselines.simple import CentreOfMass
+from samereg.errors import FileError, MissingPackageError
+from samereg.geometry.grid import Grid
+from samereg.geometry.transform import Transform
+from samereg.geometry.volume import Volume
+from samereg.io.images import read_volume, write_volume
+from samereg.ops.sample import identity_grid
+
+PROGRAMS = ("linearBCV", "deedsBCV", "applyBCVfloat")
+
+OFFSET = 1.0
+"""Added to coordinates, so that 0 is what lies outside the moving scan."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeedsOriginal:
+    """linearBCV, then deedsBCV (Heinrich), with their defaults, on scans brought onto one grid.
+
+    What they found is read off by letting applyBCVfloat move three images, which hold in every voxel its own
+    coordinate along one axis: no convention of their files has to be known.
+
+    Attributes:
+        start: brings the scans near each other first: the programs look at voxels only.
+        spacing_mm: of the grid that both are brought onto.
+    """
+
+    start: AffineMethod = field(default_factory=CentreOfMass)
+    spacing_mm: float = 2.0
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        return "deeds-original"
+
+    def version(self) -> str:
+        """Where the programs are: they name no release; errors as of `register`."""
+        return ", ".join(_program(name) for name in PROGRAMS)
+
+    def register(self, fixed: Volume, moving: Volume) -> Transform:
+        """A displacement at every voxel, then the start; fixed world to moving world.
+
+        Raises:
+            MissingPackageError: a program is not on the path.
+            InputError: a scan without a body.
+            FileError: a program failed.
+        """
+        programs = [_program(name) for name in PROGRAMS]
+        pair = on_common_grid(fixed, moving, self.start.register(fixed, moving), spacing_mm=self.spacing_mm)
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            write_volume(pair.fixed, folder / "fixed.nii.gz")
+            write_volume(pair.moved, folder / "moving.nii.gz")
+            for command in search_commands(programs, folder):
+                _run(command)
+            landed = torch.stack([_moved_coordinate(programs[2], axis, pair.fixed.grid, folder) for axis in range(3)])
+        return pair.transform_of(_displacements(landed))
+
+
+def search_commands(programs: list[str], folder: Path) -> list[list[str]]:
+    """Command lines that leave an affine matrix and displacements in a folder with both scans.
+
+    Args:
+        programs: paths of `PROGRAMS`.
+        folder: holds `fixed.nii.gz` and `moving.nii.gz`.
+    """
+    images = ["-F", str(folder / "fixed.nii.gz"), "-M", str(folder / "moving.nii.gz")]
+    linear = [programs[0], *images, "-O", str(folder / "affine")]
+    deformable = [programs[1], *images, "-O", str(folder / "found"), "-A", str(folder / "affine_matrix.txt")]
+    return [linear, deformable]
+
+
+def move_command(program: str, image: Path, moved: Path) -> list[str]:
+    """Command line that moves an image as found by `search_commands` in its folder."""
+    folder = image.parent
+    found = ["-O", str(folder / "found"), "-A", str(folder / "affine_matrix.txt")]
+    return [program, "-M", str(image), *found, "-D", str(moved)]
+
+
+def _moved_coordinate(program: str, axis: int, grid: Grid, folder: Path) -> Float[Tensor, "d h w"]:
+    """The coordinate along an axis, and `OFFSET`, of where each voxel lands; 0 outside."""
+    image, moved = folder / f"coordinate{axis}.nii.gz", folder / f"landed{axis}.nii.gz"
+    coordinate = identity_grid(grid.shape)[..., axis] + OFFSET
+    write_volume(Volume(data=coordinate[None], grid=grid, stored_dtype="float32"), image)
+    _run(move_command(program, image, moved))
+    return read_volume(moved).data[0]
+
+
+def _displacements(landed: Float[Tensor, "3 d h w"]) -> Float[Tensor, "3 d h w"]:
+    """Displacements in voxels; none where a voxel lands outside."""
+    own = identity_grid((landed.shape[1], landed.shape[2], landed.shape[3])).movedim(-1, 0)
+    inside = (landed >= OFFSET).all(0, keepdim=True)
+    return (landed - OFFSET - own) * inside
+
+
+def _program(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        raise MissingPackageError(
+            f"the method deeds-original needs the program {name} on the path; build it from the sources of deedsBCV"
+        )
+    return path
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise FileError(f"{command[0]}: ended with status {done.returncode}: {done.stderr.strip()[-500:]}")

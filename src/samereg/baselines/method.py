@@ -1,0 +1,71 @@
+"""What every baseline is, and how one asks for the package it needs."""
+
+from importlib import import_module
+from importlib.metadata import version
+from types import ModuleType
+from typing import Protocol, runtime_checkable
+
+from samereg.errors import MissingPackageError
+from samereg.geometry.affine import Affine
+from samereg.geometry.transform import Transform
+from samereg.geometry.volume import Volume
+
+
+@runtime_checkable
+class Method(Protocol):
+    """A way to register two scans; its fields are its settings."""
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+
+    def version(self) -> str:
+        """Which release of which program does the work.
+
+        Raises:
+            MissingPackageError: the program is not installed.
+        """
+
+    def register(self, fixed: Volume, moving: Volume) -> Transform:
+        """Fixed world to moving world, LPS+ mm.
+
+        Args:
+            fixed: CT in HU, any direction and spacing.
+            moving: CT in HU, any direction and spacing.
+
+        Raises:
+            MissingPackageError: the program is not installed.
+        """
+
+
+@runtime_checkable
+class AffineMethod(Protocol):
+    """A way to bring two scans near each other by an affine map."""
+
+    def register(self, fixed: Volume, moving: Volume) -> Affine:
+        """Fixed world to moving world, LPS+ mm."""
+
+
+def needed_package(module: str, distribution: str, method: str) -> ModuleType:
+    """An optional package, imported now.
+
+    Args:
+        module: what is imported.
+        distribution: what is installed.
+        method: who needs it.
+
+    Raises:
+        MissingPackageError: it is not installed.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(
+            f"the method {method} needs the package {distribution}; install it with: pip install 'samereg[baselines]'"
+        ) from error
+
+
+def package_version(module: str, distribution: str, method: str) -> str:
+    """Name and release of an optional package; errors as of `needed_package`."""
+    needed_package(module, distribution, method)
+    return f"{distribution} {version(distribution)}"

@@ -1,0 +1,164 @@
+"""MIND-affine: blocks matched by self-similarities, and the affine map that most of them agree on."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float64
+from torch import Tensor
+
+import samereg
+from samereg.baselines.blocks import Search, Words, as_field, descriptor_words, displacement_costs
+from samereg.baselines.compiling import compiler_version
+from samereg.baselines.lattice import Lattice
+from samereg.baselines.simple import CentreOfMass
+from samereg.estimate.affine import fit_affine
+from samereg.geometry.affine import Affine
+from samereg.geometry.grid import Grid
+from samereg.geometry.volume import Volume
+from samereg.image.body import body_mask
+from samereg.image.preprocess import to_isotropic
+from samereg.image.resample import resample_volume
+from samereg.matching.points import mask_at
+
+NAME = "mind-affine"
+
+MOST_TRIMMINGS = 50
+
+
+class AffineLevel(NamedTuple):
+    """One round of block matching: voxel size in mm, and what is searched at it."""
+
+    spacing_mm: float
+    search: Search
+
+
+LEVELS = (
+    AffineLevel(4.0, Search(spacing=5, radius=10, step=3, patch=2)),
+    AffineLevel(4.0, Search(spacing=5, radius=7, step=2, patch=1)),
+    AffineLevel(4.0, Search(spacing=4, radius=6, step=1, patch=1)),
+    AffineLevel(4.0, Search(spacing=4, radius=4, step=1, patch=1)),
+)
+"""Reach 120, 56, 24 and 16 mm."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MindAffine:
+    """Affine registration by block matching of MIND-SSC (the linear stage of Heinrich et al., VISCERAL 2015).
+
+    At every level each block of the fixed scan takes the displacement at which it looks most like the moving scan as
+    brought so far, and each block of that the same in the fixed scan; the least trimmed squares fit to both gives the
+    next map.
+
+    Attributes:
+        levels: from far-reaching to fine.
+        kept: share of the matches that the fit keeps; less stands more outliers and needs more matches.
+        start: where the search begins.
+    """
+
+    levels: tuple[AffineLevel, ...] = LEVELS
+    kept: float = 0.5
+    start: CentreOfMass = field(default_factory=CentreOfMass)
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        return NAME
+
+    def version(self) -> str:
+        """Releases of samereg and of its compiler; errors as of `register`."""
+        return f"samereg {samereg.__version__}, {compiler_version(NAME)}"
+
+    def register(self, fixed: Volume, moving: Volume) -> Affine:
+        """Affine map, fixed world to moving world.
+
+        Raises:
+            MissingPackageError: numba is not installed.
+            InputError: a scan without a body.
+            DegeneratePointsError: too few blocks that agree.
+        """
+        affine = self.start.register(fixed, moving)
+        sizes = {level.spacing_mm for level in self.levels}
+        scans = {mm: (_Scan.of(fixed, mm), _Scan.of(moving, mm)) for mm in sizes}
+        for level in self.levels:
+            matches = block_matches(*scans[level.spacing_mm], affine, level.search)
+            affine = fit_trimmed(*matches, kept=self.kept)
+        return affine
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Scan:
+    """A scan at the voxel size of a level, and where its body is."""
+
+    volume: Volume
+    body: Bool[Tensor, "d h w"]
+
+    @staticmethod
+    def of(volume: Volume, spacing_mm: float) -> "_Scan":
+        isotropic = to_isotropic(volume, spacing_mm=spacing_mm)
+        return _Scan(volume=isotropic, body=body_mask(isotropic))
+
+
+def block_matches(
+    fixed: _Scan, moving: _Scan, affine: Affine, search: Search
+) -> tuple[Float64[Tensor, "n 3"], Float64[Tensor, "n 3"]]:
+    """Fixed and moving points, mm, of the blocks of either scan that lie in a body and match inside the other scan.
+
+    Args:
+        fixed: as `_Scan.of` makes it.
+        moving: as `_Scan.of` makes it.
+        affine: brings the moving scan near, fixed world to moving world.
+        search: blocks and displacements.
+    """
+    grid = fixed.volume.grid
+    moved = resample_volume(moving.volume, affine, grid)
+    words = [descriptor_words(volume.data[0], patch=search.patch) for volume in (fixed.volume, moved)]
+    lattice = Lattice(shape=grid.shape, spacing=search.spacing)
+    here = grid.to_world(lattice.middles().reshape(-1, 3))
+    there = [_best_places(grid, lattice, *pair, search) for pair in (words, words[::-1])]
+    forward = _in_body(fixed, here) & moving.volume.grid.contains(affine.apply(there[0]))
+    backward = _in_body(moving, affine.apply(here)) & grid.contains(there[1])
+    fixed_mm = torch.cat([here[forward], there[1][backward]])
+    moving_mm = affine.apply(torch.cat([there[0][forward], here[backward]]))
+    return fixed_mm, moving_mm
+
+
+def fit_trimmed(fixed_mm: Float64[Tensor, "n 3"], moving_mm: Float64[Tensor, "n 3"], *, kept: float) -> Affine:
+    """Least trimmed squares: the affine fit to the share of matches that it fits best (Rousseeuw, 1984).
+
+    Alternates between fit and choice from the fit to all matches, until the choice stands.
+
+    Args:
+        fixed_mm: points in the fixed world.
+        moving_mm: their matches in the moving world.
+        kept: share, above 0 up to 1.
+
+    Raises:
+        DegeneratePointsError: as `fit_affine`.
+    """
+    count = round(kept * len(fixed_mm))
+    weights = torch.ones(len(fixed_mm), dtype=torch.float64)
+    for _ in range(MOST_TRIMMINGS):
+        affine = fit_affine(fixed_mm, moving_mm, weights=weights)
+        distances = (affine.apply(fixed_mm) - moving_mm).norm(dim=1)
+        chosen = torch.zeros_like(weights)
+        chosen[distances.argsort(stable=True)[:count]] = 1.0
+        if torch.equal(chosen, weights):
+            break
+        weights = chosen
+    return affine
+
+
+def _in_body(scan: _Scan, points_mm: Float64[Tensor, "n 3"]) -> Bool[Tensor, " n"]:
+    return mask_at(scan.body, scan.volume.grid, points_mm)
+
+
+def _best_places(grid: Grid, lattice: Lattice, blocks: Words, image: Words, search: Search) -> Float64[Tensor, "n 3"]:
+    """Where each block looks most at home, world mm; where it stands, if nowhere more so."""
+    costs = displacement_costs(blocks, image, search)
+    best = costs.argmin(1)
+    middle = costs.shape[1] // 2
+    best[costs[:, middle] <= costs.min(1)] = middle
+    steps = np.stack(np.unravel_index(best, (search.side,) * 3), 1).astype(np.int32)
+    return grid.to_world((lattice.middles() + as_field(steps, search, lattice).movedim(0, -1)).reshape(-1, 3))

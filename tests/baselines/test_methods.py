@@ -1,0 +1,122 @@
+"""Every method finds a map that is known, in its direction, on a moving scan that lies oblique in the world."""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+
+import pytest
+import torch
+from known_maps import bent_and_turned
+from laws import grid_from_directions, rotation, signed_axes
+
+from samereg.baselines.ants import AntsSyN
+from samereg.baselines.blocks import Search
+from samereg.baselines.convex_adam import ConvexAdam
+from samereg.baselines.deeds import Deeds
+from samereg.baselines.elastix import FFD, ElastixAffine
+from samereg.baselines.method import Method
+from samereg.baselines.methods import METHODS
+from samereg.baselines.mind_affine import MindAffine
+from samereg.baselines.simple import CentreOfMass, Identity
+from samereg.errors import MissingPackageError
+from samereg.geometry.grid import axis_aligned_grid
+from samereg.geometry.transform import Transform
+from samereg.geometry.volume import Volume
+from samereg.image.body import body_mask
+from samereg.image.resample import resample_volume
+from samereg.matching.points import grid_points
+from samereg.phantom.subject import make_subject
+
+SPACING_MM = 6.0
+
+PACKAGES = {
+    "mind-affine": "numba",
+    "deeds": "numba",
+    "elastix-affine": "itk",
+    "ffd": "itk",
+    "ants-syn": "ants",
+    "convex-adam": "convexAdam",
+}
+
+FEW_LEVELS = (Search(spacing=5, radius=4, step=2, patch=1), Search(spacing=3, radius=4, step=1, patch=1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A method with settings for the small scan, and the median error that it has to stay below, in mm."""
+
+    method: Method
+    within_mm: float
+
+
+CASES = [
+    Case(method=MindAffine(), within_mm=10.0),
+    Case(method=ElastixAffine(), within_mm=10.0),
+    Case(method=Deeds(spacing_mm=SPACING_MM, levels=FEW_LEVELS), within_mm=4.0),
+    Case(method=FFD(iterations=150), within_mm=4.0),
+    Case(method=AntsSyN(), within_mm=4.0),
+    Case(method=ConvexAdam(spacing_mm=SPACING_MM), within_mm=4.0),
+]
+"""The known map bends by up to 20 mm, about 9 mm at the median, which no affine map follows; voxels are 6 mm."""
+
+
+@cache
+def scans() -> tuple[Volume, Volume, Transform]:
+    """Fixed scan, moving scan on an oblique grid, and the map from the moving world to the fixed."""
+    grid = axis_aligned_grid((64, 48, 70), (SPACING_MM,) * 3, (-207.0, -141.0, -189.0))
+    fixed = make_subject(3, grid=grid).volumes["CE"]
+    to_fixed = bent_and_turned(grid)
+    directions = rotation((0.2, 1.0, -0.3), 12.0) @ signed_axes(-1.0, 1.0, 1.0)
+    oblique = grid_from_directions(directions, spacing_mm=(7.0, 6.0, 5.0), shape=(72, 62, 106))
+    moved_origin = oblique.affine.clone()
+    moved_origin[:3, 3] += grid.centre_mm - oblique.centre_mm
+    return fixed, resample_volume(fixed, to_fixed, type(oblique)(shape=oblique.shape, affine=moved_origin)), to_fixed
+
+
+def median_error_mm(found: Transform) -> float:
+    """How far body points are from where they should have been sent, seen from the fixed scan."""
+    fixed, moving, to_fixed = scans()
+    points_mm = grid_points(fixed.grid, body=body_mask(fixed), stride_vox=4)
+    landed_mm = found.apply(points_mm)
+    inside = moving.grid.contains(landed_mm)
+    return float((to_fixed.apply(landed_mm) - points_mm).norm(dim=1)[inside].median())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.method.name)
+def test_a_known_map_is_found_in_its_direction(case: Case) -> None:
+    package = PACKAGES[case.method.name]
+    if find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+    fixed, moving, _ = scans()
+    assert median_error_mm(case.method.register(fixed, moving)) < case.within_mm
+
+
+def test_centre_of_mass_is_nearer_than_the_scanner() -> None:
+    fixed, moving, _ = scans()
+    before, after = (median_error_mm(method.register(fixed, moving)) for method in (Identity(), CentreOfMass()))
+    assert after < 0.8 * before
+
+
+def test_methods_are_named_as_they_name_themselves() -> None:
+    assert {name: make().name for name, make in METHODS.items()} == {name: name for name in METHODS}
+    assert all(isinstance(make(), Method) for make in METHODS.values())
+
+
+@pytest.mark.parametrize("name", sorted(PACKAGES))
+def test_a_missing_package_is_named_with_the_extra_that_brings_it(name: str) -> None:
+    if find_spec(PACKAGES[name]) is not None:
+        pytest.skip(f"{PACKAGES[name]} is installed")
+    with pytest.raises(MissingPackageError, match=r"samereg\[baselines\]"):
+        METHODS[name]().version()
+
+
+def test_settings_cannot_be_changed() -> None:
+    for make in METHODS.values():
+        with pytest.raises(AttributeError):
+            make().name = "another"  # type: ignore[misc]
+
+
+def test_identity_stays() -> None:
+    fixed, moving, _ = scans()
+    points = torch.randn(10, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(Identity().register(fixed, moving).apply(points), points)
