@@ -97,6 +97,16 @@ COMMANDS = (
         home=("samereg.cli.train_deform", "TrainDeform"),
     ),
     Entry(
+        words=("bench",),
+        summary="Compare registration methods on labelled pairs; write the paper's tables and figures.",
+        home=("samereg.cli.bench", "Bench"),
+    ),
+    Entry(
+        words=("evaluate",),
+        summary="Score transforms that any tool produced.",
+        home=("samereg.cli.evaluate", "Evaluate"),
+    ),
+    Entry(
         words=("phantom",),
         summary="Make labelled synthetic chest CT scans.",
         home=("samereg.cli.phantom", "Phantom"),

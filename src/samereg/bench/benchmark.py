@@ -1,0 +1,160 @@
+"""A whole comparison: dataset, methods, records, tables and figures."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from samereg.app.machine import choose_device
+from samereg.app.progress import OnProgress
+from samereg.bench.dataset import Dataset
+from samereg.bench.job import Job, describe
+from samereg.bench.methods import BenchMethod
+from samereg.bench.phantom_dataset import PAPER, SMALL, make_phantom_dataset
+from samereg.bench.plan import Plan, make_plan, records_of
+from samereg.bench.read_learn2reg import read_learn2reg
+from samereg.bench.read_manifest import read_manifest
+from samereg.bench.results import write_results
+from samereg.bench.runner import run_here, run_on_cluster
+from samereg.bench.supervise import WorkerSettings
+from samereg.bench.workshop import Workshop
+from samereg.errors import FileError, UsageError
+
+PHANTOM = "phantom"
+"""Name of the dataset that is made on the spot."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BenchSettings:
+    """How a comparison is run.
+
+    Attributes:
+        workers: registrations at a time; processor cores are shared out among them.
+        scheduler: address of a Dask cluster to run on instead, or empty.
+        device: auto, cpu, cuda or cuda:N.
+        threads: CPU threads of all workers together; 0 takes as many as there are cores.
+        networks: folder of trained deformation networks, or None for the shipped one alone.
+        limit_s: a registration that takes longer has failed.
+        retry_failed: try again what failed before.
+    """
+
+    workers: int = 1
+    scheduler: str = ""
+    device: str = "auto"
+    threads: int = 0
+    networks: Path | None = None
+    limit_s: float = 1800.0
+    retry_failed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tally:
+    """What a run did.
+
+    Attributes:
+        kept: records of an earlier run that still hold.
+        made: records made now.
+        failed: registrations that failed, now or before.
+        unavailable: methods that cannot run here, with the reason.
+        files: tables, figures and the index page.
+    """
+
+    kept: int
+    made: int
+    failed: int
+    unavailable: dict[str, str]
+    files: tuple[Path, ...] = field(default_factory=tuple)
+
+
+def open_dataset(name: str, run: Path, *, small: bool, on_progress: OnProgress | None = None) -> Dataset:
+    """A dataset by folder, or the phantom.
+
+    Args:
+        name: folder with `manifest.csv` or with `dataset.json`, or `phantom`.
+        run: folder of the run, where the phantom's files go.
+        small: a phantom for minutes instead of the paper's protocol.
+        on_progress: told about each synthetic subject.
+
+    Raises:
+        FileError: no such folder, or nothing known in it.
+        UsageError: `small` for a dataset that is not the phantom.
+    """
+    if name == PHANTOM:
+        protocol = SMALL if small else PAPER
+        folder = run / f"phantom-{protocol.subjects}x{protocol.spacing_mm:g}mm"
+        return make_phantom_dataset(folder, protocol, on_progress=on_progress)
+    if small:
+        raise UsageError(f"--small makes a smaller phantom; the dataset {name} is as large as it is.")
+    folder = Path(name)
+    if (folder / "manifest.csv").is_file():
+        return read_manifest(folder)
+    if (folder / "dataset.json").is_file():
+        return read_learn2reg(folder)
+    raise FileError(f"{name}: is no dataset; need a folder with manifest.csv or dataset.json, or the word {PHANTOM}.")
+
+
+def run_benchmark(
+    dataset: Dataset,
+    methods: tuple[BenchMethod, ...],
+    run: Path,
+    *,
+    settings: BenchSettings,
+    on_progress: OnProgress | None = None,
+) -> Tally:
+    """Run every method on every pair and write tables, figures and an index page.
+
+    Stopped at any moment, even by `kill -9`, it goes on where it was: a record is written whole or not at all, and one
+    whose method, version, settings and files are still the same is kept.
+
+    Args:
+        dataset: labelled pairs.
+        methods: what to compare.
+        run: folder of the run.
+        settings: everything else.
+        on_progress: told about each record.
+
+    Raises:
+        UsageError: a device that does not exist, or an impossible number.
+        FileError: an earlier record that is damaged.
+    """
+    check(settings)
+    device = choose_device(settings.device)
+    workshop = Workshop(device=device, networks=settings.networks)
+    described = {method: describe(method, workshop) for method in methods}
+    plan = make_plan(dataset, described, run, retry_failed=settings.retry_failed)
+    for done, job in enumerate(_carry_out(plan, run, settings, str(device)), start=1):
+        if on_progress is not None:
+            on_progress(f"{job.method.name} {job.case.name}", done, len(plan.jobs))
+    records = records_of(plan)
+    return Tally(
+        kept=plan.kept,
+        made=len(plan.jobs),
+        failed=sum(record.status == "failed" for record in records),
+        unavailable={method.name: found.missing for method, found in described.items() if found.missing},
+        files=write_results(dataset, records, run),
+    )
+
+
+def check(settings: BenchSettings) -> None:
+    """Refuse impossible numbers.
+
+    Raises:
+        UsageError: no workers, or no time.
+    """
+    if settings.workers < 1 or settings.limit_s <= 0:
+        raise UsageError(f"Got {settings.workers} workers and a limit of {settings.limit_s} s; need more than 0.")
+
+
+def _carry_out(plan: Plan, run: Path, settings: BenchSettings, device: str) -> Iterator[Job]:
+    threads = settings.threads or torch.get_num_threads()
+    worker = WorkerSettings(
+        device=device,
+        threads=max(1, threads // settings.workers),
+        networks=settings.networks,
+        limit_s=settings.limit_s,
+        log=run / "logs" / "worker.txt",
+    )
+    if settings.scheduler:
+        return run_on_cluster(plan.jobs, worker, scheduler=settings.scheduler)
+    return run_here(plan.jobs, worker, workers=settings.workers)

@@ -1,0 +1,40 @@
+"""Scores of `samereg evaluate` as rows of text."""
+
+from collections.abc import Callable, Sequence
+
+from samereg.bench.evaluate import Evaluated
+from samereg.bench.scores import mean_of
+
+Column = tuple[str, Callable[[Evaluated], float | None], int]
+
+COLUMNS: tuple[Column, ...] = (
+    ("Dice (%)", lambda e: 100 * e.scores.dice if e.scores.dice is not None else None, 2),
+    ("ASD (mm)", lambda e: e.scores.asd_mm, 2),
+    ("HD95 (mm)", lambda e: e.scores.hd95_mm, 2),
+    ("TRE (mm)", lambda e: e.scores.landmarks.mean_mm if e.scores.landmarks else None, 2),
+    ("std of |J|", lambda e: e.scores.field.jacobian_std, 3),
+    ("SD log J", lambda e: e.scores.field.log_jacobian_std, 3),
+    ("folded (%)", lambda e: 100 * e.scores.field.folded_fraction, 4),
+    ("folded volume (%)", lambda e: 100 * e.scores.field.folded_share, 4),
+    ("inverse (mm)", lambda e: e.scores.field.inverse_mm, 3),
+)
+
+CHALLENGE_COLUMNS: tuple[Column, ...] = (
+    ("L2R Dice (%)", lambda e: 100 * e.challenge.dice if e.challenge else None, 2),
+    ("L2R HD95 (vox)", lambda e: e.challenge.hd95_vox if e.challenge else None, 2),
+    ("L2R SD log J", lambda e: e.challenge.log_jacobian_std if e.challenge else None, 3),
+)
+
+
+def evaluation_table(found: Sequence[Evaluated]) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Header and rows: a line for each pair, and their mean."""
+    challenge = any(each.challenge is not None for each in found)
+    columns = (*COLUMNS, *(CHALLENGE_COLUMNS if challenge else ()))
+    rows = [[each.task, f"{each.fixed} <- {each.moving}", *_cells(columns, [each])] for each in found]
+    rows.append(["all", f"mean of {len(found)}", *_cells(columns, found)])
+    return ("set", "fixed <- moving", *(name for name, _, _ in columns)), rows
+
+
+def _cells(columns: Sequence[Column], found: Sequence[Evaluated]) -> list[str]:
+    means = [(mean_of([value(each) for each in found]), digits) for _, value, digits in columns]
+    return ["-" if mean is None else f"{mean:.{digits}f}" for mean, digits in means]

@@ -1,0 +1,201 @@
+"""One method on one pair: registers, scores and writes; what a worker process does."""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+import samereg
+from samereg.app.record import Plain, describe_device, named_settings, sha256_of, to_plain
+from samereg.app.scans import read_scan
+from samereg.bench.dataset import Case, Dataset, Scan
+from samereg.bench.memory import peak_memory_gb, reset_peak_memory
+from samereg.bench.methods import BaselineMethod, BenchMethod
+from samereg.bench.record import CaseRecord, Timing, record_path, transform_path, write_record
+from samereg.bench.scores import LabelScore, Scores, mean_of, score_field, score_labels, score_landmarks
+from samereg.bench.workshop import Registered, Workshop
+from samereg.errors import MissingPackageError, SameregError, WeightsError
+from samereg.geometry.transform import Transform
+from samereg.geometry.volume import Volume
+from samereg.image.body import body_mask
+from samereg.io.images import read_labels
+from samereg.io.points import read_points_csv
+from samereg.io.transforms import write_transform
+
+SCORING = 1
+"""Raised when a score changes its meaning: earlier records are then made anew."""
+
+Landmarks = dict[str, tuple[float, float, float]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Description:
+    """A method as it is on this computer.
+
+    Attributes:
+        version: of the software behind it.
+        settings: of the method.
+        missing: why it cannot run here; empty where it can.
+    """
+
+    version: str = ""
+    settings: Plain = None
+    missing: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One method on one pair.
+
+    Attributes:
+        method: what registers.
+        described: the method as it is on this computer.
+        case: the pair.
+        dataset: what the labels are called; its cases are not looked at.
+        run: folder of the run.
+        key: stands for everything that the result depends on.
+    """
+
+    method: BenchMethod
+    described: Description
+    case: Case
+    dataset: Dataset
+    run: Path
+    key: str
+
+    @property
+    def path(self) -> Path:
+        """Where its record goes."""
+        return record_path(self.run, self.method.name, self.case.task, self.case.name)
+
+    def record(self, status: Literal["done", "failed", "unavailable"], reason: str = "") -> CaseRecord:
+        """Its record so far."""
+        return CaseRecord(
+            method=self.method.name,
+            title=self.method.title,
+            task=self.case.task,
+            fixed=self.case.fixed.name,
+            moving=self.case.moving.name,
+            status=status,
+            reason=reason,
+            version=self.described.version,
+            settings=self.described.settings,
+            key=self.key,
+        )
+
+
+def describe(method: BenchMethod, workshop: Workshop) -> Description:
+    """A method as it is on this computer."""
+    try:
+        if isinstance(method, BaselineMethod):
+            baseline = method.load()
+            return Description(version=baseline.version(), settings=named_settings(baseline))
+        return Description(version=f"samereg {samereg.__version__}", settings=workshop.settings(method))
+    except MissingPackageError as error:
+        return Description(missing=f"not installed: {error}")
+    except WeightsError as error:
+        return Description(missing=f"network not trained: {error}")
+
+
+def key_of(method: BenchMethod, described: Description, case: Case, sums: Mapping[Path, str]) -> str:
+    """Text that differs whenever the method, its settings or version, a file of the pair, or the scoring does.
+
+    Args:
+        method: what registers.
+        described: the method as it is on this computer.
+        case: the pair.
+        sums: SHA-256 of every file of the dataset.
+    """
+    files = [sums[path] for scan in (case.fixed, case.moving) for path in files_of(scan)]
+    parts = [method.name, described.version, described.settings, case.task, files, SCORING]
+    return hashlib.sha256(json.dumps(to_plain(parts), sort_keys=True).encode()).hexdigest()
+
+
+def checksums(cases: tuple[Case, ...]) -> dict[Path, str]:
+    """SHA-256 of every file that the cases name."""
+    scans = dict.fromkeys(scan for case in cases for scan in (case.fixed, case.moving))
+    return {path: sha256_of(path) for path in dict.fromkeys(path for scan in scans for path in files_of(scan))}
+
+
+def files_of(scan: Scan) -> list[Path]:
+    """Files of a scan that exist."""
+    return [path for path in (scan.image, scan.labels, scan.landmarks) if path is not None]
+
+
+def perform(job: Job, workshop: Workshop) -> None:
+    """Register, score, and write transform and record; a refusal is a failure, recorded with its sentence."""
+    try:
+        write_record(_done(job, workshop), job.path)
+    except SameregError as error:
+        write_record(job.record("failed", str(error)), job.path)
+
+
+def _done(job: Job, workshop: Workshop) -> CaseRecord:
+    reset_peak_memory()
+    began = time.perf_counter()
+    fixed, moving = read_scan(job.case.fixed.image), read_scan(job.case.moving.image)
+    load = time.perf_counter() - began
+    found = _register(job, workshop, fixed, moving)
+    peak_gb = peak_memory_gb()
+    began = time.perf_counter()
+    path = transform_path(job.run, job.method.name, job.case.task, job.case.name)
+    write_transform(found.transform, path)
+    timing = Timing(load=round(load, 3), compute=round(found.seconds, 3), write=round(time.perf_counter() - began, 3))
+    return replace(
+        job.record("done"),
+        machine={"device": describe_device(workshop.device), "threads": torch.get_num_threads()},
+        timing=timing,
+        peak_gb=peak_gb,
+        scores=score_case(job.case, job.dataset, found.transform, found.inverse, fixed),
+    )
+
+
+def _register(job: Job, workshop: Workshop, fixed: Volume, moving: Volume) -> Registered:
+    method, case = job.method, job.case
+    if not isinstance(method, BaselineMethod):
+        return workshop.register(method, (case.fixed.name, fixed), (case.moving.name, moving))
+    baseline = method.load()
+    began = time.perf_counter()
+    transform = baseline.register(fixed, moving)
+    inverse = transform.inverse()
+    return Registered(transform=transform, inverse=inverse, seconds=time.perf_counter() - began)
+
+
+def score_case(case: Case, dataset: Dataset, transform: Transform, inverse: Transform | None, fixed: Volume) -> Scores:
+    """Everything that can be measured of a transform on a pair.
+
+    Args:
+        case: the pair.
+        dataset: what the labels are called.
+        transform: fixed world to moving world.
+        inverse: moving world to fixed world, or None.
+        fixed: the fixed scan in HU, whose body the field is measured in.
+    """
+    labels: tuple[LabelScore, ...] = ()
+    if case.fixed.labels is not None and case.moving.labels is not None:
+        maps = read_labels(case.fixed.labels), read_labels(case.moving.labels)
+        labels = score_labels(*maps, transform, structures=dataset)
+    landmarks = None
+    if case.fixed.landmarks is not None and case.moving.landmarks is not None:
+        landmarks = score_landmarks(_landmarks(case.fixed.landmarks), _landmarks(case.moving.landmarks), transform)
+    return Scores(
+        labels=labels,
+        dice=mean_of([label.dice for label in labels]),
+        asd_mm=mean_of([label.asd_mm for label in labels]),
+        hd95_mm=mean_of([label.hd95_mm for label in labels]),
+        landmarks=landmarks,
+        field=score_field(transform, inverse, body_mask(fixed), fixed.grid),
+    )
+
+
+def _landmarks(path: Path) -> Landmarks:
+    """Positions by name; by number where the file has no names."""
+    points_mm, others = read_points_csv(path)
+    names = others.get("name") or tuple(str(number) for number in range(len(points_mm)))
+    places = [(x, y, z) for x, y, z in points_mm.tolist()]
+    return dict(zip(names, places, strict=True))

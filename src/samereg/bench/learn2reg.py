@@ -1,0 +1,101 @@
+"""Figures as the evaluation of the Learn2Reg challenge computes them, its quirks included."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from samereg.errors import MissingPackageError
+from samereg.geometry.fields import from_transform, to_index_field
+from samereg.geometry.transform import Transform
+from samereg.geometry.volume import LabelMap
+from samereg.image.resample import resample_labels
+
+JACOBIAN_OFFSET = 3.0
+"""Added to every determinant before its logarithm is taken, so that mild folds have one."""
+
+JACOBIAN_LIMITS = (1e-9, 1e9)
+RIM_VOX = 2
+"""Voxels at each face whose determinant is left out."""
+
+HD_PERCENT = 95.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChallengeScores:
+    """The challenge's figures for one pair.
+
+    Attributes:
+        dice: mean over the labels that neither scan lacks; wherever the field of view ends.
+        hd95_vox: mean over the same labels of the robust Hausdorff distance in voxels, whatever the spacing; None
+            where no label has it.
+        log_jacobian_std: standard deviation of log(|J| + 3) over the whole grid but two voxels at each face, body or
+            not.
+        dropped: labels that one scan lacks, which count for nothing.
+    """
+
+    dice: float
+    hd95_vox: float | None
+    log_jacobian_std: float
+    dropped: tuple[int, ...]
+
+
+def challenge_scores(fixed: LabelMap, moving: LabelMap, transform: Transform) -> ChallengeScores:
+    """The challenge's figures of a transform.
+
+    Args:
+        fixed: labels of the fixed scan.
+        moving: labels of the moving scan, carried by nearest neighbour.
+        transform: fixed world to moving world.
+
+    Raises:
+        MissingPackageError: the Hausdorff distance needs the package `surface-distance`.
+    """
+    moved = resample_labels(moving, transform, fixed.grid)
+    highest = int(max(fixed.data.max(), moving.data.max()))
+    dice, hd95, dropped = [], [], []
+    for value in range(1, highest + 1):
+        first, second = (labels.data.numpy() == value for labels in (fixed, moved))
+        if not first.any() or not bool((moving.data == value).any()):
+            dropped.append(value)
+            continue
+        dice.append(2.0 * float((first & second).sum()) / float(first.sum() + second.sum()))
+        if second.any():
+            hd95.append(robust_hausdorff_vox(first, second))
+    field = to_index_field(from_transform(transform, fixed.grid, dtype=torch.float64))
+    return ChallengeScores(
+        dice=float(np.mean(dice)) if dice else 0.0,
+        hd95_vox=float(np.mean(hd95)) if hd95 else None,
+        log_jacobian_std=offset_log_jacobian_std(field),
+        dropped=tuple(dropped),
+    )
+
+
+def offset_log_jacobian_std(field_vox: Float64[Tensor, "1 3 d h w"]) -> float:
+    """Standard deviation of log(|J| + 3) of a displacement in voxels; differences are zero-padded at the rim."""
+    derivative = np.array([-0.5, 0.0, 0.5])
+    displacement = field_vox[0].cpu().numpy()
+    gradient = np.stack(
+        [ndimage.correlate1d(displacement, derivative, axis=axis, mode="constant") for axis in (1, 2, 3)], axis=1
+    )
+    inner = (slice(None), slice(None), *(slice(RIM_VOX, -RIM_VOX),) * 3)
+    jacobian = np.moveaxis(gradient[inner], (0, 1), (-2, -1)) + np.eye(3)
+    determinant = np.linalg.det(jacobian) + JACOBIAN_OFFSET
+    return float(np.log(determinant.clip(*JACOBIAN_LIMITS)).std())
+
+
+def robust_hausdorff_vox(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+    """The 95 % Hausdorff distance of the package `surface-distance`, spacing taken as one."""
+    try:
+        import surface_distance  # noqa: PLC0415 - optional
+    except ImportError as error:
+        raise MissingPackageError(
+            "surface-distance is not installed, which the challenge's Hausdorff distance needs: "
+            "python -m pip install 'samereg[bench]'"
+        ) from error
+    distances = surface_distance.compute_surface_distances(first, second, (1.0, 1.0, 1.0))
+    return float(surface_distance.compute_robust_hausdorff(distances, HD_PERCENT))

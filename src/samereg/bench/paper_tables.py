@@ -1,0 +1,236 @@
+"""The paper's tables, and those that go beyond it, from the records of a run."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+
+from samereg.bench.methods import METHODS, OURS, TABLE_1, TABLE_2
+from samereg.bench.record import Timing, record_path
+from samereg.bench.scores import mean_of
+from samereg.bench.statistics import FEWEST_PAIRS, Comparison, compare
+from samereg.bench.summary import Cell, Summary, Value, dice_by_group
+from samereg.bench.table import Entry, Table, emphasised, number
+
+PAIRS_FILE = "tables/pairs.md"
+"""Where every number of a pair links to its record."""
+
+_RUN = Path()
+"""Links are relative to the folder of the run."""
+
+_AFFINE_SPREAD = 1e-3
+"""The Jacobian determinant of an affine map is constant but for rounding: the paper's tables have a dash there."""
+
+_TITLES = {method.name: method.title for method in METHODS}
+_MEASURED: tuple[tuple[str, Value, int], ...] = (
+    ("Dice (%)", lambda s: 100 * s.dice if s.dice is not None else None, 2),
+    ("ASD (mm)", lambda s: s.asd_mm, 2),
+    ("HD95 (mm)", lambda s: s.hd95_mm, 2),
+    ("TRE (mm)", lambda s: s.landmarks.mean_mm if s.landmarks else None, 2),
+    ("TRE median", lambda s: s.landmarks.median_mm if s.landmarks else None, 2),
+    ("TRE 95 %", lambda s: s.landmarks.most_mm if s.landmarks else None, 2),
+    ("std of |J|", lambda s: s.field.jacobian_std, 3),
+    ("SD log J", lambda s: s.field.log_jacobian_std, 3),
+    ("folded (%)", lambda s: 100 * s.field.folded_fraction, 4),
+    ("folded volume (%)", lambda s: 100 * s.field.folded_share, 4),
+    ("inverse (mm)", lambda s: s.field.inverse_mm, 3),
+)
+"""What is measured of every registration: name, value, digits."""
+
+_COSTS: tuple[Callable[[Timing], float], ...] = ((lambda t: t.load), (lambda t: t.compute), (lambda t: t.write))
+
+_VARIANTS = {"sa+vm": (False, False), "sa+sam-loss": (True, False), "sa+sam-corr": (False, True)}
+
+
+def table_1(summary: Summary) -> Table:
+    """Table 1 of the paper: mean Dice of each task, time, standard deviation of the Jacobian determinant."""
+    header = ("Methods", *summary.tasks, "Inference time (s)", "std of |J|")
+    rows = [
+        (Entry(text=_TITLES[name]), *_dice(summary, name), *_time_and_spread(summary, name))
+        for name in _with_extras(summary, TABLE_1)
+    ]
+    return Table(
+        title="Table 1: comparison of registration methods, mean Dice (%)",
+        header=header,
+        rows=emphasised(rows, range(1, 1 + len(summary.tasks))),
+        notes=_asd_note(summary),
+    )
+
+
+def table_2(summary: Summary) -> Table:
+    """Table 2 of the paper: what the loss and the correlation of embeddings add, without SAM-coarse."""
+    rows = []
+    for name in TABLE_2:
+        loss, correlation = _VARIANTS.get(name, (True, True))
+        marks = [Entry(text="yes" if there else "no") for there in (loss, correlation)]
+        title = "VM" if name == "sa+vm" else "SAM-VM"
+        rows.append((Entry(text=title), *marks, *_dice(summary, name)))
+    return Table(
+        title="Table 2: SAM loss and SAM correlation feature, without SAM-coarse, mean Dice (%)",
+        header=("Methods", "SAM loss", "SAM correlation feature", *summary.tasks),
+        rows=emphasised(rows, range(3, 3 + len(summary.tasks))),
+    )
+
+
+def every_score(summary: Summary) -> Table:
+    """Everything that was measured: one row for each method and task."""
+    rows = []
+    for cell in _cells(summary):
+        link = f"{PAIRS_FILE}#{cell.anchor}"
+        measured = [number(cell.mean(value), digits, link=link) for _, value, digits in _MEASURED]
+        rows.append((Entry(text=cell.title), Entry(text=cell.task), *measured, *_costs(cell), _ended(cell)))
+    names = [name for name, _, _ in _MEASURED]
+    costs = ("load (s)", "compute (s)", "write (s)", "peak (GB)")
+    return Table(
+        title="Every score",
+        header=("Methods", "pairs", *names, *costs, "failed"),
+        rows=tuple(rows),
+        notes=("Means over the pairs that did not fail; Dice, ASD and HD95 over the labels of a pair first.",),
+    )
+
+
+def statistics_table(summary: Summary) -> Table:
+    """Every method against SAME, pair by pair."""
+    ours = summary.over_tasks(OURS).dice_by_pair() if OURS in summary.methods else {}
+    others = {
+        name: summary.over_tasks(name).dice_by_pair()
+        for name in summary.methods
+        if name != OURS and not summary.over_tasks(name).unavailable
+    }
+    rows = [_comparison(name, each) for name, each in compare(ours, others).items()]
+    return Table(
+        title=f"{_TITLES[OURS]} against each other method, Dice points by pair",
+        header=("Methods", "pairs", "difference", "95 % interval", "paired t, p", "Wilcoxon, p", "won", "tied", "lost"),
+        rows=tuple(rows),
+        notes=(
+            "Difference: SAME less the other. Intervals by bootstrap over pairs; p-values after Holm's correction. "
+            f"Fewer than {FEWEST_PAIRS} pairs carry no claim. Pairs share scans and are not independent.",
+        ),
+    )
+
+
+def groups_table(summary: Summary) -> Table:
+    """Median Dice of each group of structures, all tasks together (the paper's figure 2 in numbers)."""
+    found = {name: dice_by_group(summary.over_tasks(name)) for name in summary.methods}
+    groups = tuple(dict.fromkeys(group for by_group in found.values() for group in by_group))
+    rows = [
+        (Entry(text=_TITLES[name]), *(number(_median_percent(by_group.get(group, [])), 1) for group in groups))
+        for name, by_group in found.items()
+        if by_group
+    ]
+    return Table(
+        title="Median Dice (%) by group of structures",
+        header=("Methods", *groups),
+        rows=emphasised(rows, range(1, 1 + len(groups))),
+    )
+
+
+def pairs_tables(summary: Summary) -> list[tuple[str, Table]]:
+    """For each method and task an anchor and a table with one line a pair; each number links to its record."""
+    return [(cell.anchor, _pairs(cell)) for cell in _cells(summary)]
+
+
+def _pairs(cell: Cell) -> Table:
+    rows = []
+    for record in cell.records:
+        link = str(record_path(_RUN, record.method, record.task, f"{record.fixed}__{record.moving}"))
+        first = Entry(text=f"{record.fixed} <- {record.moving}", link=link)
+        scores, timing = record.scores, record.timing
+        if scores is None or timing is None:
+            rows.append((first, Entry(text=f"{record.status}: {record.reason}", link=link), *[Entry(text="-")] * 5))
+            continue
+        values = [
+            number(100 * scores.dice if scores.dice is not None else None, link=link),
+            number(scores.asd_mm, link=link),
+            number(scores.hd95_mm, link=link),
+            number(scores.field.jacobian_std, 3, link=link),
+            number(100 * scores.field.folded_fraction, 4, link=link),
+            number(timing.compute, 1, link=link),
+        ]
+        rows.append((first, *values))
+    header = ("fixed <- moving", "Dice (%)", "ASD (mm)", "HD95 (mm)", "std of |J|", "folded (%)", "compute (s)")
+    return Table(title=f"{cell.title}, {cell.task}", header=header, rows=tuple(rows), notes=_label_notes(cell))
+
+
+def _label_notes(cell: Cell) -> tuple[str, ...]:
+    """How many labels could not be scored as they are, by state."""
+    states: dict[str, int] = {}
+    for record in cell.done:
+        for label in record.scores.labels if record.scores else ():
+            if label.state != "scored":
+                states[label.state] = states.get(label.state, 0) + 1
+    return ("Labels: " + ", ".join(f"{count} {state}" for state, count in states.items()) + ".",) if states else ()
+
+
+def _cells(summary: Summary) -> list[Cell]:
+    return [cell for method in summary.methods for cell in summary.row(method)]
+
+
+def _with_extras(summary: Summary, rows: Sequence[str]) -> list[str]:
+    """The paper's rows in its order, and then what else was run."""
+    return [*rows, *(name for name in summary.methods if name not in rows and name not in TABLE_2)]
+
+
+def _dice(summary: Summary, name: str) -> list[Entry]:
+    """Mean Dice of each task, linked to the list of its pairs; words where there is none."""
+    entries = []
+    for task in summary.tasks:
+        cell = summary.cells.get((name, task))
+        if cell is None:
+            entries.append(Entry(text="not run"))
+        elif not cell.done:
+            text = cell.unavailable.partition(":")[0] or f"failed on all {cell.failed}"
+            entries.append(Entry(text=text, link=f"{PAIRS_FILE}#{cell.anchor}"))
+        else:
+            mean = cell.mean(lambda scores: scores.dice)
+            percent = number(100 * mean if mean is not None else None, link=f"{PAIRS_FILE}#{cell.anchor}")
+            failed = f" ({cell.failed} failed)" if cell.failed else ""
+            entries.append(Entry(text=percent.text + failed, link=percent.link))
+    return entries
+
+
+def _time_and_spread(summary: Summary, name: str) -> tuple[Entry, Entry]:
+    if name not in summary.methods:
+        return Entry(text="-"), Entry(text="-")
+    cell = summary.over_tasks(name)
+    spread = cell.mean(lambda scores: scores.field.jacobian_std)
+    rigid = spread is not None and spread < _AFFINE_SPREAD
+    return number(cell.seconds), number(None if rigid else spread)
+
+
+def _asd_note(summary: Summary) -> tuple[str, ...]:
+    """The paper's second footnote, with every method."""
+    found = []
+    for name in summary.methods:
+        asd_mm = summary.row(name)[0].mean(lambda scores: scores.asd_mm)
+        if asd_mm is not None:
+            found.append(f"{_TITLES[name]} {asd_mm:.1f} mm")
+    return (f"Average surface distance in {summary.tasks[0]}: {', '.join(found)}.",) if found else ()
+
+
+def _costs(cell: Cell) -> list[Entry]:
+    timings = [record.timing for record in cell.done if record.timing is not None]
+    seconds = [number(mean_of([part(timing) for timing in timings])) for part in _COSTS]
+    return [*seconds, number(mean_of([record.peak_gb for record in cell.done]))]
+
+
+def _ended(cell: Cell) -> Entry:
+    if cell.unavailable:
+        return Entry(text=cell.unavailable.partition(":")[0])
+    return Entry(text=f"{cell.failed} of {len(cell.records)}")
+
+
+def _comparison(name: str, each: Comparison) -> tuple[Entry, ...]:
+    interval = "-" if each.low is None or each.high is None else f"{100 * each.low:.2f} to {100 * each.high:.2f}"
+    return (
+        Entry(text=_TITLES[name]),
+        Entry(text=f"{each.pairs}" + (f" (+ {each.failed} failed)" if each.failed else "")),
+        number(100 * each.difference if each.pairs else None),
+        Entry(text=interval),
+        Entry(text="-" if each.t_p is None else f"{each.t_p:.2g}"),
+        Entry(text="-" if each.wilcoxon_p is None else f"{each.wilcoxon_p:.2g}"),
+        *(Entry(text=str(count)) for count in (each.wins, each.ties, each.losses)),
+    )
+
+
+def _median_percent(values: Sequence[float]) -> float | None:
+    return 100 * median(values) if values else None

@@ -1,0 +1,173 @@
+"""The paper's figures 2 and 3, and Dice against time, with matplotlib (extra `pictures`)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from samereg.bench.summary import Summary, dice_by_group
+from samereg.errors import MissingPackageError
+from samereg.io.atomic import atomic_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FORMATS = ("png", "svg")
+DPI = 160
+COLOURS = "tab20"
+
+WINDOW_HU = (-160.0, 240.0)
+"""Soft tissue, as radiologists look at it."""
+
+Image = NDArray[np.float32]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Panel:
+    """One picture of figure 3.
+
+    Attributes:
+        title: below the picture.
+        image: HU of a slice, its first row at the top of the picture.
+        arrow: row and column that an arrow points to, or None.
+    """
+
+    title: str
+    image: Image
+    arrow: tuple[int, int] | None = None
+
+
+def draw_boxes(summary: Summary, task: str, titles: dict[str, str]) -> "Figure":
+    """Figure 2: Dice of each group of structures, one box a method.
+
+    Args:
+        summary: records of a run.
+        task: set of pairs.
+        titles: methods to show, with what to call them, in order.
+    """
+    figure, axes = _axes((14.0, 4.6))
+    by_method = {name: dice_by_group(summary.cells[name, task]) for name in titles if (name, task) in summary.cells}
+    shown = {name: groups for name, groups in by_method.items() if groups}
+    groups = tuple(dict.fromkeys(group for found in shown.values() for group in found))
+    width = 0.8 / max(1, len(shown))
+    for place, (name, found) in enumerate(shown.items()):
+        centres = [index - 0.4 + width * (place + 0.5) for index in range(len(groups))]
+        axes.boxplot(
+            [[100 * value for value in found.get(group, [])] for group in groups],
+            positions=centres,
+            widths=0.85 * width,
+            patch_artist=True,
+            showfliers=False,
+            boxprops={"facecolor": _colour(place), "linewidth": 0.6},
+            medianprops={"color": "black", "linewidth": 1.0},
+            whiskerprops={"linewidth": 0.6},
+            capprops={"linewidth": 0.6},
+            label=titles[name],
+        )
+    axes.set_xticks(range(len(groups)), groups, rotation=20, ha="right")
+    axes.set_ylabel("Dice (%)")
+    axes.set_ylim(0, 100)
+    axes.set_xlim(-0.6, len(groups) - 0.4)
+    axes.set_title(task)
+    axes.grid(axis="y", linewidth=0.3)
+    if shown:
+        axes.legend(fontsize="small", frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def draw_dice_against_time(summary: Summary, titles: dict[str, str]) -> "Figure":
+    """Mean Dice of all pairs against mean time to compute, one mark a method."""
+    figure, axes = _axes((7.5, 5.0))
+    for place, (name, title) in enumerate(titles.items()):
+        if name not in summary.methods:
+            continue
+        cell = summary.over_tasks(name)
+        dice, seconds = cell.mean(lambda scores: scores.dice), cell.seconds
+        if dice is None or seconds is None:
+            continue
+        at = max(seconds, 0.01), 100 * dice
+        axes.scatter(*at, color=_colour(place), s=45, edgecolor="black", linewidth=0.5, zorder=3)
+        axes.annotate(title, at, xytext=(6, 4), textcoords="offset points", fontsize="small")
+    axes.set_xscale("log")
+    axes.set_xlabel("time to compute (s)")
+    axes.set_ylabel("mean Dice (%)")
+    axes.margins(x=0.25, y=0.12)
+    axes.grid(linewidth=0.3)
+    return figure
+
+
+def draw_panels(panels: Sequence[Panel], contours: Labels) -> "Figure":
+    """Figure 3: one slice as each method carries it, with the fixed scan's structures outlined.
+
+    Args:
+        panels: pictures from left to right, all of one shape.
+        contours: labels of the fixed scan on the same slice.
+    """
+    plt = _pyplot()
+    height, width = contours.shape
+    across = min(4, len(panels))
+    down = -(-len(panels) // across)
+    size = 3.2
+    shape = (size * across, size * height / width * down + 0.35 * down)
+    drawn = plt.subplots(down, across, figsize=shape)
+    figure: Figure = drawn[0]
+    places = np.atleast_1d(drawn[1]).ravel()
+    for axes in places:
+        axes.set_axis_off()
+    for axes, panel in zip(places, panels, strict=False):
+        axes.imshow(panel.image, cmap="gray", vmin=WINDOW_HU[0], vmax=WINDOW_HU[1], interpolation="nearest")
+        for place, value in enumerate(int(v) for v in np.unique(contours) if v):
+            axes.contour(contours == value, levels=[0.5], colors=[_colour(place)], linewidths=0.8)
+        axes.set_title(panel.title, fontsize="small")
+        if panel.arrow is not None:
+            row, column = panel.arrow
+            style = {"arrowstyle": "-|>", "color": "yellow", "linewidth": 1.6}
+            axes.annotate("", (column, row), xytext=(column - 0.12 * width, row - 0.12 * height), arrowprops=style)
+    figure.tight_layout(pad=0.4)
+    return figure
+
+
+def save(figure: "Figure", path: Path) -> tuple[Path, ...]:
+    """Write a figure as PNG and SVG beside each other and let go of it.
+
+    Args:
+        figure: what was drawn.
+        path: without suffix.
+    """
+    written = []
+    for kind in FORMATS:
+        target = path.with_name(f"{path.name}.{kind}")
+        with atomic_file(target) as temporary:
+            figure.savefig(temporary, dpi=DPI, bbox_inches="tight", metadata={"Date": None} if kind == "svg" else None)
+        written.append(target)
+    _pyplot().close(figure)
+    return tuple(written)
+
+
+def _axes(size: tuple[float, float]) -> tuple["Figure", Any]:
+    figure, axes = _pyplot().subplots(figsize=size)
+    return figure, axes
+
+
+def _colour(place: int) -> tuple[float, float, float, float]:
+    colours = _pyplot().get_cmap(COLOURS)
+    found: tuple[float, float, float, float] = colours(place % colours.N)
+    return found
+
+
+def _pyplot() -> Any:
+    """The drawing module of matplotlib, told never to open a window."""
+    try:
+        import matplotlib as mpl  # noqa: PLC0415 - optional
+
+        mpl.use("Agg")
+        from matplotlib import pyplot as plt  # noqa: PLC0415 - optional
+    except ImportError as error:
+        raise MissingPackageError(
+            "matplotlib is not installed, which figures need: python -m pip install 'samereg[pictures]'"
+        ) from error
+    return plt

@@ -1,0 +1,55 @@
+"""Datasets of the Learn2Reg challenge: a folder with `dataset.json`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from samereg.bench.dataset import Case, Dataset, Scan, Structure
+from samereg.errors import FileError, InputError
+
+_PAIR_LISTS = ("registration_val", "registration_test", "registration_train")
+
+
+def read_learn2reg(folder: Path) -> Dataset:
+    """Dataset of a folder as the challenge hands it out.
+
+    Pairs are those listed under `registration_val`, `registration_test` and `registration_train`, one task each,
+    without the word `registration_`; labels are the files of the same name in `labelsTr` or `labelsTs`. Keypoints,
+    which the challenge keeps in voxels, are not read.
+
+    Raises:
+        FileError: no `dataset.json`, a damaged one, or a listed image that is missing.
+        InputError: no pairs in it.
+    """
+    path = folder / "dataset.json"
+    try:
+        contents: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FileError(f"{path}: cannot be read as JSON: {error}.") from error
+    cases = []
+    for listing in _PAIR_LISTS:
+        for pair in contents.get(listing, []):
+            fixed, moving = (_scan(folder, pair[side], path) for side in ("fixed", "moving"))
+            cases.append(Case(task=listing.removeprefix("registration_"), fixed=fixed, moving=moving))
+    if not cases:
+        raise InputError(f"{path}: lists no pairs; need one of {', '.join(_PAIR_LISTS)}.")
+    return Dataset(name=str(contents.get("name", folder.name)), cases=tuple(cases), structures=_structures(contents))
+
+
+def _scan(folder: Path, relative: str, listing: Path) -> Scan:
+    image = folder / relative
+    if not image.is_file():
+        raise FileError(f"{image}: does not exist, but {listing} lists it.")
+    labels = image.parent.parent / image.parent.name.replace("images", "labels") / image.name
+    name = image.name.removesuffix(".gz").removesuffix(".nii")
+    return Scan(name=name, image=image, labels=labels if labels.is_file() else None)
+
+
+def _structures(contents: dict[str, Any]) -> dict[int, Structure]:
+    """Names of the labels; the challenge keeps them flat, or one mapping for each modality."""
+    labels = contents.get("labels", {})
+    if not isinstance(labels, dict):
+        return {}
+    nested = [value for value in labels.values() if isinstance(value, dict)]
+    flat = nested[0] if nested else labels
+    return {int(value): Structure(name=str(name), group=str(name)) for value, name in flat.items() if int(value) != 0}

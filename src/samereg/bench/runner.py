@@ -1,0 +1,111 @@
+"""Carries out jobs on this computer or on a Dask cluster; yields each when its record is written."""
+
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+
+from samereg.bench.job import Job
+from samereg.bench.supervise import Supervised, WorkerSettings
+from samereg.errors import FileError, MissingPackageError, UsageError
+
+
+def run_here(jobs: Sequence[Job], settings: WorkerSettings, *, workers: int) -> Iterator[Job]:
+    """Do jobs in processes of this computer.
+
+    Args:
+        jobs: to do.
+        settings: of each worker; its number is added to the name of the log.
+        workers: how many at a time.
+
+    Yields:
+        Each job when its record is written, in the order in which they end.
+    """
+    waiting: SimpleQueue[Job | None] = SimpleQueue()
+    ended: SimpleQueue[Job | Exception] = SimpleQueue()
+    for job in (*jobs, *(None for _ in range(workers))):
+        waiting.put(job)
+    for number in range(workers):
+        own = replace(settings, log=settings.log.with_stem(f"{settings.log.stem}-{number}"))
+        Thread(target=_drain, args=(waiting, ended, own), daemon=True).start()
+    for _ in jobs:
+        got = ended.get()
+        if isinstance(got, Exception):
+            raise got
+        yield got
+
+
+def run_on_cluster(jobs: Sequence[Job], settings: WorkerSettings, *, scheduler: str) -> Iterator[Job]:
+    """Do jobs on the workers of a Dask cluster, which see the same files under the same names.
+
+    Args:
+        jobs: to do.
+        settings: of each worker.
+        scheduler: address, as `tcp://host:8786`.
+
+    Yields:
+        Each job when its record is written.
+
+    Raises:
+        MissingPackageError: Dask is not installed.
+        FileError: nobody answers at the address.
+    """
+    try:
+        from distributed import Client, as_completed  # noqa: PLC0415 - optional
+    except ImportError as error:
+        raise MissingPackageError("Dask is not installed; need: python -m pip install 'samereg[cluster]'") from error
+    try:
+        client = Client(scheduler)  # type: ignore[no-untyped-call]
+    except (OSError, TimeoutError) as error:
+        raise FileError(f"{scheduler}: no Dask scheduler answers there ({error}).") from error
+    with client:
+        absolute = [_absolute(job) for job in jobs]
+        futures = client.map(_do_on_cluster, absolute, settings=settings, pure=False, retries=1)
+        by_key = {future.key: job for future, job in zip(futures, jobs, strict=True)}
+        for future in as_completed(futures):  # type: ignore[no-untyped-call]
+            future.result()
+            yield by_key[future.key]
+
+
+def _drain(waiting: "SimpleQueue[Job | None]", ended: "SimpleQueue[Job | Exception]", settings: WorkerSettings) -> None:
+    """Do waiting jobs one after another in one supervised worker."""
+    worker = Supervised(settings)
+    try:
+        while (job := waiting.get()) is not None:
+            worker.run(job)
+            ended.put(job)
+    except Exception as error:  # noqa: BLE001 - handed to the thread that waits
+        ended.put(error)
+    finally:
+        worker.close()
+
+
+def _do_on_cluster(job: Job, settings: WorkerSettings) -> None:
+    _cluster_worker(settings).run(job)
+
+
+@cache
+def _cluster_worker(settings: WorkerSettings) -> Supervised:
+    """The one supervised process of this Dask worker."""
+    if multiprocessing.current_process().daemon:
+        raise UsageError(
+            "Dask's workers may not start processes here, which a time limit needs; start them with "
+            "'dask worker --no-nanny', or set distributed.worker.daemon to false"
+        )
+    return Supervised(settings)
+
+
+def _absolute(job: Job) -> Job:
+    """The job with paths that mean the same wherever a worker was started."""
+
+    def whole(path: Path | None) -> Path | None:
+        return path.absolute() if path is not None else None
+
+    scans = [
+        replace(scan, image=scan.image.absolute(), labels=whole(scan.labels), landmarks=whole(scan.landmarks))
+        for scan in (job.case.fixed, job.case.moving)
+    ]
+    return replace(job, run=job.run.absolute(), case=replace(job.case, fixed=scans[0], moving=scans[1]))

@@ -1,0 +1,232 @@
+"""Scores of one transform on one labelled pair, in physical units, with a word for everything that cannot be scored."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from samereg.bench.dataset import Dataset, Structure
+from samereg.geometry.checks import inverse_consistency_mm
+from samereg.geometry.fields import from_transform, jacobian_determinant_mm
+from samereg.geometry.grid import Grid, strided, voxel_centres_mm
+from samereg.geometry.transform import Transform
+from samereg.geometry.volume import LabelMap
+from samereg.image.resample import resample_labels
+from samereg.metrics.fields import folded_fraction, jacobian_std, log_jacobian_std, non_diffeomorphic_volume
+from samereg.metrics.landmarks import TargetError, target_error
+from samereg.metrics.surface import surface_distances
+
+SMALLEST_VOXELS = 200
+"""Structures with fewer voxels of the fixed scan in common view are not scored."""
+
+FIELD_SPACING_MM = 4.0
+"""About how finely the field is looked at; every whole stride of the fixed grid that comes closest."""
+
+INVERSE_STRIDE = 4
+"""Of those points, every so many-th along each axis is carried there and back."""
+
+State = Literal["scored", "cut", "not in common view", "lost", "missing in fixed", "missing in moving"]
+"""Of a label: `cut` is scored, where both scans exist, but one of them ends within it; `lost` is in common view but
+no voxel of it arrived: Dice 0, and no surface to measure."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelScore:
+    """How well one structure was carried.
+
+    Attributes:
+        value: label.
+        name: of the structure.
+        group: of structures it belongs to.
+        state: whether and how it could be scored.
+        dice: 0 to 1.
+        asd_mm: average symmetric surface distance.
+        hd95_mm: 95th percentile of the Hausdorff distance.
+    """
+
+    value: int
+    name: str
+    group: str
+    state: State
+    dice: float | None = None
+    asd_mm: float | None = None
+    hd95_mm: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FieldScore:
+    """How regular a map is over the body of the fixed scan.
+
+    Attributes:
+        jacobian_std: standard deviation of the Jacobian determinant (SAME, table 1).
+        log_jacobian_std: of its logarithm.
+        folded_fraction: share of voxels that fold by central differences.
+        folded_mm3: volume turned inside out, which central differences do not miss.
+        folded_share: the same as a share of the volume.
+        inverse_mm: mean distance of points from where they began, after there and back; None without an inverse.
+    """
+
+    jacobian_std: float
+    log_jacobian_std: float
+    folded_fraction: float
+    folded_mm3: float
+    folded_share: float
+    inverse_mm: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scores:
+    """Everything measured of one registration.
+
+    Attributes:
+        labels: one entry for each label that either scan holds.
+        dice: mean over the scored labels; None without any.
+        asd_mm: mean over the labels with a surface.
+        hd95_mm: the same.
+        landmarks: error of the landmarks that both scans have.
+        field: regularity.
+    """
+
+    labels: tuple[LabelScore, ...]
+    dice: float | None
+    asd_mm: float | None
+    hd95_mm: float | None
+    landmarks: TargetError | None
+    field: FieldScore
+
+
+def score_labels(
+    fixed: LabelMap, moving: LabelMap, transform: Transform, *, structures: Dataset
+) -> tuple[LabelScore, ...]:
+    """Score of every label that either scan holds, where both scans exist.
+
+    Args:
+        fixed: labels of the fixed scan.
+        moving: labels of the moving scan, carried by nearest neighbour.
+        transform: fixed world to moving world.
+        structures: what the labels are called.
+    """
+    moved = resample_labels(moving, transform, fixed.grid).data
+    ones = LabelMap(data=torch.ones_like(moving.data), grid=moving.grid)
+    seen = resample_labels(ones, transform, fixed.grid).data > 0
+    in_fixed, in_moving = (set(labels.data.unique().tolist()) - {0} for labels in (fixed, moving))
+    scores = []
+    for value in sorted(in_fixed | in_moving):
+        structure = structures.structure(value)
+        if value not in in_fixed or value not in in_moving:
+            state: State = "missing in moving" if value in in_fixed else "missing in fixed"
+            scores.append(_unscored(value, structure, state))
+            continue
+        whole = fixed.data == value
+        cut = bool((whole & ~seen).any()) or reaches_border(whole) or reaches_border(moving.data == value)
+        scores.append(_score(value, structure, (whole & seen, (moved == value) & seen), fixed.grid, cut=cut))
+    return tuple(scores)
+
+
+def reaches_border(mask: Bool[Tensor, "d h w"]) -> bool:
+    """Whether a structure has a voxel in the outermost layer of its grid, where the scan may have cut it."""
+    faces = [mask.select(axis, place) for axis in range(3) for place in (0, -1)]
+    return any(bool(face.any()) for face in faces)
+
+
+def score_field(transform: Transform, inverse: Transform | None, body: Bool[Tensor, "d h w"], grid: Grid) -> FieldScore:
+    """Regularity of a map over a body.
+
+    Args:
+        transform: fixed world to moving world.
+        inverse: moving world to fixed world, or None.
+        body: voxels of the fixed scan that count.
+        grid: of `body`.
+    """
+    stride = max(1, round(FIELD_SPACING_MM / min(grid.spacing_mm)))
+    coarse, inside = strided(grid, stride), body[::stride, ::stride, ::stride]
+    field = from_transform(transform, coarse)
+    jacobian = jacobian_determinant_mm(field)
+    positions = voxel_centres_mm(coarse).movedim(-1, 0).float() + field.data
+    handed = positions if float(torch.linalg.det(coarse.direction)) > 0 else -positions
+    folded_mm3, folded_share = non_diffeomorphic_volume(handed, inside)
+    step = INVERSE_STRIDE
+    points_mm = voxel_centres_mm(coarse)[::step, ::step, ::step][inside[::step, ::step, ::step]]
+    return FieldScore(
+        jacobian_std=jacobian_std(jacobian, inside),
+        log_jacobian_std=log_jacobian_std(jacobian, inside),
+        folded_fraction=folded_fraction(jacobian, inside),
+        folded_mm3=folded_mm3,
+        folded_share=folded_share,
+        inverse_mm=float(inverse_consistency_mm(transform, inverse, points_mm).mean()) if inverse else None,
+    )
+
+
+def score_landmarks(
+    fixed_mm: Mapping[str, tuple[float, float, float]],
+    moving_mm: Mapping[str, tuple[float, float, float]],
+    transform: Transform,
+) -> TargetError | None:
+    """Error of the landmarks that both scans have; None if they have none in common.
+
+    Args:
+        fixed_mm: position of each landmark in the fixed scan, by name.
+        moving_mm: the same in the moving scan.
+        transform: fixed world to moving world.
+    """
+    common = [name for name in fixed_mm if name in moving_mm]
+    if not common:
+        return None
+    start, target = (
+        torch.tensor([places[name] for name in common], dtype=torch.float64) for places in (fixed_mm, moving_mm)
+    )
+    return target_error(transform.apply(start), target)
+
+
+def mean_of(values: list[float | None]) -> float | None:
+    """Mean of those that are there; None if none is."""
+    there = [value for value in values if value is not None]
+    return sum(there) / len(there) if there else None
+
+
+def _score(
+    value: int,
+    structure: Structure,
+    masks: tuple[Bool[Tensor, "d h w"], Bool[Tensor, "d h w"]],
+    grid: Grid,
+    *,
+    cut: bool,
+) -> LabelScore:
+    first, second = _between_common_slices(*masks) if structure.partial else masks
+    if int(first.sum()) < SMALLEST_VOXELS:
+        return _unscored(value, structure, "not in common view")
+    if not bool(second.any()):
+        return LabelScore(value=value, name=structure.name, group=structure.group, state="lost", dice=0.0)
+    distances = surface_distances(first, second, spacing_mm=grid.spacing_mm)
+    return LabelScore(
+        value=value,
+        name=structure.name,
+        group=structure.group,
+        state="cut" if cut else "scored",
+        dice=2.0 * int((first & second).sum()) / int(first.sum() + second.sum()),
+        asd_mm=distances.average_mm,
+        hd95_mm=distances.hd95_mm,
+    )
+
+
+def _unscored(value: int, structure: Structure, state: State) -> LabelScore:
+    return LabelScore(value=value, name=structure.name, group=structure.group, state=state)
+
+
+def _between_common_slices(
+    first: Bool[Tensor, "d h w"], second: Bool[Tensor, "d h w"]
+) -> tuple[Bool[Tensor, "d h w"], Bool[Tensor, "d h w"]]:
+    """Both masks between the first and the last slice that both reach; empty where they reach none in common."""
+    (low, high), (other_low, other_high) = _extent(first), _extent(second)
+    kept = torch.zeros_like(first)
+    kept[max(low, other_low) : max(0, min(high, other_high) + 1)] = True
+    return first & kept, second & kept
+
+
+def _extent(mask: Bool[Tensor, "d h w"]) -> tuple[int, int]:
+    """First and last slice with a voxel in it; (0, -1) without any."""
+    slices: Int[Tensor, " n"] = torch.nonzero(mask.flatten(1).any(dim=1))[:, 0]
+    return (int(slices[0]), int(slices[-1])) if len(slices) else (0, -1)

@@ -1,0 +1,120 @@
+"""Whether one method is better than another on the same pairs, and how surely; scipy does the tests."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import stats
+
+FEWEST_PAIRS = 5
+"""Fewer pairs carry no claim."""
+
+RESAMPLES = 10_000
+CONFIDENCE = 0.95
+SEED = 0
+
+TIE = 0.001
+"""Mean Dice of a pair (0 to 1) that counts as equal: a tenth of a point."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """A method against ours on the same pairs; differences are ours minus its.
+
+    Attributes:
+        pairs: on which both have a score.
+        failed: pairs on which the method failed; each counts as a win of ours.
+        difference: mean.
+        low: lower end of the bootstrap confidence interval of the mean; None for too few pairs.
+        high: upper end.
+        t_p: p of the paired t-test, after Holm's correction over all methods; None for too few pairs.
+        wilcoxon_p: p of Wilcoxon's signed-rank test, corrected likewise.
+        wins: pairs on which ours is better.
+        ties: pairs on which the difference is below `TIE`.
+        losses: pairs on which ours is worse.
+    """
+
+    pairs: int
+    failed: int
+    difference: float
+    low: float | None
+    high: float | None
+    t_p: float | None
+    wilcoxon_p: float | None
+    wins: int
+    ties: int
+    losses: int
+
+
+Scored = Mapping[str, float | None]
+"""Score of each pair, 0 to 1; None where a method failed."""
+
+
+def compare(ours: Scored, others: Mapping[str, Scored]) -> dict[str, Comparison]:
+    """Each method against ours, on the pairs that ours has a score for.
+
+    The pairs of few subjects share scans, so that the tests' assumption of independence holds at best roughly: their
+    p-values are the paper's statistic, not a proof.
+
+    Args:
+        ours: score of each pair.
+        others: the same of each method.
+    """
+    found = {name: _compare(ours, scored) for name, scored in others.items()}
+    t_p = holm({name: each.t_p for name, each in found.items() if each.t_p is not None})
+    wilcoxon_p = holm({name: each.wilcoxon_p for name, each in found.items() if each.wilcoxon_p is not None})
+    return {name: replace(each, t_p=t_p.get(name), wilcoxon_p=wilcoxon_p.get(name)) for name, each in found.items()}
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """P-values after Holm's step-down correction for their number.
+
+    >>> holm({"a": 0.01, "b": 0.04, "c": 0.03})
+    {'a': 0.03, 'c': 0.06, 'b': 0.06}
+    """
+    corrected: dict[str, float] = {}
+    largest = 0.0
+    for place, (name, p) in enumerate(sorted(p_values.items(), key=lambda item: item[1])):
+        largest = max(largest, min(1.0, (len(p_values) - place) * p))
+        corrected[name] = largest
+    return corrected
+
+
+def bootstrap_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Percentile confidence interval of the mean."""
+    found = stats.bootstrap(
+        (np.asarray(values),),
+        np.mean,
+        n_resamples=RESAMPLES,
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        rng=np.random.default_rng(SEED),
+    ).confidence_interval
+    return float(found.low), float(found.high)
+
+
+def _compare(ours: Scored, other: Scored) -> Comparison:
+    differences, failed = [], 0
+    for pair, score in ours.items():
+        if score is None or pair not in other:
+            continue
+        theirs = other[pair]
+        if theirs is None:
+            failed += 1
+        else:
+            differences.append(score - theirs)
+    enough = len(differences) >= FEWEST_PAIRS
+    varied = enough and np.ptp(differences) > 0.0
+    low, high = bootstrap_interval(differences) if varied else (None, None)
+    return Comparison(
+        pairs=len(differences),
+        failed=failed,
+        difference=float(np.mean(differences)) if differences else float("nan"),
+        low=low,
+        high=high,
+        t_p=float(stats.ttest_1samp(differences, 0.0).pvalue) if varied else None,
+        wilcoxon_p=float(stats.wilcoxon(differences).pvalue) if varied else None,
+        wins=failed + sum(each > TIE for each in differences),
+        ties=sum(abs(each) <= TIE for each in differences),
+        losses=sum(each < -TIE for each in differences),
+    )

@@ -1,0 +1,141 @@
+"""A table as values, and as Markdown, LaTeX, CSV and HTML; knows nothing of what stands in it."""
+
+import csv
+import html
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from io import StringIO
+from typing import Literal
+
+Emphasis = Literal["", "best", "second"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """What stands in one place of a table.
+
+    Attributes:
+        text: as shown.
+        link: where it comes from, relative to the folder of the run; empty without.
+        emphasis: whether it is the best or second best of its column.
+    """
+
+    text: str
+    link: str = ""
+    emphasis: Emphasis = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """A table.
+
+    Attributes:
+        title: one line.
+        notes: sentences below it.
+        header: of each column; the first is that of the rows' names.
+        rows: as many entries each as the header has.
+    """
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[Entry, ...], ...]
+    notes: tuple[str, ...] = field(default_factory=tuple)
+
+
+def number(value: float | None, digits: int = 2, *, link: str = "") -> Entry:
+    """A number as an entry; a dash where there is none."""
+    return Entry(text="-" if value is None else f"{value:.{digits}f}", link=link if value is not None else "")
+
+
+def emphasised(rows: Sequence[Sequence[Entry]], columns: Sequence[int]) -> tuple[tuple[Entry, ...], ...]:
+    """The same rows with the largest and second largest number of each of some columns marked."""
+    marked = [list(row) for row in rows]
+    for column in columns:
+        values = {place: float(row[column].text) for place, row in enumerate(rows) if _is_number(row[column].text)}
+        ranked = sorted(set(values.values()), reverse=True)
+        emphases: tuple[Emphasis, ...] = ("best", "second")
+        for value, emphasis in zip(ranked, emphases, strict=False):
+            for place in (place for place, found in values.items() if found == value):
+                entry = marked[place][column]
+                marked[place][column] = Entry(text=entry.text, link=entry.link, emphasis=emphasis)
+    return tuple(tuple(row) for row in marked)
+
+
+def to_markdown(table: Table, *, base: str = "") -> str:
+    """Markdown; best in bold, second best in italics.
+
+    Args:
+        table: what to write.
+        base: way from the file to the folder of the run, as `../`.
+    """
+    lines = [f"## {table.title}", "", _piped(table.header), _piped(["---"] * len(table.header))]
+    lines += [_piped([_markdown(entry, base) for entry in row]) for row in table.rows]
+    return "\n".join([*lines, "", *table.notes, ""])
+
+
+def to_latex(table: Table) -> str:
+    """A `tabular` of booktabs; best in bold, second best underlined."""
+    columns = "l" + "r" * (len(table.header) - 1)
+    lines = [f"% {table.title}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
+    lines += [" & ".join(_escaped(name) for name in table.header) + r" \\", r"\midrule"]
+    lines += [" & ".join(_latex(entry) for entry in row) + r" \\" for row in table.rows]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *(f"% {note}" for note in table.notes), ""])
+
+
+def to_csv(table: Table) -> str:
+    """Comma-separated text; a column `source of NAME` behind the others for each column with links."""
+    linked = [place for place in range(len(table.header)) if any(row[place].link for row in table.rows)]
+    stream = StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([*table.header, *(f"source of {table.header[place]}" for place in linked)])
+    for row in table.rows:
+        writer.writerow([*(entry.text for entry in row), *(row[place].link for place in linked)])
+    return stream.getvalue()
+
+
+def to_html(table: Table) -> str:
+    """A `table` element with its title and notes."""
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in table.header)
+    body = "".join(f"<tr>{''.join(_html(entry) for entry in row)}</tr>\n" for row in table.rows)
+    notes = "".join(f"<p class=note>{html.escape(note)}</p>" for note in table.notes)
+    title = html.escape(table.title)
+    return f"<h2>{title}</h2>\n<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>\n{notes}\n"
+
+
+WRITERS: dict[str, Callable[[Table], str]] = {
+    ".md": lambda table: to_markdown(table, base="../"),
+    ".tex": to_latex,
+    ".csv": to_csv,
+}
+"""By file name, for the folder `tables` of a run."""
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).isdigit()
+
+
+def _piped(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _markdown(entry: Entry, base: str) -> str:
+    mark = {"": "", "best": "**", "second": "*"}[entry.emphasis]
+    text = f"{mark}{entry.text}{mark}"
+    return f"[{text}]({base}{entry.link})" if entry.link else text
+
+
+def _latex(entry: Entry) -> str:
+    command = {"": "", "best": r"\textbf", "second": r"\underline"}[entry.emphasis]
+    return f"{command}{{{_escaped(entry.text)}}}" if command else _escaped(entry.text)
+
+
+def _escaped(text: str) -> str:
+    for character in ("&", "%", "#", "_"):
+        text = text.replace(character, "\\" + character)
+    return text.replace("|J|", r"$|J_\phi|$")
+
+
+def _html(entry: Entry) -> str:
+    text = html.escape(entry.text)
+    text = f'<a href="{html.escape(entry.link)}">{text}</a>' if entry.link else text
+    return f'<td class="{entry.emphasis}">{text}</td>' if entry.emphasis else f"<td>{text}</td>"

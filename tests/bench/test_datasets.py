@@ -1,0 +1,87 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from samereg.bench.dataset import Dataset
+from samereg.bench.phantom_dataset import PhantomProtocol, make_phantom_dataset
+from samereg.bench.read_learn2reg import read_learn2reg
+from samereg.bench.read_manifest import read_manifest
+from samereg.errors import FileError, InputError
+
+
+def test_a_manifest_names_scans_pairs_and_structures(small_dataset):
+    assert small_dataset.tasks == ("near", "far")
+    assert [case.name for case in small_dataset.cases][:2] == ["one__two", "two__one"]
+    assert small_dataset.structure(2).group == "lung"
+    assert small_dataset.structure(77).name == "77"
+
+
+def test_some_sets_can_be_chosen(small_dataset):
+    assert len(small_dataset.only(("near",)).cases) == 2
+    with pytest.raises(InputError, match="near, far"):
+        small_dataset.only(("neer",))
+
+
+def test_a_pair_of_an_unknown_scan_is_named(small_folder, tmp_path):
+    for name in ("manifest.csv", "labels.csv"):
+        (tmp_path / name).write_text((small_folder / name).read_text().replace("one.nii", f"{small_folder}/one.nii"))
+    (tmp_path / "pairs.csv").write_text("fixed,moving\none,nobody\n")
+    with pytest.raises(InputError, match=r"line 2 names 'nobody'"):
+        read_manifest(tmp_path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    (tmp_path / "manifest.csv").write_text("id,image\na,a.nii.gz\n")
+    (tmp_path / "pairs.csv").write_text("fixed,moving\na,a\n")
+    with pytest.raises(FileError, match=r"a\.nii\.gz: does not exist"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "id\nx\n", "name,image\nx,y\n"])
+def test_a_table_without_its_columns_is_refused(tmp_path, text):
+    (tmp_path / "manifest.csv").write_text(text)
+    with pytest.raises(InputError, match="need the columns id, image"):
+        read_manifest(tmp_path)
+
+
+def test_reads_what_learn2reg_hands_out(small_folder, tmp_path):
+    for part, suffix in (("imagesTr", ""), ("labelsTr", "-labels")):
+        (tmp_path / part).mkdir()
+        for name in ("one", "two"):
+            (tmp_path / part / f"{name}.nii.gz").write_bytes((small_folder / f"{name}{suffix}.nii.gz").read_bytes())
+    pair = {"fixed": "./imagesTr/one.nii.gz", "moving": "./imagesTr/two.nii.gz"}
+    contents = {
+        "name": "Bodies",
+        "registration_val": [pair],
+        "labels": {"0": {"0": "background", "1": "trunk", "2": "left lung"}},
+    }
+    (tmp_path / "dataset.json").write_text(json.dumps(contents))
+    dataset = read_learn2reg(tmp_path)
+    assert (dataset.name, dataset.tasks, dataset.cases[0].name) == ("Bodies", ("val",), "one__two")
+    assert dataset.cases[0].moving.labels == tmp_path / "labelsTr" / "two.nii.gz"
+    assert dataset.structure(2).name == "left lung"
+
+
+def test_a_learn2reg_listing_without_pairs_is_refused(tmp_path):
+    (tmp_path / "dataset.json").write_text("{}")
+    with pytest.raises(InputError, match="lists no pairs"):
+        read_learn2reg(tmp_path)
+    (tmp_path / "dataset.json").write_text("{")
+    with pytest.raises(FileError, match="cannot be read as JSON"):
+        read_learn2reg(tmp_path)
+
+
+def test_the_phantom_has_both_tasks_and_is_made_once(tmp_path):
+    protocol = PhantomProtocol(subjects=2, spacing_mm=9.0, shape=(32, 24, 34))
+    first = make_phantom_dataset(tmp_path / "phantom", protocol)
+    again = make_phantom_dataset(tmp_path / "phantom", protocol, on_progress=pytest.fail)
+    assert replace(first) == again
+    assert isinstance(first, Dataset)
+    assert [(case.task, case.name) for case in first.cases] == [
+        ("CE-to-CE", "phantom-900-CE__phantom-901-CE"),
+        ("CE-to-CE", "phantom-901-CE__phantom-900-CE"),
+        ("CE-to-NC", "phantom-900-NC__phantom-901-CE"),
+        ("CE-to-NC", "phantom-901-NC__phantom-900-CE"),
+    ]
+    assert all(scan.image.is_file() and scan.labels.is_file() for case in first.cases for scan in (case.fixed,))
