@@ -106,9 +106,9 @@ def search(
     with torch.inference_mode():
         best, similarity = _nearest(queries, origins_mm, places, settings.reach_mm)
         start_mm = places.points_mm[best.cpu()]
-        found = _climb(queries, start_mm, embedded, settings)
+        found = climb(queries, start_mm, embedded, settings)
         if settings.from_origin:
-            near = _climb(queries, origins_mm, embedded, settings)
+            near = climb(queries, origins_mm, embedded, settings)
             better = near.similarity > found.similarity
             found = Found(
                 points_mm=torch.where(better[:, None], near.points_mm, found.points_mm),
@@ -205,7 +205,7 @@ def _nearest_within(
     return torch.cat(indices)[back], torch.cat(values)[back]
 
 
-def _climb(
+def climb(
     queries: Float[Tensor, "n e"], start_mm: Float64[Tensor, "n 3"], embedded: EmbeddedVolume, settings: Search
 ) -> Found:
     """Refined positions from given starts, a bounded number of points at a time, and the similarity there."""
