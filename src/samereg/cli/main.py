@@ -82,6 +82,11 @@ COMMANDS = (
         home=("samereg.cli.apply", "Apply"),
     ),
     Entry(
+        words=("points",),
+        summary="Carry points, markups or a mesh from one scan's space to the other's.",
+        home=("samereg.cli.points", "Points"),
+    ),
+    Entry(
         words=("match",),
         summary="Find points of one CT scan in another.",
         home=("samereg.cli.match", "Match"),

@@ -68,6 +68,19 @@ def read_volume(path: Path, *, series: str | None = None) -> Volume:
     return Volume(data=torch.from_numpy(data)[None], grid=image.grid, stored_dtype=dtype)
 
 
+def read_grid(path: Path) -> Grid:
+    """Grid of an image file or of a folder of DICOM slices; whatever its voxels hold.
+
+    Raises:
+        FileError: missing, damaged, truncated, or not a format that is read.
+        GeometryError: not three-dimensional, or a grid that cannot be used.
+    """
+    if path.is_dir() or (path.is_file() and _format(path) not in _READERS and is_dicom(path)):
+        return read_volume(path).grid
+    require_file(path)
+    return _read(path).grid
+
+
 def read_labels(path: Path) -> LabelMap:
     """Label values and grid of an image file.
 
