@@ -87,6 +87,26 @@ COMMANDS = (
         home=("samereg.cli.points", "Points"),
     ),
     Entry(
+        words=("invert",),
+        summary="Write the inverse of a transform: moving to fixed.",
+        home=("samereg.cli.invert", "Invert"),
+    ),
+    Entry(
+        words=("compose",),
+        summary="Write the transform that applies several, one after another.",
+        home=("samereg.cli.compose", "Compose"),
+    ),
+    Entry(
+        words=("inspect",),
+        summary="Say what a transform file is, and how sure that is.",
+        home=("samereg.cli.inspect", "Inspect"),
+    ),
+    Entry(
+        words=("convert",),
+        summary="Write a transform in another tool's format.",
+        home=("samereg.cli.convert", "Convert"),
+    ),
+    Entry(
         words=("match",),
         summary="Find points of one CT scan in another.",
         home=("samereg.cli.match", "Match"),

@@ -16,6 +16,8 @@ MovingImage = Annotated[Path | None, arg(aliases=["-m"], metavar="IMAGE")]
 TransformFormatOrAuto = Literal[
     "auto", "itk", "field", "nifti-1006", "ants", "elastix", "greedy", "niftyreg", "learn2reg", "fsl"
 ]
+SourceFormat = Annotated[TransformFormatOrAuto, arg(name="from", metavar="FORMAT")]
+TargetFormat = Annotated[TransformFormatOrAuto, arg(name="to", metavar="FORMAT")]
 Series = Annotated[tuple[str, ...], arg(metavar="UID [UID]")]
 
 

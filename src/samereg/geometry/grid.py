@@ -171,6 +171,14 @@ def strided(grid: Grid, stride: int) -> Grid:
     return Grid(shape=(depth, height, width), affine=affine)
 
 
+def refined(grid: Grid, factor: int) -> Grid:
+    """Grid of `factor` voxels for each, outermost centres in place: ``factor (n - 1) + 1`` along each axis."""
+    depth, height, width = (factor * (n - 1) + 1 for n in grid.shape)
+    affine = grid.affine.clone()
+    affine[:3, :3] /= factor
+    return Grid(shape=(depth, height, width), affine=affine)
+
+
 def padded(grid: Grid, before: tuple[int, int, int], after: tuple[int, int, int]) -> Grid:
     """Grid with voxels added before the first and after the last along (d, h, w), on the same lattice."""
     depth, height, width = (n + a + b for n, a, b in zip(grid.shape, before, after, strict=True))

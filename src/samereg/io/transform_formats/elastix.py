@@ -64,7 +64,7 @@ def write_elastix(transform: Transform, path: Path, spaces: Spaces) -> tuple[Pat
     elif isinstance(transform, Spline):
         text = spline_text(transform)
     else:
-        field = as_field(transform, spaces)
+        field = as_field(transform, spaces, path)
         image = path.with_name(path.name.removesuffix(path.suffix) + "_field.mha")
         extra = write_vector_image(field, image, Spaces())
         text = _field_text(image)

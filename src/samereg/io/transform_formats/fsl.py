@@ -16,7 +16,6 @@ from samereg.geometry.transform import Transform
 from samereg.io.transform_formats.ras_matrix import read_matrix, write_matrix
 from samereg.io.transform_formats.spaces import Spaces, as_affine
 
-_PURPOSE = "A matrix of FLIRT, which depends on both images,"
 _LAST_ROW = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=torch.float64)
 
 
@@ -29,7 +28,7 @@ def read_fsl(path: Path, spaces: Spaces) -> Transform:
     """
     if path.name.lower().endswith((".nii", ".nii.gz")):
         raise TransformError(f"{path}: is a warp of FSL, which is not read; need a matrix of FLIRT.")
-    fixed, moving = spaces.need_fixed(_PURPOSE), spaces.need_moving(_PURPOSE)
+    fixed, moving = _both(spaces, path)
     back = torch.linalg.inv(read_matrix(path))
     matrix = torch.linalg.inv(_to_fsl(moving)) @ back @ _to_fsl(fixed)
     matrix[3] = _LAST_ROW
@@ -45,7 +44,7 @@ def write_fsl(transform: Transform, path: Path, spaces: Spaces) -> tuple[Path, .
     """
     if path.name.lower().endswith((".nii", ".nii.gz")):
         raise TransformError(f"{path}: a warp of FSL is not written; need an affine transform and a name in .mat.")
-    fixed, moving = spaces.need_fixed(_PURPOSE), spaces.need_moving(_PURPOSE)
+    fixed, moving = _both(spaces, path)
     inverse = as_affine(transform, str(path)).inverse().matrix
     matrix = _to_fsl(fixed) @ inverse @ torch.linalg.inv(_to_fsl(moving))
     matrix[3] = _LAST_ROW
@@ -63,3 +62,8 @@ def _to_fsl(grid: Grid) -> Float64[Tensor, "4 4"]:
         scale[0, 3] = (grid.shape[2] - 1.0) * grid.spacing_mm[2]
     to_fsl: Tensor = scale @ to_index
     return to_fsl
+
+
+def _both(spaces: Spaces, path: Path) -> tuple[Grid, Grid]:
+    purpose = f"{path}: a matrix of FLIRT, which depends on both images,"
+    return spaces.need_fixed(purpose), spaces.need_moving(purpose)

@@ -24,8 +24,6 @@ from samereg.io.atomic import atomic_file
 from samereg.io.transform_formats.nifti_vectors import read_vectors, write_vectors
 from samereg.io.transform_formats.spaces import Spaces
 
-_PURPOSE = "A Learn2Reg field, in voxels of two images,"
-
 
 def read_learn2reg(path: Path, spaces: Spaces) -> Transform:
     """The field in the world of the two images, whose grids may differ.
@@ -34,7 +32,7 @@ def read_learn2reg(path: Path, spaces: Spaces) -> Transform:
         UsageError: an image is not given.
         TransformError: sizes that do not fit the fixed image.
     """
-    fixed, moving = spaces.need_fixed(_PURPOSE), spaces.need_moving(_PURPOSE)
+    fixed, moving = _both(spaces, path)
     vectors_vox, grid = _read_npz(path, fixed) if path.suffix.lower() == ".npz" else _read_nifti(path, fixed)
     # T = A_m (i + d(i)): d in voxels becomes mm by the fixed axes, and the grids' difference an affine map after it.
     to_world = fixed.affine[:3, :3].to(vectors_vox)
@@ -50,7 +48,7 @@ def write_learn2reg(transform: Transform, path: Path, spaces: Spaces) -> tuple[P
     Raises:
         UsageError: an image is not given.
     """
-    fixed, moving = spaces.need_fixed(_PURPOSE), spaces.need_moving(_PURPOSE)
+    fixed, moving = _both(spaces, path)
     is_npz = path.suffix.lower() == ".npz"
     grid = half_grid(fixed) if is_npz else fixed
     back = chain(transform, between_grids(fixed, moving).inverse())
@@ -118,3 +116,8 @@ def _npz_array(path: Path) -> NDArray[Any]:
             return np.asarray(stored[stored.files[0]])
     except (OSError, ValueError, EOFError, IndexError, zipfile.BadZipFile) as error:
         raise FileError(f"{path}: cannot be read: missing, damaged, or not .npz.") from error
+
+
+def _both(spaces: Spaces, path: Path) -> tuple[Grid, Grid]:
+    purpose = f"{path}: a Learn2Reg field, in voxels of two images,"
+    return spaces.need_fixed(purpose), spaces.need_moving(purpose)

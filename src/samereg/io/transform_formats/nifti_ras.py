@@ -20,7 +20,7 @@ def read_nifti_ras(path: Path, _: Spaces) -> Transform:
 
 def write_nifti_ras(transform: Transform, path: Path, spaces: Spaces) -> tuple[Path, ...]:
     """Write a transform as displacements on the fixed grid, or on the grid of its first field."""
-    field = as_field(transform, spaces)
+    field = as_field(transform, spaces, path)
     data = field.data * _RAS_SIGNS.to(field.data)
     write_vectors(data, field.grid, path, five_dimensional=True, intent=(INTENT_DISPLACEMENT, "", 0.0))
     return (path,)

@@ -52,7 +52,7 @@ def write_niftyreg(transform: Transform, path: Path, spaces: Spaces) -> tuple[Pa
     """
     if not path.name.lower().endswith((".nii", ".nii.gz")):
         return write_ras_matrix(transform, path, spaces)
-    field = as_field(transform, spaces)
+    field = as_field(transform, spaces, path)
     positions = (field.data.double() + _centres(field.grid)) * _signs()
     intent = (INTENT_VECTOR, INTENT_NAME, float(_ABSOLUTE))
     write_vectors(positions.float(), field.grid, path, five_dimensional=True, intent=intent)

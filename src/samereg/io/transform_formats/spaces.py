@@ -1,6 +1,7 @@
 """What formats need besides a transform: the two images' grids; and transforms as one affine map or one field."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from samereg.errors import TransformError, UsageError
 from samereg.geometry.affine import Affine
@@ -56,11 +57,11 @@ def as_affine(transform: Transform, purpose: str) -> Affine:
     return transform
 
 
-def as_field(transform: Transform, spaces: Spaces) -> Displacement:
+def as_field(transform: Transform, spaces: Spaces, path: Path) -> Displacement:
     """The transform as one displacement field.
 
     On the fixed grid if there is one. Otherwise on the grid of its own first field, which loses nothing when only
-    affine maps follow.
+    affine maps follow. `path` is the file that it is for.
 
     Raises:
         UsageError: no fixed grid, and no field to take a grid from.
@@ -71,4 +72,4 @@ def as_field(transform: Transform, spaces: Spaces) -> Displacement:
     field = first.displacement if isinstance(first, Velocity) else first
     if isinstance(field, Displacement):
         return from_transform(transform, field.grid) if rest else field
-    return from_transform(transform, spaces.need_fixed("A field of this transform"))
+    return from_transform(transform, spaces.need_fixed(f"{path}: a field of this transform"))

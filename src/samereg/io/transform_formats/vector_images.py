@@ -24,7 +24,7 @@ def write_vector_image(transform: Transform, path: Path, spaces: Spaces) -> tupl
         UsageError: no grid to write it on.
         FileError: the file cannot be written.
     """
-    field = as_field(transform, spaces)
+    field = as_field(transform, spaces, path)
     with naming(path):
         require_usable_grid(field.grid)
     with atomic_file(path) as temporary:
