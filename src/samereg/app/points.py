@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from samereg.app.directions import SpaceName, point_map
-from samereg.app.resampling import refuse_existing
+from samereg.app.overwriting import refuse_existing
 from samereg.app.spaces import read_spaces
 from samereg.io.point_files import POINT_FORMATS, PointFormatName, format_to_write, recognise_points
 from samereg.io.point_formats.points import MovedPoints

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from samereg.app.resampling import refuse_existing
+from samereg.app.overwriting import refuse_existing
 from samereg.errors import QualityError, UsageError
 from samereg.geometry.affine import Affine
 from samereg.geometry.chain import chain_all, parts

@@ -78,13 +78,18 @@ COMMANDS = (
     ),
     Entry(
         words=("apply",),
-        summary="Resample an image or a label map through a transform.",
+        summary="Resample images and label maps through a transform.",
         home=("samereg.cli.apply", "Apply"),
     ),
     Entry(
         words=("points",),
         summary="Carry points, markups or a mesh from one scan's space to the other's.",
         home=("samereg.cli.points", "Points"),
+    ),
+    Entry(
+        words=("jacobian",),
+        summary="Write the local change of volume of a transform as an image.",
+        home=("samereg.cli.jacobian", "Jacobian"),
     ),
     Entry(
         words=("invert",),

@@ -20,6 +20,19 @@ from samereg.io.stored import StoredImage, naming, require_number_type, require_
 _LOG = logging.getLogger(__name__)
 
 _LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_SUFFIXES = (".nii", ".nii.gz")
+_KEPT = (
+    "descrip",
+    "aux_file",
+    "intent_code",
+    "intent_name",
+    "intent_p1",
+    "intent_p2",
+    "intent_p3",
+    "cal_min",
+    "cal_max",
+)
+"""Header entries that say nothing about the grid or the type."""
 _GZIP_MAGIC = b"\x1f\x8b"
 _HEADERS: dict[int, Any] = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 _VECTOR_INTENTS = (1006, 1007)
@@ -59,13 +72,20 @@ def read_nifti(path: Path) -> StoredImage:
     return StoredImage(array=array, grid=grid, slope=slope, intercept=intercept)
 
 
-def write_nifti(array: NDArray[Any], grid: Grid, path: Path) -> None:
-    """Write an array (d, h, w) as NIfTI-1 with sform and qform of the grid, gzipped if the name says so."""
+def write_nifti(array: NDArray[Any], grid: Grid, path: Path, like: Path | None = None) -> None:
+    """Write an array (d, h, w) as NIfTI-1 with sform and qform of the grid, gzipped if the name says so.
+
+    Description, intent, display range and auxiliary file name are those of `like` if it is NIfTI.
+    """
     affine = affine_ras_of(grid)
     image = nib.Nifti1Image(array.T, affine, dtype=array.dtype)
     image.set_sform(affine, _SCANNER)
     image.set_qform(affine, _SCANNER)
     image.header.set_xyzt_units("mm")
+    if like is not None and like.name.lower().endswith(_SUFFIXES):
+        header = _header(like, _unpacked(like))
+        for name in _KEPT:
+            image.header[name] = header[name]
     nib.save(image, path)
 
 
