@@ -2,15 +2,21 @@
 
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
 
-from samereg.app.resampling import apply_file, background_of, choose_interpolation
+from samereg.app.resampling import ApplySettings, apply_file, apply_files, background_of, choose_interpolation
 from samereg.errors import UsageError
 from samereg.geometry.affine import Affine
+from samereg.geometry.displacement import Displacement
 from samereg.geometry.grid import axis_aligned_grid
 from samereg.geometry.volume import LabelMap, Volume
+from samereg.io.channels import ChannelImage, read_channels, write_channels
 from samereg.io.images import read_labels, read_volume, write_labels, write_volume
+from samereg.io.itk import place_on_grid
 from samereg.io.transforms import write_transform
 
 SHIFT_VOX = 3
@@ -120,3 +126,93 @@ def test_background_means_nothing_measured() -> None:
 def image(values: list[int], dtype: str) -> Volume:
     grid = axis_aligned_grid((1, 1, len(values)), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
     return Volume(data=torch.tensor(values).float().view(1, 1, 1, -1), grid=grid, stored_dtype=dtype)
+
+
+def test_several_files_go_through_one_transform_into_a_folder(place: Path, small_ct: Volume) -> None:
+    settings = ApplySettings(reference=place / "ct.nii.gz")
+    inputs = (place / "ct.nii.gz", place / "labels.nii.gz")
+    records = apply_files(place / "shift.h5", inputs, place / "out", settings=settings)
+    assert [record.interpolation for record in records] == ["linear", "nearest"]
+    assert sorted(path.name for path in (place / "out").iterdir()) == ["ct.nii.gz", "labels.nii.gz"]
+    moved = read_volume(place / "out" / "ct.nii.gz")
+    assert torch.allclose(moved.data, shifted(small_ct.data, -1024.0), atol=1)
+
+
+@pytest.mark.parametrize("mode", ["cubic", "sinc"])
+def test_whole_voxels_are_moved_by_every_kernel_alike(place: Path, small_ct: Volume, mode: str) -> None:
+    settings = ApplySettings(reference=place / "ct.nii.gz", interpolation=mode)
+    apply_files(place / "shift.h5", (place / "ct.nii.gz",), place / "out.nii.gz", settings=settings)
+    moved = read_volume(place / "out.nii.gz").data
+    assert torch.allclose(moved[..., :-3], shifted(small_ct.data, -1024.0)[..., :-3], atol=1)
+
+
+def test_another_spacing_keeps_the_box(place: Path, small_ct: Volume) -> None:
+    settings = ApplySettings(reference=place / "ct.nii.gz", spacing_mm=(10.0, 2.5, 5.0))
+    apply_files(place / "shift.h5", (place / "ct.nii.gz",), place / "out.nii.gz", settings=settings)
+    moved = read_volume(place / "out.nii.gz").grid
+    assert moved.shape == (24, 80, 56)
+    assert moved.extent_mm == pytest.approx(small_ct.grid.extent_mm)
+    assert torch.allclose(moved.centre_mm, small_ct.grid.centre_mm)
+
+
+def test_without_a_reference_the_field_says_where(place: Path, small_ct: Volume) -> None:
+    zero = Displacement(grid=small_ct.grid, data=torch.zeros(3, *small_ct.grid.shape))
+    write_transform(zero, place / "zero.h5")
+    apply_files(
+        place / "zero.h5", (place / "ct.nii.gz",), place / "out.nii.gz", settings=ApplySettings(spacing_mm=(5.0,))
+    )
+    assert torch.equal(read_volume(place / "out.nii.gz").data, small_ct.data)
+    with pytest.raises(UsageError, match="need --reference"):
+        apply_files(place / "shift.h5", (place / "ct.nii.gz",), place / "o.nii.gz", settings=ApplySettings())
+
+
+@pytest.mark.parametrize("layout", ["series", "vectors"])
+def test_channels_are_carried_one_by_one(place: Path, small_ct: Volume, layout: str) -> None:
+    array = np.stack([small_ct.data[0].numpy().astype(np.int16) + 100 * n for n in range(3)])
+    source = place / "many.nrrd"
+    write_channels(ChannelImage(array=array, grid=small_ct.grid, layout=layout), source, like=source)
+    settings = ApplySettings(reference=place / "ct.nii.gz")
+    apply_files(place / "shift.h5", (source,), place / "out.nrrd", settings=settings)
+    moved = read_channels(place / "out.nrrd")
+    assert (moved.layout, moved.array.dtype.name) == (layout, "int16")
+    for number in range(3):
+        expected = shifted(torch.from_numpy(array[number].astype(np.float32)), 0.0)[..., :-3]
+        assert np.abs(moved.array[number][..., :-3] - expected.numpy()).max() <= 1
+
+
+def test_what_a_header_describes_is_kept(place: Path, small_labels: LabelMap) -> None:
+    stored = nib.load(place / "labels.nii.gz")
+    stored.header["descrip"], stored.header["cal_max"] = b"organs of Bob", 3.0
+    nib.save(stored, place / "named.nii.gz")
+    segments = sitk.GetImageFromArray(small_labels.data.numpy().astype(np.uint8))
+    place_on_grid(segments, small_labels.grid)
+    segments.SetMetaData("Segment0_Name", "liver")
+    sitk.WriteImage(segments, str(place / "named.seg.nrrd"))
+    settings = ApplySettings(reference=place / "ct.nii.gz")
+    apply_files(
+        place / "shift.h5", (place / "named.nii.gz", place / "named.seg.nrrd"), place / "out", settings=settings
+    )
+    assert nib.load(place / "out" / "named.nii.gz").header["descrip"].item() == b"organs of Bob"
+    assert sitk.ReadImage(str(place / "out" / "named.seg.nrrd")).GetMetaData("Segment0_Name") == "liver"
+
+
+def test_modulation_keeps_the_mass(place: Path, small_ct: Volume) -> None:
+    centre = small_ct.grid.centre_mm
+    stretch = torch.diag(torch.tensor([1.1, 1.1, 1.1], dtype=torch.float64))
+    write_transform(Affine.from_parts(stretch, centre - stretch @ centre), place / "stretch.h5")
+    mass = {}
+    for modulate in (False, True):
+        settings = ApplySettings(reference=place / "ct.nii.gz", interpolation="linear", modulate=modulate)
+        apply_files(place / "stretch.h5", (place / "ct.nii.gz",), place / "o.nii.gz", settings=settings, overwrite=True)
+        mass[modulate] = float((read_volume(place / "o.nii.gz").data + 1000.0).clamp(min=0.0).sum())
+    whole = float((small_ct.data + 1000.0).clamp(min=0.0).sum())
+    # The stretched-in body fits into the picture; noise in air is cut at -1000.
+    assert mass[True] == pytest.approx(whole, rel=0.01)
+    assert mass[False] == pytest.approx(whole / 1.331, rel=0.01)
+    with pytest.raises(UsageError, match="cannot multiply"):
+        apply_files(
+            place / "stretch.h5",
+            (place / "labels.nii.gz",),
+            place / "l.nii.gz",
+            settings=ApplySettings(reference=place / "ct.nii.gz", modulate=True),
+        )

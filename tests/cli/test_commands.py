@@ -14,7 +14,7 @@ from samereg.app.point_matching import FoundPoints
 from samereg.app.quality import QualityLimits
 from samereg.app.record import InputRecord, versions
 from samereg.app.registration import MachineRecord, RegisterSettings, RunRecord
-from samereg.app.resampling import AppliedRecord
+from samereg.app.resampling import AppliedRecord, ApplySettings
 from samereg.cli.main import main
 from samereg.cli.train_embedding import TrainEmbedding
 from samereg.estimate.outcome import Outcome
@@ -118,18 +118,17 @@ def test_a_failed_quality_check_ends_with_10_and_says_why(
 def test_apply_names_lost_labels_on_standard_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recorder = Recorder(
-        AppliedRecord(
-            transform=Path("t.h5"),
-            input=SCAN,
-            reference=SCAN,
-            output=Path("o.nii"),
-            interpolation="nearest",
-            background=0.0,
-            lost_labels=(4, 7),
-        )
+    record = AppliedRecord(
+        transform=Path("t.h5"),
+        input=SCAN,
+        reference=SCAN,
+        output=Path("o.nii"),
+        interpolation="nearest",
+        background=0.0,
+        lost_labels=(4, 7),
     )
-    monkeypatch.setattr(resampling, "apply_file", recorder)
+    recorder = Recorder((record,))
+    monkeypatch.setattr(resampling, "apply_files", recorder)
     assert (
         main(
             [
@@ -151,10 +150,9 @@ def test_apply_names_lost_labels_on_standard_error(
     captured = capsys.readouterr()
     assert "4, 7" in captured.err
     assert "nearest" in captured.out
-    assert recorder.arguments == (Path("t.h5"), Path("labels.nii"), Path("o.nii"))
+    assert recorder.arguments == (Path("t.h5"), (Path("labels.nii"),), Path("o.nii"))
     assert recorder.settings == {
-        "reference_path": Path("ref.nii"),
-        "interpolation": "nearest",
+        "settings": ApplySettings(reference=Path("ref.nii"), interpolation="nearest"),
         "overwrite": False,
     }
 

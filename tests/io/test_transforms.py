@@ -70,9 +70,9 @@ def test_every_linear_transform_of_itk_is_read(tmp_path: Path) -> None:
 
 
 def test_other_transforms_are_refused_by_name(tmp_path: Path) -> None:
-    spline = sitk.BSplineTransformInitializer(sitk.Image([16, 16, 16], sitk.sitkUInt8), [2, 2, 2])
+    spline = sitk.BSplineTransformInitializer(sitk.Image([16, 16, 16], sitk.sitkUInt8), [2, 2, 2], 2)
     sitk.WriteTransform(spline, str(tmp_path / "spline.tfm"))
-    with pytest.raises(TransformError, match=r"spline\.tfm: holds a BSplineTransform"):
+    with pytest.raises(TransformError, match=r"spline\.tfm: holds a BSplineTransform of order 2"):
         read_transform(tmp_path / "spline.tfm")
     sitk.WriteTransform(sitk.Euler2DTransform(), str(tmp_path / "flat.tfm"))
     with pytest.raises(TransformError, match=r"flat\.tfm: is 2-dimensional"):

@@ -8,7 +8,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from samereg.app.machine import MachineSettings, prepare_machine
-from samereg.app.resampling import refuse_existing
+from samereg.app.overwriting import refuse_existing
 from samereg.app.scans import naming_bodiless, read_scan, series_of_pair
 from samereg.errors import InputError
 from samereg.geometry.grid import Grid

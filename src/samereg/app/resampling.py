@@ -1,20 +1,34 @@
-"""Carries an image or a label map, given by path, onto another grid through a transform file."""
+"""Carries images and label maps, given by path, onto another grid through a transform file."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from samereg.app.record import InputRecord, input_record
-from samereg.errors import UsageError
-from samereg.geometry.grid import Grid
-from samereg.geometry.transform import Transform
-from samereg.geometry.volume import LabelMap, Volume
-from samereg.image.resample import LabelMode, lost_labels, resample_labels, resample_volume
-from samereg.io.atomic import atomic_file
-from samereg.io.images import read_labels, read_volume, write_labels, write_volume
-from samereg.io.transforms import read_transform
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
-Interpolation = Literal["auto", "linear", "nearest", "label-linear"]
+from samereg.app.jacobian import volume_change
+from samereg.app.overwriting import refuse_existing
+from samereg.app.record import InputRecord, input_record
+from samereg.app.scans import is_image
+from samereg.errors import UsageError
+from samereg.geometry.domain import field_grid
+from samereg.geometry.grid import Grid, respaced
+from samereg.geometry.transform import Transform
+from samereg.geometry.volume import Volume
+from samereg.image.resample import ImageMode, LabelMode, lost_labels, resample_labels, resample_volume
+from samereg.io.channels import has_channels, read_channels, write_channels
+from samereg.io.images import as_stored, read_grid, read_labels, read_volume, write_labels, write_volume
+from samereg.io.transform_files import TransformFormatName, read_transform_file
+from samereg.io.transform_formats.spaces import Spaces
+
+Interpolation = Literal["auto", "linear", "cubic", "sinc", "nearest", "label-linear"]
+
+_WRITTEN_AS = {".mhd": ".mha", ".nhdr": ".nrrd"}
+"""Headers with their voxels in another file are written as one file."""
 
 MOST_LABELS = 256
 """An integer image with at most this many different values, none negative, is taken for a label map."""
@@ -29,13 +43,33 @@ LOWEST_OF_CT_HU = -500.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ApplySettings:
+    """How images are carried over.
+
+    Attributes:
+        reference: image on the wanted grid, in the fixed space.
+        spacing_mm: another spacing over the same box, one number or three along (d, h, w); without a reference, over
+            the box of the transform's field.
+        interpolation: `auto` takes `nearest` for label maps and `linear` for everything else.
+        modulate: multiply by the local change of volume, so that mass is kept; of a CT, mass is HU + 1000.
+        transform_format: of the transform; None tells it from the file.
+    """
+
+    reference: Path | None = None
+    spacing_mm: tuple[float, ...] = ()
+    interpolation: Interpolation = "auto"
+    modulate: bool = False
+    transform_format: TransformFormatName | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AppliedRecord:
     """What was written.
 
     Attributes:
         transform: file that was applied.
         input: image or label map that was resampled.
-        reference: image whose grid was taken.
+        reference: image whose grid was taken, if any.
         output: file that was written.
         interpolation: as used.
         background: value of voxels that lie outside the input.
@@ -44,11 +78,67 @@ class AppliedRecord:
 
     transform: Path
     input: InputRecord
-    reference: InputRecord
+    reference: InputRecord | None
     output: Path
     interpolation: str
     background: float
     lost_labels: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Way:
+    """A transform that was read, the grid it leads to, and what intensities are multiplied by there."""
+
+    transform: Transform
+    grid: Grid
+    volume_change: Float[Tensor, "d h w"] | None
+
+
+def apply_files(
+    transform_path: Path,
+    inputs: Sequence[Path],
+    output: Path,
+    *,
+    settings: ApplySettings,
+    overwrite: bool = False,
+) -> tuple[AppliedRecord, ...]:
+    """Resample images and label maps once each, through one transform onto one grid, and write them.
+
+    Outputs keep the data types and the descriptive header entries of their inputs. The transform maps the reference's
+    world to the inputs' world.
+
+    Args:
+        transform_path: any transform file that can be read.
+        inputs: images or label maps in the moving space; 4-D images and images of vectors channel by channel.
+        output: file to write; for several inputs a folder, in which each keeps its name.
+        settings: everything else.
+        overwrite: replace files that exist.
+
+    Raises:
+        UsageError: an output exists, or settings that do not go together.
+        InputError: a file that cannot be used.
+    """
+    outputs = [output] if len(inputs) == 1 and not output.is_dir() else [output / _file_name(path) for path in inputs]
+    for path in outputs:
+        refuse_existing(path, overwrite=overwrite)
+    way = _read_way(transform_path, inputs[0], settings)
+    reference = None if settings.reference is None else input_record(settings.reference, read_grid(settings.reference))
+    records = []
+    for path, target in zip(inputs, outputs, strict=True):
+        applied = _apply_channels if has_channels(path) else _apply_volume
+        grid, chosen, background, lost = applied(path, target, way, settings)
+        records.append(
+            AppliedRecord(
+                transform=transform_path,
+                input=input_record(path, grid),
+                reference=reference,
+                output=target,
+                interpolation=chosen,
+                background=background,
+                lost_labels=lost,
+            )
+        )
+    return tuple(records)
 
 
 def apply_file(
@@ -60,43 +150,91 @@ def apply_file(
     interpolation: Interpolation = "auto",
     overwrite: bool = False,
 ) -> AppliedRecord:
-    """Resample an image or a label map once, through a transform, onto the grid of a reference, and write it.
+    """One image or label map onto the grid of a reference; see `apply_files`."""
+    settings = ApplySettings(reference=reference_path, interpolation=interpolation)
+    (record,) = apply_files(transform_path, (input_path,), output, settings=settings, overwrite=overwrite)
+    return record
 
-    The output keeps the input's data type. The transform maps the reference's world to the input's world.
 
-    Args:
-        transform_path: any transform file that can be read.
-        input_path: image or label map in the moving space.
-        output: file to write.
-        reference_path: image on the wanted grid, in the fixed space.
-        interpolation: `auto` takes `nearest` for label maps and `linear` for everything else.
-        overwrite: replace `output` if it exists.
+def output_grid(reference: Path | None, spacing_mm: tuple[float, ...], transform: Transform) -> Grid:
+    """Grid of the reference, at another spacing if one is given; without a reference, over the transform's field.
 
     Raises:
-        UsageError: `output` exists.
-        InputError: a file that cannot be used.
+        UsageError: neither, a spacing of two numbers, or a spacing alone for a transform without a field.
+        InputError: a reference that cannot be used.
     """
-    refuse_existing(output, overwrite=overwrite)
-    transform = read_transform(transform_path)
-    grid = read_volume(reference_path).grid
-    image = read_volume(input_path)
-    chosen = choose_interpolation(image) if interpolation == "auto" else interpolation
-    with atomic_file(output) as path:
-        if chosen == "label-linear" or (chosen == "nearest" and is_integer(image)):
-            background = 0.0
-            lost = write_moved_labels(read_labels(input_path), transform, grid, mode=chosen, path=path)
-        else:
-            background, lost = background_of(image), ()
-            write_volume(resample_image(image, transform, grid, mode=chosen), path)
-    return AppliedRecord(
-        transform=transform_path,
-        input=input_record(input_path, image.grid),
-        reference=input_record(reference_path, grid),
-        output=output,
-        interpolation=chosen,
-        background=background,
-        lost_labels=lost,
+    grid = field_grid(transform) if reference is None else read_grid(reference)
+    if grid is None or (reference is None and not spacing_mm):
+        raise UsageError("Got no grid for the output; need --reference (or --spacing, if the transform has a field).")
+    if not spacing_mm:
+        return grid
+    if len(spacing_mm) not in (1, 3):
+        raise UsageError(f"Got {len(spacing_mm)} numbers as --spacing; need one, or three along (d, h, w).")
+    d, h, w = spacing_mm if len(spacing_mm) == 3 else spacing_mm * 3
+    return respaced(grid, (d, h, w))
+
+
+def _read_way(transform_path: Path, first_input: Path, settings: ApplySettings) -> _Way:
+    spaces = Spaces(
+        fixed=None if settings.reference is None else read_grid(settings.reference),
+        moving=read_grid(first_input) if settings.transform_format in ("learn2reg", "fsl") else None,
     )
+    transform = read_transform_file(transform_path, format=settings.transform_format, spaces=spaces)
+    grid = output_grid(settings.reference, settings.spacing_mm, transform)
+    change = volume_change(transform, grid) if settings.modulate else None
+    return _Way(transform=transform, grid=grid, volume_change=change)
+
+
+_Applied = tuple[Grid, str, float, tuple[int, ...]]
+"""Grid of the input, interpolation, background and lost labels."""
+
+
+def _apply_volume(path: Path, target: Path, way: _Way, settings: ApplySettings) -> _Applied:
+    image = read_volume(path)
+    chosen = choose_interpolation(image) if settings.interpolation == "auto" else settings.interpolation
+    if chosen == "label-linear" or (chosen == "nearest" and is_integer(image)):
+        if way.volume_change is not None:
+            raise UsageError(f"{path}: is taken for labels, which --modulate cannot multiply; name --interpolation.")
+        lost = write_moved_labels(path, way.transform, way.grid, mode=chosen, output=target)
+        return image.grid, chosen, 0.0, lost
+    moved = resample_image(image, way.transform, way.grid, mode=chosen)
+    if way.volume_change is not None:
+        moved = modulated(moved, way.volume_change)
+    write_volume(moved, target, like=path)
+    return image.grid, chosen, moved.background, ()
+
+
+def _apply_channels(path: Path, target: Path, way: _Way, settings: ApplySettings) -> _Applied:
+    image = read_channels(path)
+    chosen = "linear" if settings.interpolation == "auto" else settings.interpolation
+    if chosen == "label-linear":
+        raise UsageError(f"{path}: holds several numbers per voxel; label-linear needs one label per voxel.")
+    moved = []
+    background = 0.0
+    for channel in image.array:
+        data = torch.from_numpy(channel.astype(np.float32))[None]
+        volume = Volume(data=data, grid=image.grid, stored_dtype=channel.dtype.newbyteorder("=").name)
+        carried = resample_image(volume, way.transform, way.grid, mode=chosen)
+        if way.volume_change is not None:
+            carried = modulated(carried, way.volume_change)
+        background = carried.background
+        moved.append(as_stored(carried))
+    write_channels(replace(image, array=np.stack(moved), grid=way.grid), target, like=path)
+    return image.grid, chosen, background, ()
+
+
+def modulated(moved: Volume, change: Float[Tensor, "d h w"]) -> Volume:
+    """An image multiplied by the change of volume; of a CT, HU + 1000, its density, is."""
+    empty = -1000.0 if moved.background <= LOWEST_OF_CT_HU else 0.0
+    data = torch.where(moved.data > empty, (moved.data - empty) * change.to(moved.data) + empty, moved.data)
+    return replace(moved, data=data)
+
+
+def _file_name(path: Path) -> str:
+    """Name of an input's output in a folder: its own, or that of the format that stands for its."""
+    if path.is_dir() or not is_image(path):
+        return path.name + ".nii.gz"
+    return path.with_suffix(_WRITTEN_AS.get(path.suffix, path.suffix)).name
 
 
 def choose_interpolation(image: Volume) -> Literal["linear", "nearest"]:
@@ -117,32 +255,21 @@ def background_of(image: Volume) -> float:
     return image.background if lowest <= LOWEST_OF_CT_HU else lowest
 
 
-def resample_image(
-    image: Volume, transform: Transform, grid: Grid, *, mode: Literal["linear", "nearest"] = "linear"
-) -> Volume:
+def resample_image(image: Volume, transform: Transform, grid: Grid, *, mode: ImageMode = "linear") -> Volume:
     """An image on another grid, with `background_of` where it has no voxel."""
     return resample_volume(replace(image, background=background_of(image)), transform, grid, mode=mode)
 
 
 def write_moved_labels(
-    labels: LabelMap,
+    path: Path,
     transform: Transform,
     grid: Grid,
     *,
     mode: Literal["nearest", "label-linear"],
-    path: Path,
+    output: Path,
 ) -> tuple[int, ...]:
     """Write a label map on another grid; the labels that were lost on the way are returned."""
+    labels = read_labels(path)
     moved = resample_labels(labels, transform, grid, mode=LABEL_MODES[mode])
-    write_labels(moved, path)
+    write_labels(moved, output, like=path)
     return lost_labels(labels, moved)
-
-
-def refuse_existing(path: Path, *, overwrite: bool) -> None:
-    """Refuse to write over a file.
-
-    Raises:
-        UsageError: `path` exists and `overwrite` is off.
-    """
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path}: exists already; give another output or --overwrite")

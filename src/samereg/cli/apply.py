@@ -6,36 +6,47 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from samereg.cli.options import MessageFlags, Messages, OutputFile
+from samereg.cli.options import MessageFlags, Messages, OutputFile, TransformFile, TransformFormatOrAuto
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Apply:
-    """Resample an image or a label map through a transform.
+    """Resample images and label maps through a transform.
 
     A transform maps points of the fixed scan to points of the moving scan: transform.h5 carries images of the
-    moving space onto a grid of the fixed space, inverse.h5 the other way round. The output keeps the input's
-    data type.
+    moving space onto a grid of the fixed space, inverse.h5 the other way round. Outputs keep the data type and the
+    descriptive header entries of their inputs. 4-D images and images of vectors go channel by channel.
     """
 
-    transform: Annotated[Path, arg(aliases=["-t"], metavar="FILE")]
-    """Transform file: ITK .h5 or .tfm, or a displacement field image."""
+    transform: TransformFile
+    """Transform file of any format that `samereg convert` reads."""
 
-    input: Annotated[Path, arg(aliases=["-i"], metavar="FILE")]
-    """Image or label map to resample."""
-
-    reference: Annotated[Path, arg(aliases=["-r"], metavar="FILE")]
-    """Image whose grid the output takes."""
+    input: Annotated[tuple[Path, ...], arg(aliases=["-i"], metavar="FILE [FILE ...]")]
+    """Images or label maps to resample."""
 
     output: OutputFile
-    """Image to write: NIfTI, NRRD or MetaImage, by its name."""
+    """Image to write: NIfTI, NRRD or MetaImage, by its name; for several inputs a folder."""
 
-    interpolation: Literal["auto", "linear", "nearest", "label-linear"] = "auto"
+    reference: Annotated[Path | None, arg(aliases=["-r"], metavar="FILE")] = None
+    """Image whose grid the output takes."""
+
+    spacing: Annotated[tuple[float, ...], arg(metavar="MM [MM MM]")] = ()
+    """Another spacing over the reference's box: one number, or three from slices to columns. Without a reference,
+    over the box of the transform's field."""
+
+    interpolation: Literal["auto", "linear", "cubic", "sinc", "nearest", "label-linear"] = "auto"
     """auto: nearest for label maps (integers, none negative, at most 256 different), linear for the rest.
-    label-linear: linear for each label, the strongest wins; smoother edges than nearest."""
+    cubic and sinc keep detail and overshoot at edges. label-linear: linear for each label, the strongest wins;
+    smoother edges than nearest."""
+
+    modulate: bool = False
+    """Multiply by the local change of volume, so that mass is kept (of a CT, HU + 1000)."""
+
+    transform_format: TransformFormatOrAuto = "auto"
+    """What the transform file is, if it does not tell."""
 
     overwrite: bool = False
-    """Replace the output if it exists."""
+    """Replace outputs that exist."""
 
     threads: int = 0
     """CPU threads; 0 takes as many as there are cores."""
@@ -46,24 +57,27 @@ class Apply:
         """Resample, say what was done, return the exit code."""
         from samereg.app.machine import MachineSettings, prepare_machine
         from samereg.app.record import to_plain
-        from samereg.app.resampling import apply_file
+        from samereg.app.resampling import ApplySettings, apply_files
         from samereg.cli.console import print_facts, print_json, start_logging, warn
 
         start_logging(self.messages)
         prepare_machine(MachineSettings(device="cpu", threads=self.threads), seed=0)
-        record = apply_file(
-            self.transform,
-            self.input,
-            self.output,
-            reference_path=self.reference,
+        settings = ApplySettings(
+            reference=self.reference,
+            spacing_mm=self.spacing,
             interpolation=self.interpolation,
-            overwrite=self.overwrite,
+            modulate=self.modulate,
+            transform_format=None if self.transform_format == "auto" else self.transform_format,
         )
-        if record.lost_labels:
-            warn("labels lost because no output voxel has them: " + ", ".join(map(str, record.lost_labels)))
+        records = apply_files(self.transform, self.input, self.output, settings=settings, overwrite=self.overwrite)
+        for record in records:
+            if record.lost_labels:
+                lost = ", ".join(map(str, record.lost_labels))
+                warn(f"{record.input.path}: labels lost because no output voxel has them: {lost}")
         if self.messages.json:
-            print_json(to_plain(record))
-        else:
+            print_json(to_plain(records[0] if len(records) == 1 else records))
+            return 0
+        for record in records:
             facts = {"interpolation": record.interpolation, "written": str(record.output)}
-            print_facts(f"{self.input} through {self.transform}", facts)
+            print_facts(f"{record.input.path} through {self.transform}", facts)
         return 0

@@ -78,8 +78,38 @@ COMMANDS = (
     ),
     Entry(
         words=("apply",),
-        summary="Resample an image or a label map through a transform.",
+        summary="Resample images and label maps through a transform.",
         home=("samereg.cli.apply", "Apply"),
+    ),
+    Entry(
+        words=("points",),
+        summary="Carry points, markups or a mesh from one scan's space to the other's.",
+        home=("samereg.cli.points", "Points"),
+    ),
+    Entry(
+        words=("jacobian",),
+        summary="Write the local change of volume of a transform as an image.",
+        home=("samereg.cli.jacobian", "Jacobian"),
+    ),
+    Entry(
+        words=("invert",),
+        summary="Write the inverse of a transform: moving to fixed.",
+        home=("samereg.cli.invert", "Invert"),
+    ),
+    Entry(
+        words=("compose",),
+        summary="Write the transform that applies several, one after another.",
+        home=("samereg.cli.compose", "Compose"),
+    ),
+    Entry(
+        words=("inspect",),
+        summary="Say what a transform file is, and how sure that is.",
+        home=("samereg.cli.inspect", "Inspect"),
+    ),
+    Entry(
+        words=("convert",),
+        summary="Write a transform in another tool's format.",
+        home=("samereg.cli.convert", "Convert"),
     ),
     Entry(
         words=("match",),

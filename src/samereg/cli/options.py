@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import arg
 
@@ -10,6 +10,14 @@ FixedScan = Annotated[Path, arg(aliases=["-f"], metavar="CT")]
 MovingScan = Annotated[Path, arg(aliases=["-m"], metavar="CT")]
 OutputFolder = Annotated[Path, arg(aliases=["-o"], metavar="DIR")]
 OutputFile = Annotated[Path, arg(aliases=["-o"], metavar="FILE")]
+TransformFile = Annotated[Path, arg(aliases=["-t"], metavar="FILE")]
+FixedImage = Annotated[Path | None, arg(aliases=["-f"], metavar="IMAGE")]
+MovingImage = Annotated[Path | None, arg(aliases=["-m"], metavar="IMAGE")]
+TransformFormatOrAuto = Literal[
+    "auto", "itk", "field", "nifti-1006", "ants", "elastix", "greedy", "niftyreg", "learn2reg", "fsl"
+]
+SourceFormat = Annotated[TransformFormatOrAuto, arg(name="from", metavar="FORMAT")]
+TargetFormat = Annotated[TransformFormatOrAuto, arg(name="to", metavar="FORMAT")]
 Series = Annotated[tuple[str, ...], arg(metavar="UID [UID]")]
 
 

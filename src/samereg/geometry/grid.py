@@ -171,6 +171,30 @@ def strided(grid: Grid, stride: int) -> Grid:
     return Grid(shape=(depth, height, width), affine=affine)
 
 
+def refined(grid: Grid, factor: int) -> Grid:
+    """Grid of `factor` voxels for each, outermost centres in place: ``factor (n - 1) + 1`` along each axis."""
+    depth, height, width = (factor * (n - 1) + 1 for n in grid.shape)
+    affine = grid.affine.clone()
+    affine[:3, :3] /= factor
+    return Grid(shape=(depth, height, width), affine=affine)
+
+
+def respaced(grid: Grid, spacing_mm: tuple[float, float, float]) -> Grid:
+    """Grid of another spacing over the same box: middle and directions kept, whole voxels as near to it as they come.
+
+    Raises:
+        GeometryError: spacing that is not positive.
+    """
+    if min(spacing_mm) <= 0.0:
+        raise GeometryError(f"a grid needs positive spacing, got {spacing_mm} mm along (d, h, w)")
+    depth, height, width = (max(1, round(n / s)) for n, s in zip(grid.extent_mm, spacing_mm, strict=True))
+    affine = grid.affine.clone()
+    affine[:3, :3] = grid.direction * torch.tensor(spacing_mm, dtype=torch.float64)
+    half = (torch.tensor((depth, height, width), dtype=torch.float64) - 1.0) / 2.0
+    affine[:3, 3] = grid.centre_mm - affine[:3, :3] @ half
+    return Grid(shape=(depth, height, width), affine=affine)
+
+
 def padded(grid: Grid, before: tuple[int, int, int], after: tuple[int, int, int]) -> Grid:
     """Grid with voxels added before the first and after the last along (d, h, w), on the same lattice."""
     depth, height, width = (n + a + b for n, a, b in zip(grid.shape, before, after, strict=True))

@@ -5,7 +5,7 @@ from functools import reduce
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float64, Int
+from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
 from samereg.geometry.affine import Affine
@@ -14,6 +14,7 @@ from samereg.geometry.displacement import Displacement
 from samereg.geometry.grid import Grid, slab_centres_mm
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import LabelMap, Volume
+from samereg.ops.kernels import Kernel, sample_kernel
 from samereg.ops.sample import linear_corners, sample_grid
 
 SLAB_VOXELS = 1 << 18
@@ -28,7 +29,7 @@ PARALLEL_VOX = 1e-6
 Locate = Callable[[int, int], Float64[Tensor, "s h w 3"]]
 """Positions, in source voxels, of the rows of a grid from a first to a last-but-one."""
 
-ImageMode = Literal["linear", "nearest"]
+ImageMode = Literal["linear", "nearest", "cubic", "sinc"]
 LabelMode = Literal["nearest", "per_label_linear"]
 
 
@@ -41,17 +42,15 @@ def resample_volume(moving: Volume, transform: Transform, grid: Grid, *, mode: I
         moving: image to carry over.
         transform: fixed world to moving world.
         grid: grid of the result, in the fixed world.
-        mode: trilinear or nearest neighbour.
+        mode: trilinear, nearest neighbour, cubic convolution, or windowed sinc; the last two overshoot at edges.
 
     Returns:
         Volume on `grid` with the background of `moving` where `moving` has no voxel.
     """
-    sampler: Literal["bilinear", "nearest"] = "bilinear" if mode == "linear" else "nearest"
     data = moving.data.new_empty((moving.data.shape[0], *grid.shape))
     for start, stop, index in _slabs(transform, grid, moving.grid):
         outside = ~_inside(index, moving.grid.shape)
-        points = index.to(moving.data.device, torch.float32)
-        values = sample_grid(moving.data[None], points[None], mode=sampler, clamp=True)[0]
+        values = _sampled(moving.data, index, mode)
         data[:, start:stop] = values.masked_fill_(outside.to(values.device), moving.background)
     return Volume(data=data, grid=grid, background=moving.background, stored_dtype=moving.stored_dtype)
 
@@ -89,6 +88,16 @@ def linear_weights(positions_vox: Float64[Tensor, " m"], size: int) -> Float64[T
     """Rows that interpolate linearly along one axis of `size` voxels; the border repeats."""
     inside = positions_vox.clamp(0.0, size - 1.0)
     return (1.0 - (inside[:, None] - torch.arange(size)).abs()).clamp(min=0.0)
+
+
+def _sampled(data: Float[Tensor, "c d h w"], index: Float64[Tensor, "s h2 w2 3"], mode: ImageMode) -> Tensor:
+    """Values (c, s, h2, w2) at positions in voxels; the border repeats."""
+    if mode in ("cubic", "sinc"):
+        kernel: Kernel = "cubic" if mode == "cubic" else "sinc"
+        return sample_kernel(data, index.reshape(-1, 3), kernel=kernel).reshape(-1, *index.shape[:3])
+    points = index.to(data.device, torch.float32)
+    sampler: Literal["bilinear", "nearest"] = "bilinear" if mode == "linear" else "nearest"
+    return sample_grid(data[None], points[None], mode=sampler, clamp=True)[0]
 
 
 def _slabs(transform: Transform, grid: Grid, source: Grid) -> Iterator[tuple[int, int, Float64[Tensor, "s h w 3"]]]:

@@ -26,7 +26,7 @@ _READERS: dict[str, Callable[[Path], StoredImage]] = {
     ".mha": read_itk,
     ".mhd": read_itk,
 }
-_WRITERS: dict[str, Callable[[NDArray[Any], Grid, Path], None]] = {
+_WRITERS: dict[str, Callable[[NDArray[Any], Grid, Path, Path | None], None]] = {
     ".nii": write_nifti,
     ".nii.gz": write_nifti,
     ".nrrd": write_itk,
@@ -68,6 +68,19 @@ def read_volume(path: Path, *, series: str | None = None) -> Volume:
     return Volume(data=torch.from_numpy(data)[None], grid=image.grid, stored_dtype=dtype)
 
 
+def read_grid(path: Path) -> Grid:
+    """Grid of an image file or of a folder of DICOM slices; whatever its voxels hold.
+
+    Raises:
+        FileError: missing, damaged, truncated, or not a format that is read.
+        GeometryError: not three-dimensional, or a grid that cannot be used.
+    """
+    if path.is_dir() or (path.is_file() and _format(path) not in _READERS and is_dicom(path)):
+        return read_volume(path).grid
+    require_file(path)
+    return _read(path).grid
+
+
 def read_labels(path: Path) -> LabelMap:
     """Label values and grid of an image file.
 
@@ -94,8 +107,13 @@ def read_labels(path: Path) -> LabelMap:
     return LabelMap(data=torch.from_numpy(values), grid=image.grid, stored_dtype=dtype)
 
 
-def write_volume(volume: Volume, path: Path) -> None:
+def write_volume(volume: Volume, path: Path, *, like: Path | None = None) -> None:
     """Write a single-channel volume in its stored type: rounded and clipped to the range of a whole-number type.
+
+    Args:
+        volume: what to write.
+        path: file to write.
+        like: file of the same format whose descriptive header entries are kept.
 
     Raises:
         UsageError: a file name whose format is not written.
@@ -104,6 +122,11 @@ def write_volume(volume: Volume, path: Path) -> None:
     """
     if volume.data.shape[0] != 1:
         raise GeometryError(f"{path}: cannot take {volume.data.shape[0]} channels; need one.")
+    _write(as_stored(volume), volume.grid, path, like)
+
+
+def as_stored(volume: Volume) -> NDArray[Any]:
+    """Numbers (d, h, w) of a volume's first channel in its stored type, rounded and clipped to its range."""
     dtype = np.dtype(volume.stored_dtype)
     array = volume.data[0].detach().cpu().numpy()
     if dtype.kind in "iu":
@@ -111,11 +134,11 @@ def write_volume(volume: Volume, path: Path) -> None:
         # Clipped in double precision: the largest int32 is no single-precision number.
         wide = array.astype(np.float64) if dtype.itemsize > 2 else array
         array = np.clip(np.rint(wide), limits.min, _largest(limits))
-    _write(array.astype(dtype), volume.grid, path)
+    return array.astype(dtype)
 
 
-def write_labels(labels: LabelMap, path: Path) -> None:
-    """Write a label map in its stored type.
+def write_labels(labels: LabelMap, path: Path, *, like: Path | None = None) -> None:
+    """Write a label map in its stored type; `like` as of `write_volume`.
 
     Raises:
         UsageError: a file name whose format is not written.
@@ -127,7 +150,7 @@ def write_labels(labels: LabelMap, path: Path) -> None:
     array = values.astype(labels.stored_dtype)
     if not np.array_equal(array, values):
         raise InputError(f"{path}: cannot hold labels up to {values.max()} as {labels.stored_dtype}.")
-    _write(array, labels.grid, path)
+    _write(array, labels.grid, path, like)
 
 
 def _read(path: Path) -> StoredImage:
@@ -140,7 +163,7 @@ def _read(path: Path) -> StoredImage:
         raise FileError(f"{path}: cannot be read: {error.strerror or error}.") from error
 
 
-def _write(array: NDArray[Any], grid: Grid, path: Path) -> None:
+def _write(array: NDArray[Any], grid: Grid, path: Path, like: Path | None) -> None:
     writer = _WRITERS.get(_format(path))
     if writer is None:
         raise UsageError(f"{path}: is of no format that is written; need {', '.join(_WRITERS)}.")
@@ -148,7 +171,7 @@ def _write(array: NDArray[Any], grid: Grid, path: Path) -> None:
         require_usable_grid(grid)
     with atomic_file(path) as temporary:
         try:
-            writer(array, grid, temporary)
+            writer(array, grid, temporary, like if like is not None and like.is_file() else None)
         except RuntimeError as error:
             raise FileError(f"{path}: cannot be written: the disk may be full or the type unknown.") from error
 

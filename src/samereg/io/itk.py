@@ -29,6 +29,8 @@ _NUMPY_NAMES = {
     sitk.sitkFloat64: "float64",
 }
 _COMPLEX = (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64)
+_OF_ITK = ("ITK_", "NRRD_")
+"""Entries that ITK makes of the grid and the axes."""
 _DETACHED = (".mhd", ".nhdr")
 """Headers whose voxels are in another file."""
 
@@ -60,12 +62,27 @@ def read_itk(path: Path) -> StoredImage:
     return StoredImage(array=sitk.GetArrayFromImage(image), grid=grid)
 
 
-def write_itk(array: NDArray[Any], grid: Grid, path: Path) -> None:
-    """Write an array (d, h, w) as MetaImage or NRRD, compressed."""
+def write_itk(array: NDArray[Any], grid: Grid, path: Path, like: Path | None = None) -> None:
+    """Write an array (d, h, w) as MetaImage or NRRD, compressed; further entries are those of `like` if of one kind."""
     image = sitk.GetImageFromArray(array)
     place_on_grid(image, grid)
     with quiet_itk():
+        if like is not None and like.suffix.lower() == path.suffix.lower():
+            for name, text in further_entries(like).items():
+                image.SetMetaData(name, text)
         sitk.WriteImage(image, str(path), useCompression=True)
+
+
+def further_entries(path: Path) -> dict[str, str]:
+    """Entries of a header that say nothing about grid and type: names of segments, modality, and what else there is."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        return {}
+    names = [name for name in reader.GetMetaDataKeys() if not name.startswith(_OF_ITK)]
+    return {name: reader.GetMetaData(name) for name in names}
 
 
 def grid_of(image: sitk.Image) -> Grid:

@@ -20,6 +20,19 @@ from samereg.io.stored import StoredImage, naming, require_number_type, require_
 _LOG = logging.getLogger(__name__)
 
 _LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_SUFFIXES = (".nii", ".nii.gz")
+_KEPT = (
+    "descrip",
+    "aux_file",
+    "intent_code",
+    "intent_name",
+    "intent_p1",
+    "intent_p2",
+    "intent_p3",
+    "cal_min",
+    "cal_max",
+)
+"""Header entries that say nothing about the grid or the type."""
 _GZIP_MAGIC = b"\x1f\x8b"
 _HEADERS: dict[int, Any] = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 _VECTOR_INTENTS = (1006, 1007)
@@ -54,18 +67,25 @@ def read_nifti(path: Path) -> StoredImage:
     array = np.frombuffer(content, dtype, prod((width, height, depth)), start).reshape(depth, height, width)
     slope, intercept = _scaling(path, header)
     with naming(path):
-        grid = _grid(path, header, (depth, height, width))
+        grid = grid_of_header(path, header, (depth, height, width))
         require_usable_grid(grid)
     return StoredImage(array=array, grid=grid, slope=slope, intercept=intercept)
 
 
-def write_nifti(array: NDArray[Any], grid: Grid, path: Path) -> None:
-    """Write an array (d, h, w) as NIfTI-1 with sform and qform of the grid, gzipped if the name says so."""
-    affine = _LPS_FROM_RAS @ grid.affine.numpy()[:, [2, 1, 0, 3]]
+def write_nifti(array: NDArray[Any], grid: Grid, path: Path, like: Path | None = None) -> None:
+    """Write an array (d, h, w) as NIfTI-1 with sform and qform of the grid, gzipped if the name says so.
+
+    Description, intent, display range and auxiliary file name are those of `like` if it is NIfTI.
+    """
+    affine = affine_ras_of(grid)
     image = nib.Nifti1Image(array.T, affine, dtype=array.dtype)
     image.set_sform(affine, _SCANNER)
     image.set_qform(affine, _SCANNER)
     image.header.set_xyzt_units("mm")
+    if like is not None and like.name.lower().endswith(_SUFFIXES):
+        header = _header(like, _unpacked(like))
+        for name in _KEPT:
+            image.header[name] = header[name]
     nib.save(image, path)
 
 
@@ -129,7 +149,14 @@ def _scaling(path: Path, header: Any) -> tuple[float, float]:
     return (1.0, 0.0) if slope is None else (float(slope), float(intercept or 0.0))
 
 
-def _grid(path: Path, header: Any, shape: tuple[int, int, int]) -> Grid:
+def affine_ras_of(grid: Grid) -> NDArray[np.float64]:
+    """Matrix that takes voxels (i, j, k) of a NIfTI file on this grid to the RAS world."""
+    affine: NDArray[np.float64] = _LPS_FROM_RAS @ grid.affine.numpy()[:, [2, 1, 0, 3]]
+    return affine
+
+
+def grid_of_header(path: Path, header: Any, shape: tuple[int, int, int]) -> Grid:
+    """Grid (d, h, w) that a header describes; see `read_nifti`."""
     by_form = {name: _form(header, name) for name in ("sform", "qform")}
     grids = {name: _to_grid(header, affine, shape) for name, affine in by_form.items() if affine is not None}
     if not grids:

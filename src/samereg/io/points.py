@@ -49,6 +49,16 @@ def read_points_csv(path: Path) -> tuple[Float64[Tensor, "n 3"], Mapping[str, tu
     return torch.tensor(points, dtype=torch.float64), others
 
 
+def has_header(path: Path) -> bool:
+    """Whether the first line of a CSV file holds words; a file of numbers alone has no header.
+
+    Raises:
+        FileError: no such file, or not text.
+    """
+    first = next((row for row in _read_rows(path) if any(cell.strip() for cell in row)), [])
+    return not first or any(_is_word(cell) for cell in first)
+
+
 def write_table_csv(header: Sequence[str], rows: Iterable[Sequence[object]], path: Path) -> None:
     """Write a header and rows as comma-separated UTF-8 text, whole or not at all.
 
@@ -70,6 +80,14 @@ def _read_rows(path: Path) -> list[list[str]]:
         raise FileError(f"{path}: is not comma-separated text; need a CSV file.") from error
     except OSError as error:
         raise FileError(f"{path}: cannot be read: {error.strerror or error}.") from error
+
+
+def _is_word(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return True
+    return False
 
 
 def _number(path: Path, line: int, text: str) -> float:

@@ -11,6 +11,7 @@ from samereg.errors import FileError, InputError, TransformError, UsageError
 from samereg.geometry.affine import Affine
 from samereg.geometry.chain import chain_all, parts
 from samereg.geometry.displacement import Displacement
+from samereg.geometry.spline import Spline
 from samereg.geometry.transform import Transform
 from samereg.geometry.velocity import Velocity
 from samereg.io.atomic import atomic_file
@@ -19,6 +20,7 @@ from samereg.io.stored import naming
 
 _WRITTEN = (".h5", ".hdf5", ".tfm")
 _TRANSFORMS = (*_WRITTEN, ".txt", ".mat")
+_CUBIC = 3
 _FIELDS = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".nhdr")
 
 
@@ -28,13 +30,13 @@ def write_transform(transform: Transform, path: Path) -> None:
     ITK applies the transform that was added last first, so parts are added in reverse.
 
     Args:
-        transform: affine maps, displacements and velocities (as the displacement that they flow to), chained or
-            alone.
+        transform: affine maps, displacements, velocities (as the displacement that they flow to) and splines,
+            chained or alone.
         path: file to write.
 
     Raises:
         UsageError: a file name whose format is not written.
-        TransformError: a part that is neither affine nor a displacement.
+        TransformError: a part of another kind.
         FileError: the file cannot be written.
     """
     if path.suffix.lower() not in _WRITTEN:
@@ -49,12 +51,34 @@ def write_transform(transform: Transform, path: Path) -> None:
             raise FileError(f"{path}: cannot be written; the disk may be full.") from error
 
 
+def to_itk_affine(affine: Affine) -> sitk.AffineTransform:
+    """ITK's form of an affine map."""
+    stored = sitk.AffineTransform(3)
+    stored.SetMatrix(affine.linear.flatten().tolist())
+    stored.SetTranslation(affine.translation_mm.tolist())
+    return stored
+
+
+def to_affine(part: sitk.Transform) -> Affine:
+    """The map of any linear transform of ITK.
+
+    Raises:
+        TransformError: numbers that are NaN or infinite.
+    """
+    # Images of the origin and of the unit vectors: the same for every class of linear transform.
+    origin = np.array(part.TransformPoint((0.0, 0.0, 0.0)))
+    columns = [np.array(part.TransformPoint(unit)) - origin for unit in np.eye(3).tolist()]
+    if not all(isfinite(value) for value in (*origin, *np.ravel(columns))):
+        raise TransformError("holds numbers that are NaN or infinite; need finite numbers.")
+    return Affine.from_parts(torch.from_numpy(np.stack(columns, axis=1)), torch.from_numpy(origin))
+
+
 def read_transform(path: Path) -> Transform:
     """Transform of an ITK transform file, or of a displacement field stored as an image of vectors.
 
     Args:
-        path: `.h5`, `.tfm`, `.txt` or `.mat` of ITK with affine parts and displacement fields; or an image of
-            displacements in mm, LPS (for NIfTI 5-D with intent 1007).
+        path: `.h5`, `.tfm`, `.txt` or `.mat` of ITK with affine parts, displacement fields and cubic B-splines; or an
+            image of displacements in mm, LPS (for NIfTI 5-D with intent 1007).
 
     Returns:
         As the file has it: fixed world to moving world for the `transform.h5` of a registration.
@@ -103,10 +127,7 @@ def _read_field(path: Path) -> Displacement:
 
 def _to_itk(part: Transform, path: Path) -> sitk.Transform:
     if isinstance(part, Affine):
-        affine = sitk.AffineTransform(3)
-        affine.SetMatrix(part.linear.flatten().tolist())
-        affine.SetTranslation(part.translation_mm.tolist())
-        return affine
+        return to_itk_affine(part)
     if isinstance(part, Velocity):
         return _to_itk(part.displacement, path)
     if isinstance(part, Displacement):
@@ -114,9 +135,18 @@ def _to_itk(part: Transform, path: Path) -> sitk.Transform:
         image = sitk.GetImageFromArray(vectors, isVector=True)
         place_on_grid(image, part.grid)
         return sitk.DisplacementFieldTransform(image)
+    if isinstance(part, Spline):
+        return _to_itk_spline(part)
     raise TransformError(
         f"{path}: cannot hold a {type(part).__name__}; need affine maps and displacements (sample others first)."
     )
+
+
+def _to_itk_spline(spline: Spline) -> sitk.Transform:
+    images = [sitk.GetImageFromArray(component.contiguous().numpy()) for component in spline.data.detach().cpu()]
+    for image in images:
+        place_on_grid(image, spline.grid)
+    return sitk.BSplineTransform(images, _CUBIC)
 
 
 def _applied_order(stored: sitk.Transform) -> list[sitk.Transform]:
@@ -130,18 +160,21 @@ def _applied_order(stored: sitk.Transform) -> list[sitk.Transform]:
 def _from_itk(part: sitk.Transform) -> Transform:
     if part.GetTransformEnum() == sitk.sitkDisplacementField:
         return _to_displacement(sitk.DisplacementFieldTransform(part).GetDisplacementField())
+    if part.GetTransformEnum() == sitk.sitkBSplineTransform:
+        return _to_spline(sitk.BSplineTransform(part))
     if part.IsLinear():
-        return _to_affine(part)
-    raise TransformError(f"holds a {part.GetName()}; need affine maps and displacement fields.")
+        return to_affine(part)
+    raise TransformError(f"holds a {part.GetName()}; need affine maps, displacement fields and cubic B-splines.")
 
 
-def _to_affine(part: sitk.Transform) -> Affine:
-    # Images of the origin and of the unit vectors: the same for every class of linear transform.
-    origin = np.array(part.TransformPoint((0.0, 0.0, 0.0)))
-    columns = [np.array(part.TransformPoint(unit)) - origin for unit in np.eye(3).tolist()]
-    if not all(isfinite(value) for value in (*origin, *np.ravel(columns))):
-        raise TransformError("holds numbers that are NaN or infinite; need finite numbers.")
-    return Affine.from_parts(torch.from_numpy(np.stack(columns, axis=1)), torch.from_numpy(origin))
+def _to_spline(part: sitk.BSplineTransform) -> Spline:
+    if part.GetOrder() != _CUBIC:
+        raise TransformError(f"holds a BSplineTransform of order {part.GetOrder()}; need cubic splines, order 3.")
+    images = part.GetCoefficientImages()
+    data = torch.from_numpy(np.stack([sitk.GetArrayFromImage(image) for image in images]).astype(np.float64))
+    if not bool(torch.isfinite(data).all()):
+        raise TransformError("holds coefficients that are NaN or infinite; need finite numbers.")
+    return Spline(grid=grid_of(images[0]), data=data)
 
 
 def _to_displacement(image: sitk.Image) -> Displacement:

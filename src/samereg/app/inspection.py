@@ -1,0 +1,146 @@
+"""Says what a transform file is, and how sure that is: frame, direction, units, domain, size, folds."""
+
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch.nn import functional
+
+from samereg.app.transforms import kinds
+from samereg.geometry.affine import Affine
+from samereg.geometry.domain import domain_points, field_grid, in_domain
+from samereg.geometry.fields import from_transform, jacobian_determinant_mm
+from samereg.geometry.grid import Grid, corners_mm, strided, voxel_centres_mm
+from samereg.geometry.transform import Transform
+from samereg.io.transform_files import (
+    TRANSFORM_FORMATS,
+    TransformFormatName,
+    read_transform_file,
+    recognise_transform,
+)
+from samereg.io.transform_formats.spaces import Spaces
+from samereg.metrics.fields import folded_fraction
+
+SAMPLES = 20000
+MOST_VOXELS = 4_000_000
+"""Folding is looked for on the field's own grid, or on every n-th voxel of a larger one."""
+
+Sureness = Literal["the file says so", "by convention of the format", "told by the user", "a guess", "measured"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fact:
+    """One property of a file.
+
+    Attributes:
+        name: of the property.
+        value: in words.
+        sure: where the value comes from.
+    """
+
+    name: str
+    value: str
+    sure: Sureness
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inspection:
+    """What a transform file is.
+
+    Attributes:
+        path: the file.
+        format: name of the format.
+        why: what the format was told by.
+        facts: properties, each with how sure it is.
+        mean_mm: mean length of the displacement in the domain.
+        largest_mm: largest one that was sampled.
+        folded_fraction: part of the domain where space turns inside out.
+    """
+
+    path: Path
+    format: TransformFormatName
+    why: str
+    facts: tuple[Fact, ...]
+    mean_mm: float
+    largest_mm: float
+    folded_fraction: float
+
+
+def inspect_file(path: Path, *, format: TransformFormatName | None, spaces: Spaces) -> Inspection:
+    """Properties of a transform file.
+
+    Args:
+        path: the file.
+        format: its format; None tells it from the file.
+        spaces: grids of the two images, for formats in voxels.
+
+    Raises:
+        UsageError: the format cannot be told, or an image that it needs is not given.
+        InputError: a file that cannot be used.
+    """
+    if format is None:
+        found = recognise_transform(path)
+        name, why = found.format, found.why
+        told: Sureness = "the file says so" if found.certain else "a guess"
+    else:
+        name, why, told = format, "the user says so", "told by the user"
+    transform = read_transform_file(path, format=name, spaces=spaces)
+    entry = TRANSFORM_FORMATS[name]
+    points = domain_points(transform, SAMPLES)
+    lengths = (transform.apply(points) - points).norm(dim=1)
+    folded = _folded(transform)
+    measured = (
+        Fact(name="domain", value=_domain(transform), sure="the file says so"),
+        Fact(name="mean displacement", value=f"{float(lengths.mean()):.2f} mm", sure="measured"),
+        Fact(name="largest displacement", value=f"{float(lengths.max()):.2f} mm", sure="measured"),
+        Fact(name="folded", value=f"{100.0 * folded:.3f} % of the domain", sure="measured"),
+    )
+    facts = (
+        Fact(name="format", value=f"{name} ({why})", sure=told),
+        Fact(name="kind", value=", then ".join(kinds(transform)), sure="the file says so"),
+        Fact(name="frame", value=entry.frame, sure="by convention of the format"),
+        Fact(name="units", value=entry.units, sure="by convention of the format"),
+        Fact(name="direction", value=entry.direction, sure="by convention of the format"),
+        *measured,
+    )
+    return Inspection(
+        path=path,
+        format=name,
+        why=why,
+        facts=facts,
+        mean_mm=float(lengths.mean()),
+        largest_mm=float(lengths.max()),
+        folded_fraction=folded,
+    )
+
+
+def _domain(transform: Transform) -> str:
+    grid = field_grid(transform)
+    if grid is None:
+        return "everywhere"
+    corners = corners_mm(grid)
+    low, high = corners.amin(dim=0).tolist(), corners.amax(dim=0).tolist()
+    sizes = " x ".join(map(str, grid.shape[::-1]))
+    spacing = " x ".join(f"{step:.3g}" for step in grid.spacing_mm[::-1])
+    box = ", ".join(f"{axis} {a:.1f} to {b:.1f}" for axis, a, b in zip("xyz", low, high, strict=True))
+    return f"{sizes} voxels of {spacing} mm; LPS {box} mm; the identity beyond"
+
+
+def _folded(transform: Transform) -> float:
+    if isinstance(transform, Affine):
+        return float(torch.linalg.det(transform.linear) <= 0.0)
+    grid = field_grid(transform)
+    if grid is None:
+        return float("nan")
+    lattice = _bounded(grid)
+    jacobian = jacobian_determinant_mm(from_transform(transform, lattice))
+    # Where a field ends it jumps to the identity by convention, which is no fold: neighbours have to be inside too.
+    inside = in_domain(transform, voxel_centres_mm(lattice)).float()[None, None]
+    whole = -functional.max_pool3d(-inside, kernel_size=3, stride=1, padding=1)[0, 0] > 0.5
+    return folded_fraction(jacobian, whole)
+
+
+def _bounded(grid: Grid) -> Grid:
+    return strided(grid, max(1, ceil((grid.size / MOST_VOXELS) ** (1.0 / 3.0))))

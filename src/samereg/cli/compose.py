@@ -1,0 +1,70 @@
+"""`samereg compose`: flags, and what it prints."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
+
+from samereg.cli.options import (
+    FixedImage,
+    MessageFlags,
+    Messages,
+    MovingImage,
+    OutputFile,
+    TargetFormat,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Compose:
+    """Write the transform that applies several, one after another.
+
+    Transforms map fixed points to moving points: with --first A-to-B and --then B-to-C, a point of A ends in C, and an
+    image of C can be resampled onto the grid of A.
+    """
+
+    first: Annotated[Path, arg(metavar="FILE")]
+    """Transform applied to a point first."""
+
+    then: Annotated[tuple[Path, ...], arg(metavar="FILE [FILE ...]")]
+    """What is applied to the result, one after another."""
+
+    output: OutputFile
+    """File to write."""
+
+    target: TargetFormat = "auto"
+    """Format of the output, if its name does not tell; see `samereg convert`."""
+
+    fixed: FixedImage = None
+    """Fixed image of the first: fields are written on its grid."""
+
+    moving: MovingImage = None
+    """Moving image of the last, for formats in voxels."""
+
+    tolerance: Annotated[float, arg(metavar="MM")] = 0.05
+    """Largest difference between the file and the transforms one after another that passes."""
+
+    overwrite: bool = False
+    """Replace the output if it exists."""
+
+    messages: MessageFlags = field(default_factory=Messages)
+
+    def run(self) -> int:
+        """Compose, say what was lost, return the exit code."""
+        from samereg.app.spaces import read_spaces
+        from samereg.app.transforms import compose_files
+        from samereg.cli.console import start_logging
+        from samereg.cli.written import print_written
+
+        start_logging(self.messages)
+        record = compose_files(
+            (self.first, *self.then),
+            self.output,
+            target=None if self.target == "auto" else self.target,
+            spaces=read_spaces(self.fixed, self.moving),
+            tolerance_mm=self.tolerance,
+            overwrite=self.overwrite,
+        )
+        print_written(record, f"{self.first}, then {', '.join(map(str, self.then))}", json=self.messages.json)
+        return record.exit_status

@@ -1,0 +1,46 @@
+"""`samereg inspect`: flags, and what it prints."""
+
+from dataclasses import dataclass, field
+
+from samereg.cli.options import FixedImage, MessageFlags, Messages, MovingImage, SourceFormat, TransformFile
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inspect:
+    """Say what a transform file is, and how sure that is.
+
+    Kind, frame, direction, units, domain, mean and largest displacement, and how much of it folds.
+    """
+
+    transform: TransformFile
+    """Transform file."""
+
+    source: SourceFormat = "auto"
+    """Its format, if the file does not tell."""
+
+    fixed: FixedImage = None
+    """Fixed image, for formats in voxels."""
+
+    moving: MovingImage = None
+    """Moving image, the same."""
+
+    messages: MessageFlags = field(default_factory=Messages)
+
+    def run(self) -> int:
+        """Inspect, print the facts, return the exit code."""
+        from samereg.app.inspection import inspect_file
+        from samereg.app.record import to_plain
+        from samereg.app.spaces import read_spaces
+        from samereg.cli.console import print_facts, print_json, start_logging
+
+        start_logging(self.messages)
+        found = inspect_file(
+            self.transform,
+            format=None if self.source == "auto" else self.source,
+            spaces=read_spaces(self.fixed, self.moving),
+        )
+        if self.messages.json:
+            print_json(to_plain(found))
+        else:
+            print_facts(str(self.transform), {fact.name: f"{fact.value}  [{fact.sure}]" for fact in found.facts})
+        return 0

@@ -1,0 +1,88 @@
+"""`samereg points`: flags, and what it prints."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import arg
+
+from samereg.cli.options import (
+    FixedImage,
+    MessageFlags,
+    Messages,
+    MovingImage,
+    OutputFile,
+    TransformFile,
+    TransformFormatOrAuto,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Points:
+    """Carry points, markups or a mesh from one scan's space to the other's.
+
+    Say in which space the points are and in which they shall be; which way the transform points does not matter.
+    Points on which the transform says nothing (outside its field) are kept and marked `outside`.
+    """
+
+    transform: TransformFile
+    """Transform file of any format that `samereg convert` reads; inverse.h5 beside it is used where it fits."""
+
+    points: Annotated[Path, arg(aliases=["-p"], metavar="FILE")]
+    """CSV with the header x,y,z (LPS mm), Slicer .mrk.json or .fcsv, Learn2Reg keypoints, .vtk or .stl mesh."""
+
+    source: Annotated[Literal["fixed", "moving"], arg(name="from")]
+    """Space of the points."""
+
+    target: Annotated[Literal["fixed", "moving"], arg(name="to")]
+    """Space that they shall be in."""
+
+    output: OutputFile
+    """File to write: the input's format, or another list of points, by its name."""
+
+    fixed: FixedImage = None
+    """Fixed image, for coordinates in voxels (Learn2Reg) alone."""
+
+    moving: MovingImage = None
+    """Moving image, the same."""
+
+    points_format: Literal["auto", "csv", "markups", "fcsv", "learn2reg", "vtk", "stl"] = "auto"
+    """What the points' file is, if its name and first line do not tell."""
+
+    transform_format: TransformFormatOrAuto = "auto"
+    """What the transform file is, if it does not tell."""
+
+    overwrite: bool = False
+    """Replace the output if it exists."""
+
+    messages: MessageFlags = field(default_factory=Messages)
+
+    def run(self) -> int:
+        """Move the points, say how many, return the exit code."""
+        from samereg.app.points import PointsSettings, move_points_file
+        from samereg.app.record import to_plain
+        from samereg.cli.console import print_facts, print_json, start_logging, warn
+
+        start_logging(self.messages)
+        settings = PointsSettings(
+            source=self.source,
+            target=self.target,
+            points_format=None if self.points_format == "auto" else self.points_format,
+            transform_format=None if self.transform_format == "auto" else self.transform_format,
+            fixed=self.fixed,
+            moving=self.moving,
+        )
+        record = move_points_file(self.transform, self.points, self.output, settings=settings, overwrite=self.overwrite)
+        if record.outside and not record.marked:
+            warn(f"{record.outside} points lie outside the transform's domain; this format cannot mark them")
+        if self.messages.json:
+            print_json(to_plain(record))
+            return 0
+        facts = {
+            "points": f"{record.points}, {record.outside} of them outside the transform's domain",
+            "through": record.how,
+            "longest way": f"{record.largest_mm:.2f} mm",
+            "written": str(record.output),
+        }
+        print_facts(f"{self.points}, from {self.source} to {self.target}", facts)
+        return 0

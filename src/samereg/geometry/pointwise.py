@@ -1,0 +1,155 @@
+"""Inverses of transforms at single points, as exact as the transform itself; no lattice in between."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from samereg.geometry.affine import Affine
+from samereg.geometry.chain import chain_all, parts
+from samereg.geometry.displacement import Displacement
+from samereg.geometry.domain import in_domain
+from samereg.geometry.transform import Transform
+from samereg.geometry.velocity import Velocity
+from samereg.ops.sample import sample_grid
+
+DIFFERENCE_MM = 0.25
+"""Half the distance over which slopes are measured; fields of CT have voxels of several times that."""
+
+LONGEST_STEP_MM = 30.0
+"""No step goes farther: a slope says nothing about places that far away."""
+
+SHORTEST_STEP = 1.0 / 64.0
+"""A step that does not help is shortened to this share at least."""
+
+_RESTARTS_MM = 10.0 * torch.cat([torch.eye(3, dtype=torch.float64), -torch.eye(3, dtype=torch.float64)])
+"""Points that got stuck begin again beside their first guess."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class PointInversion:
+    """Points that a transform takes to given places.
+
+    Attributes:
+        points_mm: fixed-world positions ``x``.
+        residual_mm: ``|T(x) - y|``; what is left shows that nothing maps there, or that the map folds.
+    """
+
+    points_mm: Float64[Tensor, "n 3"]
+    residual_mm: Float64[Tensor, " n"]
+
+
+def invert_at_points(
+    transform: Transform,
+    targets_mm: Float64[Tensor, "n 3"],
+    *,
+    iterations: int = 30,
+    tolerance_mm: float = 1e-4,
+) -> PointInversion:
+    """Where the transform has to start to end at each target: ``x`` with ``T(x) = y``.
+
+    Newton's method with measured slopes; a step that does not bring a point nearer is halved, and a point that gets
+    stuck begins again nearby. Fields are continued beyond their grids by their border values while a solution inside
+    is looked for: being the identity out there, a transform can reach a place twice, and the way through the field is
+    the one that is meant. Only where there is none, the identity counts.
+
+    Args:
+        transform: fixed world to moving world.
+        targets_mm: moving-world positions ``y``.
+        iterations: most steps to take from each start.
+        tolerance_mm: a point this near to its target is solved.
+    """
+    continued = chain_all([_continued(part) for part in parts(transform)])
+    points, left = _solve(continued, targets_mm, iterations=iterations, tolerance_mm=tolerance_mm)
+    beyond = (~in_domain(transform, points)).nonzero().flatten()
+    if len(beyond):
+        points[beyond], left[beyond] = _solve(
+            transform, targets_mm[beyond], iterations=iterations, tolerance_mm=tolerance_mm
+        )
+    return PointInversion(points_mm=points, residual_mm=left.norm(dim=1))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Continued:
+    """A field that goes on beyond its grid as it is at the border."""
+
+    field: Displacement
+
+    def apply(self, points_mm: Float64[Tensor, "*n 3"]) -> Float64[Tensor, "*n 3"]:
+        index = self.field.grid.to_index(points_mm)
+        sampled = sample_grid(self.field.data[None], index[None], clamp=True)[0]
+        return points_mm + sampled.movedim(0, -1)
+
+    def inverse(self) -> Displacement:
+        return self.field.inverse()
+
+
+def _continued(part: Transform) -> Transform:
+    field = part.displacement if isinstance(part, Velocity) else part
+    return _Continued(field=field) if isinstance(field, Displacement) else part
+
+
+def _solve(
+    transform: Transform, targets_mm: Float64[Tensor, "n 3"], *, iterations: int, tolerance_mm: float
+) -> tuple[Float64[Tensor, "n 3"], Float64[Tensor, "n 3"]]:
+    """Points and what is left of their equations, from the first guess or, where that fails, from beside it."""
+    guess = _first_guess(transform, targets_mm)
+    points, left = guess.clone(), transform.apply(guess) - targets_mm
+    for offset in (torch.zeros(3, dtype=torch.float64), *_RESTARTS_MM):
+        unsolved = (left.norm(dim=1) > tolerance_mm).nonzero().flatten()
+        if not len(unsolved):
+            break
+        tried, tried_left = _descend(
+            transform, targets_mm[unsolved], guess[unsolved] + offset, iterations=iterations, tolerance_mm=tolerance_mm
+        )
+        better = tried_left.norm(dim=1) < left[unsolved].norm(dim=1)
+        points[unsolved[better]], left[unsolved[better]] = tried[better], tried_left[better]
+    return points, left
+
+
+def _descend(
+    transform: Transform,
+    targets_mm: Float64[Tensor, "n 3"],
+    start_mm: Float64[Tensor, "n 3"],
+    *,
+    iterations: int,
+    tolerance_mm: float,
+) -> tuple[Float64[Tensor, "n 3"], Float64[Tensor, "n 3"]]:
+    """Points and what is left of their equations, after damped steps from one start."""
+    points, left = start_mm.clone(), transform.apply(start_mm) - targets_mm
+    share = torch.ones(len(points), 1, dtype=torch.float64)
+    for _ in range(iterations):
+        active = (left.norm(dim=1) > tolerance_mm).nonzero().flatten()
+        if not len(active):
+            break
+        before = left[active].norm(dim=1, keepdim=True)
+        tried = points[active] - share[active] * _newton_step(transform, points[active], left[active])
+        tried_left = transform.apply(tried) - targets_mm[active]
+        better = tried_left.norm(dim=1, keepdim=True) < before
+        points[active] = torch.where(better, tried, points[active])
+        left[active] = torch.where(better, tried_left, left[active])
+        longer, shorter = (2.0 * share[active]).clamp(max=1.0), (share[active] / 2.0).clamp(min=SHORTEST_STEP)
+        share[active] = torch.where(better, longer, shorter)
+    return points, left
+
+
+def _first_guess(transform: Transform, targets_mm: Float64[Tensor, "n 3"]) -> Float64[Tensor, "n 3"]:
+    position = targets_mm
+    for part in reversed(parts(transform)):
+        position = part.inverse().apply(position) if isinstance(part, Affine) else 2.0 * position - part.apply(position)
+    return position.clone()
+
+
+def _newton_step(
+    transform: Transform, points: Float64[Tensor, "n 3"], left: Float64[Tensor, "n 3"]
+) -> Float64[Tensor, "n 3"]:
+    columns = []
+    for unit in torch.eye(3, dtype=torch.float64):
+        ahead, behind = points + DIFFERENCE_MM * unit, points - DIFFERENCE_MM * unit
+        columns.append((transform.apply(ahead) - transform.apply(behind)) / (2.0 * DIFFERENCE_MM))
+    # Least squares: where the map is flat, a step exists all the same.
+    step: Tensor = torch.linalg.pinv(torch.stack(columns, dim=-1)) @ left[:, :, None]
+    length = step[..., 0].norm(dim=1, keepdim=True)
+    limited: Tensor = step[..., 0] * (LONGEST_STEP_MM / length.clamp(min=LONGEST_STEP_MM))
+    return limited

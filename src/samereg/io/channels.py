@@ -1,0 +1,116 @@
+"""Images of several numbers per voxel: series of volumes (4-D) and images of vectors; read and written by ITK."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from samereg.errors import FileError, GeometryError, InputError
+from samereg.geometry.grid import Grid
+from samereg.io.atomic import atomic_file
+from samereg.io.itk import further_entries, grid_of, place_on_grid, quiet_itk
+from samereg.io.stored import naming, require_usable_grid
+
+Layout = Literal["series", "vectors"]
+
+_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ChannelImage:
+    """Several numbers per voxel.
+
+    Attributes:
+        array: (c, d, h, w), in the type of the file.
+        grid: where the voxels lie.
+        layout: whether channels are volumes of a series or components of vectors.
+        step: distance between the volumes of a series, in the unit of the file; 1 for vectors.
+    """
+
+    array: NDArray[Any]
+    grid: Grid
+    layout: Layout
+    step: float = 1.0
+
+
+def has_channels(path: Path) -> bool:
+    """Whether a file holds several numbers per voxel; unreadable ones are left to `read_volume` to refuse."""
+    if not path.is_file() or not path.name.lower().endswith(_SUFFIXES):
+        return False
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    with quiet_itk():
+        try:
+            reader.ReadImageInformation()
+        except RuntimeError:
+            return False
+    return reader.GetNumberOfComponents() > 1 or any(n > 1 for n in reader.GetSize()[3:])
+
+
+def read_channels(path: Path) -> ChannelImage:
+    """Channels of a 4-D image or an image of vectors.
+
+    Raises:
+        FileError: damaged or truncated.
+        GeometryError: more than four dimensions, or a grid that cannot be used.
+        InputError: complex numbers, or numbers that are not finite.
+    """
+    with quiet_itk():
+        try:
+            image = sitk.ReadImage(str(path))
+        except RuntimeError as error:
+            raise FileError(f"{path}: cannot be read: truncated, damaged, or not the format its name says.") from error
+    sizes, components = image.GetSize(), image.GetNumberOfComponentsPerPixel()
+    if len(sizes) not in (3, 4) or (len(sizes) == 4 and components > 1):
+        shown = " x ".join(map(str, sizes))
+        raise GeometryError(f"{path}: has {shown} voxels of {components} numbers; need a 4-D image, or 3-D of vectors.")
+    array = sitk.GetArrayFromImage(image)
+    if array.dtype.kind == "c" or not np.isfinite(array).all():
+        raise InputError(f"{path}: holds complex numbers, NaN or infinity; need finite real numbers.")
+    is_series = len(sizes) == 4
+    first = sitk.Extract(image, [*sizes[:3], 0], [0, 0, 0, 0]) if is_series else image
+    with naming(path):
+        grid = grid_of(first)
+        require_usable_grid(grid)
+    return ChannelImage(
+        array=array if is_series else np.moveaxis(array, -1, 0),
+        grid=grid,
+        layout="series" if is_series else "vectors",
+        step=float(image.GetSpacing()[3]) if is_series else 1.0,
+    )
+
+
+def write_channels(image: ChannelImage, path: Path, *, like: Path) -> None:
+    """Write channels in the layout and type that they have, with the further header entries of `like`.
+
+    Raises:
+        FileError: the file cannot be written.
+    """
+    stored = _series(image) if image.layout == "series" else _vectors(image)
+    if like.suffix.lower() == path.suffix.lower():
+        for name, text in further_entries(like).items():
+            stored.SetMetaData(name, text)
+    with atomic_file(path) as temporary, quiet_itk():
+        try:
+            sitk.WriteImage(stored, str(temporary), useCompression=True)
+        except RuntimeError as error:
+            raise FileError(f"{path}: cannot be written: another format, or the disk is full.") from error
+
+
+def _series(image: ChannelImage) -> sitk.Image:
+    volumes = []
+    for channel in image.array:
+        volume = sitk.GetImageFromArray(np.ascontiguousarray(channel))
+        place_on_grid(volume, image.grid)
+        volumes.append(volume)
+    series: sitk.Image = sitk.JoinSeries(volumes, 0.0, image.step)
+    return series
+
+
+def _vectors(image: ChannelImage) -> sitk.Image:
+    stored = sitk.GetImageFromArray(np.ascontiguousarray(np.moveaxis(image.array, 0, -1)), isVector=True)
+    place_on_grid(stored, image.grid)
+    return stored

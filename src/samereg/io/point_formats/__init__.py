@@ -1,0 +1,1 @@
+"""Files of points, one file per format; frames end here: points are LPS+ millimetres inside."""

@@ -1,0 +1,42 @@
+"""Learn2Reg's keypoints: CSV without a header, voxels of an image along its axes as NIfTI stores them."""
+
+from pathlib import Path
+
+from samereg.errors import InputError
+from samereg.geometry.grid import Grid
+from samereg.io.atomic import atomic_file
+from samereg.io.point_formats.points import MovedPoints, PointSet, read_text, require_points
+
+
+def read_keypoints(path: Path, grid: Grid) -> PointSet:
+    """Points in the world, of rows of three voxel coordinates (i, j, k).
+
+    Args:
+        path: the file.
+        grid: of the image that the voxels belong to.
+
+    Raises:
+        FileError: missing, or not text.
+        InputError: a row that is not three numbers, or no points.
+    """
+    rows = [line for line in read_text(path).splitlines() if line.strip()]
+    points_vox = require_points([_three_numbers(row, path) for row in rows], path)
+    return PointSet(points_mm=grid.to_world(points_vox.flip(1)))
+
+
+def write_keypoints(moved: MovedPoints, path: Path, grid: Grid) -> None:
+    """Write rows of three voxel coordinates of an image; the format has no place to mark points."""
+    points_vox = grid.to_index(moved.points_mm).flip(1)
+    lines = (",".join(f"{value:.4f}" for value in row) for row in points_vox.tolist())
+    with atomic_file(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _three_numbers(row: str, path: Path) -> list[float]:
+    try:
+        values = [float(cell) for cell in row.split(",")]
+    except ValueError:
+        values = []
+    if len(values) != 3:
+        raise InputError(f"{path}: has the row {row[:60]!r}; need three voxel coordinates, comma-separated.")
+    return values

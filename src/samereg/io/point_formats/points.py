@@ -1,0 +1,91 @@
+"""What every file of points holds, and how its text is read."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float64
+from torch import Tensor
+
+from samereg.errors import FileError, InputError
+
+OUTSIDE = "outside"
+"""Column or property that marks a point outside the transform's domain."""
+
+_SIGNS = {"LPS": (1.0, 1.0, 1.0), "RAS": (-1.0, -1.0, 1.0)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class PointSet:
+    """Points of a file.
+
+    Attributes:
+        points_mm: world positions, LPS+.
+        columns: further texts by name, one for each point.
+    """
+
+    points_mm: Float64[Tensor, "n 3"]
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class MovedPoints:
+    """Points that a transform has moved, ready to be written.
+
+    Attributes:
+        points_mm: new world positions, LPS+.
+        outside: which ones the transform says nothing about.
+        columns: as in the file they came from.
+    """
+
+    points_mm: Float64[Tensor, "n 3"]
+    outside: Bool[Tensor, " n"]
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def between_lps_and(frame: str, points_mm: Float64[Tensor, "n 3"]) -> Float64[Tensor, "n 3"]:
+    """LPS+ points in a frame, or points of a frame in LPS+: the same change of signs."""
+    return points_mm * torch.tensor(_SIGNS[frame], dtype=torch.float64)
+
+
+def require_points(points: list[list[float]], path: Path) -> Float64[Tensor, "n 3"]:
+    """A list of positions as a tensor.
+
+    Raises:
+        InputError: none, or numbers that are not finite.
+    """
+    if not points:
+        raise InputError(f"{path}: holds no points; need at least one.")
+    points_mm = torch.tensor(points, dtype=torch.float64)
+    if not bool(torch.isfinite(points_mm).all()):
+        raise InputError(f"{path}: holds positions that are NaN or infinite; need finite numbers.")
+    return points_mm
+
+
+def read_text(path: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        FileError: missing, or not text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FileError(f"{path}: is not text; need a point file of the format that its name says.") from error
+    except OSError as error:
+        raise FileError(f"{path}: cannot be read: {error.strerror or error}.") from error
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        FileError: missing, or not JSON.
+    """
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise FileError(f"{path}: is not JSON (line {error.lineno}); need the file that Slicer writes.") from error

@@ -1,0 +1,22 @@
+"""Points as CSV with the header x,y,z: LPS+ mm; further columns are kept."""
+
+from pathlib import Path
+
+from samereg.io.point_formats.points import OUTSIDE, MovedPoints, PointSet
+from samereg.io.points import read_points_csv, write_table_csv
+
+
+def read_table(path: Path) -> PointSet:
+    """Points and further columns of a CSV file; see `read_points_csv`."""
+    points_mm, columns = read_points_csv(path)
+    return PointSet(points_mm=points_mm, columns=columns)
+
+
+def write_table(moved: MovedPoints, path: Path) -> None:
+    """Write x,y,z, the further columns, and `outside` (1 or 0)."""
+    kept = {name: texts for name, texts in moved.columns.items() if name != OUTSIDE}
+    rows = [
+        [*(f"{value:.4f}" for value in point), *(texts[row] for texts in kept.values()), int(outside)]
+        for row, (point, outside) in enumerate(zip(moved.points_mm.tolist(), moved.outside.tolist(), strict=True))
+    ]
+    write_table_csv(("x", "y", "z", *kept, OUTSIDE), rows, path)

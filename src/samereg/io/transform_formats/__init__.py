@@ -1,0 +1,1 @@
+"""Files of transforms, one file per format; direction, frame and units end here: fixed to moving, LPS+ mm inside."""

@@ -1,0 +1,127 @@
+"""elastix' `TransformParameters.txt`: LPS mm, fixed to moving; a file may name another that is applied before it."""
+
+from pathlib import Path
+
+from samereg.errors import FileError, TransformError
+from samereg.geometry.affine import Affine
+from samereg.geometry.chain import chain, parts
+from samereg.geometry.displacement import Displacement
+from samereg.geometry.grid import Grid
+from samereg.geometry.spline import Spline
+from samereg.geometry.transform import Transform
+from samereg.io.atomic import atomic_file
+from samereg.io.transform_formats.elastix_parameters import (
+    Parameters,
+    affine_of,
+    grid_text,
+    read_parameters,
+    spline_of,
+    spline_text,
+)
+from samereg.io.transform_formats.spaces import Spaces, as_field
+from samereg.io.transform_formats.vector_images import write_vector_image
+from samereg.io.transforms import read_transform
+
+_INITIAL = ("InitialTransformParameterFileName", "InitialTransformParametersFileName")
+_NONE = "NoInitialTransform"
+_DEEPEST = 20
+"""Files that name each other in a circle never end."""
+_COMMON = """\
+(InitialTransformParameterFileName "NoInitialTransform")
+(HowToCombineTransforms "Compose")
+(FixedImageDimension 3)
+(MovingImageDimension 3)
+(FixedInternalImagePixelType "float")
+(MovingInternalImagePixelType "float")
+(UseDirectionCosines "true")
+(ResampleInterpolator "FinalLinearInterpolator")
+(Resampler "DefaultResampler")
+(DefaultPixelValue -1024)
+(ResultImageFormat "nii.gz")
+(ResultImagePixelType "short")
+"""
+
+
+def read_elastix(path: Path, _: Spaces) -> Transform:
+    """The transform of a parameter file, after those of the files that it names as initial.
+
+    Raises:
+        FileError: missing, or not a parameter file.
+        TransformError: a kind that is not read, or transforms that are added instead of composed.
+    """
+    return _read(path, depth=0)
+
+
+def write_elastix(transform: Transform, path: Path, spaces: Spaces) -> tuple[Path, ...]:
+    """Write a parameter file for `transformix`; for a transform that bends a field beside it, unless it is one spline.
+
+    Raises:
+        UsageError: no grid to write a field on.
+    """
+    extra: tuple[Path, ...] = ()
+    if isinstance(transform, Affine):
+        text = _affine_text(transform)
+    elif isinstance(transform, Spline):
+        text = spline_text(transform)
+    else:
+        field = as_field(transform, spaces, path)
+        image = path.with_name(path.name.removesuffix(path.suffix) + "_field.mha")
+        extra = write_vector_image(field, image, Spaces())
+        text = _field_text(image)
+    grid = spaces.fixed or _own_grid(transform)
+    with atomic_file(path) as temporary:
+        temporary.write_text(text + _COMMON + (grid_text(grid) if grid else ""), encoding="utf-8")
+    return (path, *extra)
+
+
+def _read(path: Path, *, depth: int) -> Transform:
+    if depth > _DEEPEST:
+        raise TransformError(f"{path}: names initial transforms in a circle; need a chain that ends.")
+    parameters = read_parameters(path)
+    transform = _own_transform(parameters)
+    initial = next((parameters.words(name)[0] for name in _INITIAL if parameters.has(name)), _NONE)
+    if initial == _NONE:
+        return transform
+    how = parameters.words("HowToCombineTransforms")[0] if parameters.has("HowToCombineTransforms") else "Compose"
+    if how != "Compose":
+        raise TransformError(f"{path}: combines transforms by '{how}'; need 'Compose'.")
+    return chain(_read(_beside(path, initial), depth=depth + 1), transform)
+
+
+def _own_transform(parameters: Parameters) -> Transform:
+    kind = parameters.words("Transform")[0]
+    if kind in ("BSplineTransform", "RecursiveBSplineTransform"):
+        return spline_of(parameters)
+    if kind == "DeformationFieldTransform":
+        return read_transform(_beside(parameters.path, parameters.words("DeformationFieldFileName")[0]))
+    return affine_of(parameters, kind)
+
+
+def _beside(path: Path, named: str) -> Path:
+    """The file as named, or of that name beside the file that names it: results of elastix get moved about."""
+    for candidate in (Path(named), path.parent / named, path.parent / Path(named).name):
+        if candidate.is_file():
+            return candidate
+    raise FileError(f"{path}: names {named}, which is neither there nor beside it.")
+
+
+def _affine_text(affine: Affine) -> str:
+    numbers = [*affine.linear.flatten().tolist(), *affine.translation_mm.tolist()]
+    joined = " ".join(f"{value:.17g}" for value in numbers)
+    return (
+        f'(Transform "AffineTransform")\n(NumberOfParameters 12)\n(TransformParameters {joined})\n'
+        "(CenterOfRotationPoint 0 0 0)\n"
+    )
+
+
+def _field_text(image: Path) -> str:
+    # transformix looks from the folder it is run in, so the name is whole.
+    return (
+        '(Transform "DeformationFieldTransform")\n(NumberOfParameters 0)\n'
+        f'(DeformationFieldFileName "{image.absolute()}")\n(DeformationFieldInterpolationOrder 1)\n'
+    )
+
+
+def _own_grid(transform: Transform) -> Grid | None:
+    first = parts(transform)[0]
+    return first.grid if isinstance(first, Displacement) else None

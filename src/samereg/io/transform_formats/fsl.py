@@ -1,0 +1,69 @@
+"""FSL's FLIRT matrices: from the moving to the fixed image, in mm along voxel axes, x reversed for right-handed grids.
+
+Warps of FNIRT are refused: relative or absolute, coefficients or vectors, they do not say reliably which.
+"""
+
+from pathlib import Path
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from samereg.errors import TransformError
+from samereg.geometry.affine import Affine
+from samereg.geometry.grid import Grid
+from samereg.geometry.transform import Transform
+from samereg.io.transform_formats.ras_matrix import read_matrix, write_matrix
+from samereg.io.transform_formats.spaces import Spaces, as_affine
+
+_LAST_ROW = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=torch.float64)
+
+
+def read_fsl(path: Path, spaces: Spaces) -> Transform:
+    """The map of a FLIRT matrix, turned round: fixed world to moving world.
+
+    Raises:
+        UsageError: an image is not given.
+        TransformError: a warp.
+    """
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        raise TransformError(f"{path}: is a warp of FSL, which is not read; need a matrix of FLIRT.")
+    fixed, moving = _both(spaces, path)
+    back = torch.linalg.inv(read_matrix(path))
+    matrix = torch.linalg.inv(_to_fsl(moving)) @ back @ _to_fsl(fixed)
+    matrix[3] = _LAST_ROW
+    return Affine(matrix=matrix)
+
+
+def write_fsl(transform: Transform, path: Path, spaces: Spaces) -> tuple[Path, ...]:
+    """Write an affine transform as the matrix that `flirt -applyxfm -init` takes.
+
+    Raises:
+        UsageError: an image is not given.
+        TransformError: a transform that bends.
+    """
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        raise TransformError(f"{path}: a warp of FSL is not written; need an affine transform and a name in .mat.")
+    fixed, moving = _both(spaces, path)
+    inverse = as_affine(transform, str(path)).inverse().matrix
+    matrix = _to_fsl(fixed) @ inverse @ torch.linalg.inv(_to_fsl(moving))
+    matrix[3] = _LAST_ROW
+    write_matrix(matrix, path)
+    return (path,)
+
+
+def _to_fsl(grid: Grid) -> Float64[Tensor, "4 4"]:
+    """World LPS+ to FSL's millimetres along (i, j, k)."""
+    to_index = torch.linalg.inv(grid.affine)[[2, 1, 0, 3]]
+    scale = torch.diag(torch.tensor([*grid.spacing_mm[::-1], 1.0], dtype=torch.float64))
+    # Turning LPS into RAS keeps the handedness; reversing (d, h, w) into (i, j, k) changes it.
+    if float(torch.linalg.det(grid.affine[:3, :3].flip(1))) > 0.0:
+        scale[0, 0] *= -1.0
+        scale[0, 3] = (grid.shape[2] - 1.0) * grid.spacing_mm[2]
+    to_fsl: Tensor = scale @ to_index
+    return to_fsl
+
+
+def _both(spaces: Spaces, path: Path) -> tuple[Grid, Grid]:
+    purpose = f"{path}: a matrix of FLIRT, which depends on both images,"
+    return spaces.need_fixed(purpose), spaces.need_moving(purpose)

@@ -1,0 +1,41 @@
+"""ITK's own files: `.h5` and `.tfm` of any parts; `.mat` and `.txt` of one linear map, as ANTs and Slicer have them."""
+
+from pathlib import Path
+
+import SimpleITK as sitk
+
+from samereg.errors import FileError
+from samereg.geometry.transform import Transform
+from samereg.io.atomic import atomic_file
+from samereg.io.itk import quiet_itk
+from samereg.io.transform_formats.spaces import Spaces, as_affine
+from samereg.io.transforms import to_itk_affine, write_transform
+
+_LINEAR = (".mat", ".txt")
+
+
+def write_itk_file(transform: Transform, path: Path, spaces: Spaces) -> tuple[Path, ...]:
+    """Write all parts of a transform (`.h5`, `.tfm`), or an affine map (`.mat`, `.txt`).
+
+    Raises:
+        TransformError: a linear file is asked for, but the transform bends.
+    """
+    if path.suffix.lower() in _LINEAR:
+        return write_linear(transform, path, spaces)
+    write_transform(transform, path)
+    return (path,)
+
+
+def write_linear(transform: Transform, path: Path, _: Spaces) -> tuple[Path, ...]:
+    """Write an affine map alone, not inside a composite: what `-r`, `-t0` and other starting points take.
+
+    Raises:
+        TransformError: the transform bends.
+    """
+    affine = to_itk_affine(as_affine(transform, str(path)))
+    with atomic_file(path) as temporary, quiet_itk():
+        try:
+            sitk.WriteTransform(affine, str(temporary))
+        except RuntimeError as error:
+            raise FileError(f"{path}: cannot be written; the disk may be full.") from error
+    return (path,)

@@ -1,0 +1,123 @@
+"""Learn2Reg: displacements in voxels, from a fixed voxel to a voxel of the moving image, along the axes of NIfTI.
+
+`.nii.gz` holds (i, j, k, 3) on the fixed grid; `.npz` (3, i, j, k), in half precision, on every second voxel.
+"""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64
+from numpy.typing import NDArray
+from torch import Tensor
+
+from samereg.errors import FileError, TransformError
+from samereg.geometry.affine import Affine
+from samereg.geometry.chain import chain
+from samereg.geometry.displacement import Displacement
+from samereg.geometry.fields import from_transform
+from samereg.geometry.grid import Grid
+from samereg.geometry.transform import Transform
+from samereg.io.atomic import atomic_file
+from samereg.io.transform_formats.nifti_vectors import read_vectors, write_vectors
+from samereg.io.transform_formats.spaces import Spaces
+
+
+def read_learn2reg(path: Path, spaces: Spaces) -> Transform:
+    """The field in the world of the two images, whose grids may differ.
+
+    Raises:
+        UsageError: an image is not given.
+        TransformError: sizes that do not fit the fixed image.
+    """
+    fixed, moving = _both(spaces, path)
+    vectors_vox, grid = _read_npz(path, fixed) if path.suffix.lower() == ".npz" else _read_nifti(path, fixed)
+    # T = A_m (i + d(i)): d in voxels becomes mm by the fixed axes, and the grids' difference an affine map after it.
+    to_world = fixed.affine[:3, :3].to(vectors_vox)
+    field = Displacement(grid=grid, data=torch.einsum("ij,jdhw->idhw", to_world, vectors_vox))
+    if fixed.is_close(moving):
+        return field
+    return chain(field, between_grids(fixed, moving))
+
+
+def write_learn2reg(transform: Transform, path: Path, spaces: Spaces) -> tuple[Path, ...]:
+    """Write the field of a transform between two images.
+
+    Raises:
+        UsageError: an image is not given.
+    """
+    fixed, moving = _both(spaces, path)
+    is_npz = path.suffix.lower() == ".npz"
+    grid = half_grid(fixed) if is_npz else fixed
+    back = chain(transform, between_grids(fixed, moving).inverse())
+    field = from_transform(back, grid)
+    to_index = torch.linalg.inv(fixed.affine[:3, :3]).to(field.data)
+    vectors_vox = torch.einsum("ij,jdhw->idhw", to_index, field.data).flip(0)
+    if is_npz:
+        array = vectors_vox.permute(0, 3, 2, 1).contiguous().numpy().astype(np.float16)
+        with atomic_file(path) as temporary:
+            np.savez_compressed(temporary, array)
+    else:
+        write_vectors(vectors_vox, grid, path, five_dimensional=False, intent=(0, "", 0.0))
+    return (path,)
+
+
+def between_grids(fixed: Grid, moving: Grid) -> Affine:
+    """World map that takes each fixed voxel to the moving voxel of the same number."""
+    matrix: Float64[Tensor, "4 4"] = moving.affine @ torch.linalg.inv(fixed.affine)
+    matrix[3] = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=torch.float64)
+    return Affine(matrix=matrix)
+
+
+def half_grid(grid: Grid) -> Grid:
+    """Half as many voxels along each axis, first and last centres in place, as the challenge enlarges them."""
+    depth, height, width = (max(2, n // 2) for n in grid.shape)
+    return _between_corners(grid, (depth, height, width))
+
+
+def _between_corners(grid: Grid, shape: tuple[int, int, int]) -> Grid:
+    affine = grid.affine.clone()
+    for axis, (whole, count) in enumerate(zip(grid.shape, shape, strict=True)):
+        affine[:3, axis] *= (whole - 1.0) / max(1, count - 1)
+    return Grid(shape=shape, affine=affine)
+
+
+def _read_nifti(path: Path, fixed: Grid) -> tuple[Float[Tensor, "3 d h w"], Grid]:
+    stored = read_vectors(path)
+    if stored.grid.shape != fixed.shape:
+        raise TransformError(
+            f"{path}: has {stored.sizes[:3]} voxels along (i, j, k); the fixed image has {fixed.shape[::-1]}."
+        )
+    return stored.data.flip(0), fixed
+
+
+def _read_npz(path: Path, fixed: Grid) -> tuple[Float[Tensor, "3 d h w"], Grid]:
+    array = _npz_array(path)
+    if array.ndim != 4 or array.shape[0] != 3 or min(array.shape) < 2:
+        raise TransformError(f"{path}: has sizes {array.shape}; need (3, i, j, k).")
+    shape = (array.shape[3], array.shape[2], array.shape[1])
+    if shape != fixed.shape and any(
+        2 * n not in (whole, whole - 1) for n, whole in zip(shape, fixed.shape, strict=True)
+    ):
+        raise TransformError(
+            f"{path}: has {shape[::-1]} voxels along (i, j, k); need {fixed.shape[::-1]} of the fixed image, or half."
+        )
+    data = torch.from_numpy(np.ascontiguousarray(array.transpose(0, 3, 2, 1)).astype(np.float32)).flip(0)
+    if not bool(torch.isfinite(data).all()):
+        raise TransformError(f"{path}: holds displacements that are NaN or infinite; need finite numbers.")
+    return data, _between_corners(fixed, shape)
+
+
+def _npz_array(path: Path) -> NDArray[Any]:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return np.asarray(stored[stored.files[0]])
+    except (OSError, ValueError, EOFError, IndexError, zipfile.BadZipFile) as error:
+        raise FileError(f"{path}: cannot be read: missing, damaged, or not .npz.") from error
+
+
+def _both(spaces: Spaces, path: Path) -> tuple[Grid, Grid]:
+    purpose = f"{path}: a Learn2Reg field, in voxels of two images,"
+    return spaces.need_fixed(purpose), spaces.need_moving(purpose)

@@ -1,0 +1,104 @@
+"""NIfTI files of three numbers per voxel: their vectors, grid and intent, whoever wrote them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import torch
+from jaxtyping import Float
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+from numpy.typing import NDArray
+from torch import Tensor
+
+from samereg.errors import FileError, TransformError
+from samereg.geometry.grid import Grid
+from samereg.io.atomic import atomic_file
+from samereg.io.nifti import affine_ras_of, grid_of_header
+
+INTENT_DISPLACEMENT, INTENT_VECTOR = 1006, 1007
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class VectorFile:
+    """Vectors as a NIfTI file has them; frame and meaning depend on who wrote it.
+
+    Attributes:
+        data: components first, in the order of the file.
+        grid: where they stand.
+        sizes: of the file, (x, y, z, ...).
+        intent: code of the header.
+        intent_name: words of the header.
+        parameter: first parameter of the intent.
+    """
+
+    data: Float[Tensor, "3 d h w"]
+    grid: Grid
+    sizes: tuple[int, ...]
+    intent: int
+    intent_name: str
+    parameter: float
+
+
+def read_vectors(path: Path) -> VectorFile:
+    """Vectors of a 5-D (x, y, z, 1, 3) or 4-D (x, y, z, 3) file.
+
+    Raises:
+        FileError: missing, damaged or truncated.
+        TransformError: other sizes, or numbers that are not finite.
+    """
+    image = _load(path)
+    sizes = tuple(int(n) for n in image.shape)
+    if sizes[3:] not in ((1, 3), (3,)):
+        shown = " x ".join(map(str, sizes))
+        raise TransformError(f"{path}: has {shown} numbers; need (x, y, z, 1, 3) or (x, y, z, 3), vectors on a grid.")
+    try:
+        array = np.asarray(image.dataobj, dtype=np.float32).reshape(*sizes[:3], 3)
+    except (OSError, ValueError, EOFError) as error:
+        raise FileError(f"{path}: cannot be read: truncated or damaged.") from error
+    if not np.isfinite(array).all():
+        raise TransformError(f"{path}: holds displacements that are NaN or infinite; need finite numbers.")
+    header = image.header
+    return VectorFile(
+        data=torch.from_numpy(np.ascontiguousarray(array.transpose(3, 2, 1, 0))),
+        grid=grid_of_header(path, header, (sizes[2], sizes[1], sizes[0])),
+        sizes=sizes,
+        intent=int(header["intent_code"]),
+        intent_name=header["intent_name"].item().decode("ascii", "replace").strip("\0 "),
+        parameter=float(header["intent_p1"]),
+    )
+
+
+def write_vectors(
+    data: Float[Tensor, "3 d h w"], grid: Grid, path: Path, *, five_dimensional: bool, intent: tuple[int, str, float]
+) -> None:
+    """Write vectors on a grid, in single precision.
+
+    Args:
+        data: components first, as the file shall have them.
+        grid: where they stand.
+        path: file to write.
+        five_dimensional: (x, y, z, 1, 3), else (x, y, z, 3).
+        intent: code, words and first parameter.
+    """
+    array: NDArray[Any] = data.detach().cpu().float().permute(3, 2, 1, 0).contiguous().numpy()
+    affine = affine_ras_of(grid)
+    image = nib.Nifti1Image(array[:, :, :, None] if five_dimensional else array, affine)
+    image.set_sform(affine, 1)
+    image.set_qform(affine, 1)
+    image.header.set_xyzt_units("mm")
+    code, words, parameter = intent
+    image.header["intent_code"], image.header["intent_name"], image.header["intent_p1"] = code, words, parameter
+    with atomic_file(path) as temporary:
+        nib.save(image, temporary)
+
+
+def _load(path: Path) -> Any:
+    if not path.is_file() or path.stat().st_size == 0:
+        raise FileError(f"{path}: is missing or empty; need a transform file.")
+    try:
+        return nib.load(path)
+    except (ImageFileError, HeaderDataError, OSError, ValueError, EOFError) as error:
+        raise FileError(f"{path}: cannot be read: damaged, or not NIfTI.") from error

@@ -1,0 +1,75 @@
+"""What formats need besides a transform: the two images' grids; and transforms as one affine map or one field."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from samereg.errors import TransformError, UsageError
+from samereg.geometry.affine import Affine
+from samereg.geometry.chain import parts
+from samereg.geometry.displacement import Displacement
+from samereg.geometry.fields import from_transform
+from samereg.geometry.grid import Grid
+from samereg.geometry.transform import Transform
+from samereg.geometry.velocity import Velocity
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Spaces:
+    """Grids of the two images that a transform lies between, where they are known.
+
+    Attributes:
+        fixed: of the image whose points are mapped, and on whose grid fields are written.
+        moving: of the image that they are mapped into.
+    """
+
+    fixed: Grid | None = None
+    moving: Grid | None = None
+
+    def need_fixed(self, purpose: str) -> Grid:
+        """The fixed grid.
+
+        Raises:
+            UsageError: not given.
+        """
+        if self.fixed is None:
+            raise UsageError(f"{purpose} needs the fixed image; give it with -f.")
+        return self.fixed
+
+    def need_moving(self, purpose: str) -> Grid:
+        """The moving grid.
+
+        Raises:
+            UsageError: not given.
+        """
+        if self.moving is None:
+            raise UsageError(f"{purpose} needs the moving image; give it with -m.")
+        return self.moving
+
+
+def as_affine(transform: Transform, purpose: str) -> Affine:
+    """The transform if it is affine.
+
+    Raises:
+        TransformError: it bends.
+    """
+    if not isinstance(transform, Affine):
+        raise TransformError(f"{purpose} holds an affine map alone; this transform bends.")
+    return transform
+
+
+def as_field(transform: Transform, spaces: Spaces, path: Path) -> Displacement:
+    """The transform as one displacement field.
+
+    On the fixed grid if there is one. Otherwise on the grid of its own first field, which loses nothing when only
+    affine maps follow. `path` is the file that it is for.
+
+    Raises:
+        UsageError: no fixed grid, and no field to take a grid from.
+    """
+    if spaces.fixed is not None:
+        return from_transform(transform, spaces.fixed)
+    first, *rest = parts(transform)
+    field = first.displacement if isinstance(first, Velocity) else first
+    if isinstance(field, Displacement):
+        return from_transform(transform, field.grid) if rest else field
+    return from_transform(transform, spaces.need_fixed(f"{path}: a field of this transform"))
