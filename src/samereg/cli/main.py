@@ -82,6 +82,11 @@ COMMANDS = (
         home=("samereg.cli.apply", "Apply"),
     ),
     Entry(
+        words=("report",),
+        summary="Show a registration on one page, with a verdict.",
+        home=("samereg.cli.report", "Report"),
+    ),
+    Entry(
         words=("match",),
         summary="Find points of one CT scan in another.",
         home=("samereg.cli.match", "Match"),

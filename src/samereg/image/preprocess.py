@@ -41,11 +41,17 @@ def to_model_space(volume: Volume, *, spacing_mm: float = MODEL_SPACING_MM) -> V
     Returns:
         Volume with values in [-1, 1] and background -1.
     """
+    coarse = to_isotropic(volume, spacing_mm=spacing_mm)
+    return replace(coarse, data=window_hu(coarse.data), background=-1.0)
+
+
+def to_isotropic(volume: Volume, *, spacing_mm: float) -> Volume:
+    """The scan as of `to_model_space`, but in HU: only clipped to what a 12-bit CT can mean."""
     target = bounding_grid(volume.grid, spacing_mm=spacing_mm)
     data_hu = volume.data.clamp(*STORED_RANGE_HU)
     if not target.is_close(volume.grid):
         data_hu = _resampled(replace(volume, data=data_hu), target)
-    return Volume(data=window_hu(data_hu), grid=target, background=-1.0, stored_dtype="float32")
+    return replace(volume, data=data_hu, grid=target, stored_dtype="float32")
 
 
 def window_hu(data_hu: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:

@@ -102,8 +102,19 @@ def write_volume(volume: Volume, path: Path) -> None:
         GeometryError: several channels, or a sheared grid.
         FileError: the file cannot be written.
     """
+    with naming(path):
+        array = stored_numbers(volume)
+    _write(array, volume.grid, path)
+
+
+def stored_numbers(volume: Volume) -> NDArray[Any]:
+    """Voxels (d, h, w) of a single-channel volume in its stored type, rounded and clipped as in `write_volume`.
+
+    Raises:
+        GeometryError: several channels.
+    """
     if volume.data.shape[0] != 1:
-        raise GeometryError(f"{path}: cannot take {volume.data.shape[0]} channels; need one.")
+        raise GeometryError(f"cannot take {volume.data.shape[0]} channels; need one.")
     dtype = np.dtype(volume.stored_dtype)
     array = volume.data[0].detach().cpu().numpy()
     if dtype.kind in "iu":
@@ -111,7 +122,7 @@ def write_volume(volume: Volume, path: Path) -> None:
         # Clipped in double precision: the largest int32 is no single-precision number.
         wide = array.astype(np.float64) if dtype.itemsize > 2 else array
         array = np.clip(np.rint(wide), limits.min, _largest(limits))
-    _write(array.astype(dtype), volume.grid, path)
+    return array.astype(dtype)
 
 
 def write_labels(labels: LabelMap, path: Path) -> None:
@@ -123,11 +134,22 @@ def write_labels(labels: LabelMap, path: Path) -> None:
         GeometryError: a sheared grid.
         FileError: the file cannot be written.
     """
+    with naming(path):
+        array = stored_label_values(labels)
+    _write(array, labels.grid, path)
+
+
+def stored_label_values(labels: LabelMap) -> NDArray[Any]:
+    """Values (d, h, w) of a label map in its stored type.
+
+    Raises:
+        InputError: a value that the stored type cannot hold.
+    """
     values = labels.data.detach().cpu().numpy()
     array = values.astype(labels.stored_dtype)
     if not np.array_equal(array, values):
-        raise InputError(f"{path}: cannot hold labels up to {values.max()} as {labels.stored_dtype}.")
-    _write(array, labels.grid, path)
+        raise InputError(f"cannot hold labels up to {values.max()} as {labels.stored_dtype}.")
+    return array
 
 
 def _read(path: Path) -> StoredImage:
