@@ -39,13 +39,13 @@ def histogram(series: Sequence[tuple[str, str, Float[ndarray, " n"]]], *, unit: 
     )
 
 
-def vectors(starts: Float[ndarray, "n 2"], ends: Float[ndarray, "n 2"], size: tuple[float, float]) -> str:
+def vectors(starts: Float[ndarray, "n 2"], ends: Float[ndarray, "n 2"], size_px: tuple[int, int]) -> str:
     """Lines from one set of places to another, a dot at each start, drawn over a picture of a given size."""
     lines = "".join(
         f'<path d="M{a[0]:.1f} {a[1]:.1f}L{b[0]:.1f} {b[1]:.1f}"/><circle cx="{a[0]:.1f}" cy="{a[1]:.1f}" r="1.1"/>'
         for a, b in zip(starts.tolist(), ends.tolist(), strict=True)
     )
-    return f'<svg class="vectors" viewBox="0 0 {size[0]:g} {size[1]:g}" aria-hidden="true">{lines}</svg>'
+    return f'<svg class="vectors" viewBox="0 0 {size_px[0]} {size_px[1]}" aria-hidden="true">{lines}</svg>'
 
 
 def stage_bars(stages: Sequence[tuple[str, float, str]]) -> str:

@@ -1,5 +1,6 @@
 """Figures and maps of a finished registration, measured on its scans; knows no files and no pictures."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import acos, degrees, nan
 
@@ -149,15 +150,27 @@ def match_error_mm(matches: Matches, transform: Transform) -> Float64[Tensor, " 
 
 
 def collect(
-    matches: Matches, transform: Transform, maps: Maps, similarity: Similarity, quality: dict[str, float]
+    matches: Matches,
+    transform: Transform,
+    maps: Maps,
+    similarity: Similarity,
+    quality: Mapping[str, float | int | None],
 ) -> Measured:
-    """The figures of the verdict: some from the run record, which knows both bodies, the others measured here."""
+    """The figures of the verdict.
+
+    Args:
+        matches: of the last stage that matched points.
+        transform: fixed world to moving world.
+        maps: measured over the fixed scan.
+        similarity: before and after.
+        quality: of the run record, which was made with both bodies and both ways at hand; None where not finite.
+    """
     errors_mm = match_error_mm(matches, transform)
     return Measured(
         matches_kept=float(matches.used.sum()),
         kept_fraction=float(matches.used.double().mean()) if len(matches) else nan,
-        overlap_fraction=quality["overlap_fraction"],
-        inverse_consistency_mm=quality["inverse_consistency_mm"],
+        overlap_fraction=_number(quality["overlap_fraction"]),
+        inverse_consistency_mm=_number(quality["inverse_consistency_mm"]),
         folded_fraction=folded_fraction(maps.jacobian, maps.body),
         jacobian_std=float(maps.jacobian[maps.body].std()),
         similarity=similarity.after,
@@ -183,6 +196,10 @@ def score_organs(labels: tuple[LabelMap, LabelMap], transform: Transform) -> tup
         )
         for value in sorted(set(volumes[0]) & set(volumes[1]))
     )
+
+
+def _number(value: float | int | None) -> float:
+    return nan if value is None else float(value)
 
 
 def _median_similarity(fixed: Volume, moving: Volume, transform: Transform, body: Bool[Tensor, "d h w"]) -> float:

@@ -142,7 +142,7 @@ def mark_folded(picture: UInt8[ndarray, "h w 3"], jacobian: Float[ndarray, "h w"
     return np.where(jacobian[..., None] <= 0, np.array(FOLDED, dtype=np.uint8), picture)
 
 
-def slice_of(values: Float[Tensor, "d h w"], source: Grid, scene: Scene, plane: Plane) -> Float[Tensor, "h w"]:
+def slice_of(values: Float[Tensor, "d h w"], source: Grid, scene: Scene, plane: Plane) -> Float[Tensor, "rows columns"]:
     """The scene's slice of a map on any grid, interpolated; 0 beyond half a voxel of the map."""
     axis = PLANES.index(plane)
     shape = list(scene.grid.shape)

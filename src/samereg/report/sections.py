@@ -14,7 +14,8 @@ from samereg.report.measures import OrganScore, Similarity
 from samereg.report.png import png_address
 from samereg.report.verdict import Finding, Verdict
 
-Picture = UInt8[ndarray, "h w"] | UInt8[ndarray, "h w 3"]
+Picture = UInt8[ndarray, "_ _"] | UInt8[ndarray, "_ _ 3"]
+"""Gray or coloured, of any size."""
 
 SHOWN_SETTINGS = ("preset", "filter", "affine_model", "filler", "embedding", "deform", "seed")
 """Settings of a run that the page names; the rest is in the whole record below them."""
@@ -59,13 +60,12 @@ def facts_table(facts: Sequence[tuple[str, str]]) -> str:
     return f"<table class='facts'>{rows}</table>"
 
 
-def stills(pictures: Sequence[tuple[str, Picture]], *, overlay: Sequence[str] = (), full_px: int | None = None) -> str:
+def stills(pictures: Sequence[tuple[str, Picture]], *, overlay: Sequence[str] = ()) -> str:
     """Pictures beside each other at one scale, with a caption each.
 
     Args:
         pictures: caption and picture.
         overlay: drawn on top of the picture of the same place.
-        full_px: how many pixels of the pictures fill the row; as many as they have together by default.
     """
     drawn = list(overlay) or [""] * len(pictures)
     figures = "".join(
@@ -73,9 +73,7 @@ def stills(pictures: Sequence[tuple[str, Picture]], *, overlay: Sequence[str] = 
         f"<figcaption>{escape(caption)}</figcaption></figure>"
         for (caption, picture), extra in zip(pictures, drawn, strict=True)
     )
-    widths = [picture.shape[1] for _, picture in pictures]
-    rest = (full_px or 0) - sum(widths)
-    columns = " ".join(f"{width}fr" for width in [*widths, *([rest] if rest > 0 else [])])
+    columns = " ".join(f"{picture.shape[1]}fr" for _, picture in pictures)
     return f'<div class="stills" style="grid-template-columns:{columns}">{figures}</div>'
 
 

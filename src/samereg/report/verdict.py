@@ -76,7 +76,7 @@ class VerdictLimits:
     inverse_consistency_mm: Bound = field(default_factory=lambda: Bound(amber=0.5, red=1.0))
     folded_fraction: Bound = field(default_factory=lambda: Bound(amber=0.001, red=0.05))
     jacobian_std: Bound = field(default_factory=lambda: Bound(amber=0.6, red=1.2))
-    similarity: Bound = field(default_factory=lambda: Bound(amber=0.3, red=0.12))
+    similarity: Bound = field(default_factory=lambda: Bound(amber=0.2, red=0.06))
     match_error_mm: Bound = field(default_factory=lambda: Bound(amber=8.0, red=20.0))
 
 
