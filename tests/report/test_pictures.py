@@ -86,7 +86,6 @@ def scene_of(volume: Volume, labels: LabelMap) -> Scene:
         volume,
         (labels, labels),
         grid=shown_grid(maps, volume.grid, spacing_mm=2.0),
-        transform=Affine.identity(),
         middle_mm=volume.grid.centre_mm,
     )
 

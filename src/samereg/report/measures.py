@@ -178,10 +178,14 @@ def collect(
     )
 
 
-def score_organs(labels: tuple[LabelMap, LabelMap], transform: Transform) -> tuple[OrganScore, ...]:
-    """Volume and overlap of every structure that both label maps hold, on the fixed label map's grid."""
-    fixed, moving = labels
-    moved = resample_labels(moving, transform, fixed.grid)
+def score_organs(fixed: LabelMap, moving: LabelMap, moved: LabelMap) -> tuple[OrganScore, ...]:
+    """Volume and overlap of every structure that both label maps hold.
+
+    Args:
+        fixed: labels of the fixed scan.
+        moving: labels of the moving scan.
+        moved: the same through the transform, on the grid of `fixed`.
+    """
     unmoved = resample_labels(moving, Affine.identity(), fixed.grid)
     before, after = dice(fixed.data, unmoved.data), dice(fixed.data, moved.data)
     volumes = [_volumes_ml(each) for each in (fixed, moving, moved)]
@@ -222,5 +226,6 @@ def _polar(linear: Float64[Tensor, "3 3"]) -> tuple[Float64[Tensor, "3 3"], Floa
 def _volumes_ml(labels: LabelMap) -> dict[int, float]:
     spacing = labels.grid.spacing_mm
     voxel_ml = spacing[0] * spacing[1] * spacing[2] / 1000.0
-    values, counts = labels.data.unique(return_counts=True)
-    return {v: n * voxel_ml for v, n in zip(values.tolist(), counts.tolist(), strict=True) if v != 0}
+    low = int(labels.data.min())
+    counts = torch.bincount((labels.data - low).flatten()).tolist()
+    return {v: n * voxel_ml for v, n in enumerate(counts, start=low) if n and v != 0}

@@ -10,11 +10,14 @@ from string import Template
 import samereg
 from samereg.app.resampling import refuse_existing
 from samereg.geometry.grid import bounding_grid, voxel_centres_mm
+from samereg.geometry.volume import LabelMap
+from samereg.image.resample import resample_labels
 from samereg.io.atomic import atomic_file
 from samereg.report.colours import BALANCE, OUTLINES, WINDOW_HU, WINDOWS_HU
 from samereg.report.match_pictures import matches_section
 from samereg.report.measures import (
     Maps,
+    OrganScore,
     Similarity,
     collect,
     describe_affine,
@@ -67,6 +70,7 @@ class Story:
         shown: the maps with their colours.
         scene: scans and labels on the grid that is shown.
         similarity: before and after.
+        scores: of structures; empty without labels.
         verdict: what the figures say.
     """
 
@@ -75,6 +79,7 @@ class Story:
     shown: tuple[ShownMap, ...]
     scene: Scene
     similarity: Similarity
+    scores: tuple[OrganScore, ...]
     verdict: Verdict
 
 
@@ -119,12 +124,17 @@ def tell(sources: Sources, limits: VerdictLimits) -> Story:
     similarity = measure_similarity(sources.fixed, sources.moving, sources.transform)
     measured = collect(sources.matches, sources.transform, maps, similarity, sources.record["quality"])
     spacing_mm = shown_spacing_mm(bounding_grid(sources.fixed.grid, spacing_mm=FINEST_MM).size)
+    shown_labels: tuple[LabelMap, LabelMap] | None = None
+    scores: tuple[OrganScore, ...] = ()
+    if sources.labels is not None:
+        fixed, moving = sources.labels
+        moved = resample_labels(moving, sources.transform, fixed.grid)
+        shown_labels, scores = (fixed, moved), score_organs(fixed, moving, moved)
     scene = make_scene(
         sources.fixed,
         sources.moved,
-        sources.labels,
+        shown_labels,
         grid=shown_grid(maps, sources.fixed.grid, spacing_mm=spacing_mm),
-        transform=sources.transform,
         middle_mm=voxel_centres_mm(maps.grid)[maps.body].mean(dim=0),
     )
     return Story(
@@ -133,6 +143,7 @@ def tell(sources: Sources, limits: VerdictLimits) -> Story:
         shown=shown_maps(maps, sources.confidence),
         scene=scene,
         similarity=similarity,
+        scores=scores,
         verdict=judge(measured, limits),
     )
 
@@ -141,7 +152,6 @@ def page(story: Story) -> str:
     """The whole page as HTML text."""
     sources, record = story.sources, story.sources.record
     names = {name: escape(str(record[name]["path"] or "from memory")) for name in ("fixed", "moving")}
-    scores = score_organs(sources.labels, sources.transform) if sources.labels else ()
     return Template(_part("template.html")).substitute(
         version=samereg.__version__,
         title=f"{names['moving']} on {names['fixed']}",
@@ -159,7 +169,7 @@ def page(story: Story) -> str:
         affine=facts_table(describe_affine(story.maps)),
         maps="".join(_map_stills(shown, story) for shown in story.shown),
         matches=matches_section(sources.matches, sources.transform, sources.inverse, story.scene),
-        organs=organs_section(scores, sources.label_names),
+        organs=organs_section(story.scores, sources.label_names),
         stages=stages_table(record["stages"], record["seconds"]),
         provenance=provenance(record),
         niivue_licence=escape(_part("niivue.md")),

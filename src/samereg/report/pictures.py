@@ -12,7 +12,6 @@ from torch.nn import functional
 
 from samereg.geometry.affine import Affine
 from samereg.geometry.grid import Grid, axis_aligned_grid, bounding_grid
-from samereg.geometry.transform import Transform
 from samereg.geometry.volume import LabelMap, Volume
 from samereg.image.resample import resample_labels, resample_volume
 from samereg.report.colours import BALANCE, FOLDED, Scale, checkered, gray, laid_over, outlined, rgb
@@ -78,7 +77,6 @@ def make_scene(
     labels: tuple[LabelMap, LabelMap] | None,
     *,
     grid: Grid,
-    transform: Transform,
     middle_mm: Float64[Tensor, "3"],
 ) -> Scene:
     """Scans and labels on the grid that is shown.
@@ -86,15 +84,14 @@ def make_scene(
     Args:
         fixed: scan that stayed.
         moved: the moving scan on the fixed grid.
-        labels: of the fixed and of the moving scan.
+        labels: of the fixed scan, and of the moving scan through the transform.
         grid: see `shown_grid`.
-        transform: fixed world to moving world.
         middle_mm: point that the still pictures cut.
     """
     identity = Affine.identity()
     shown = None
     if labels is not None:
-        shown = resample_labels(labels[0], identity, grid), resample_labels(labels[1], transform, grid)
+        shown = resample_labels(labels[0], identity, grid), resample_labels(labels[1], identity, grid)
     d, h, w = (min(n - 1, max(0, round(v))) for v, n in zip(grid.to_index(middle_mm).tolist(), grid.shape, strict=True))
     return Scene(
         fixed=resample_volume(fixed, identity, grid),
