@@ -7,6 +7,7 @@ quick.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from samereg.app.api import PairTransform, RegisteredPair, register
     from samereg.errors import SameregError
     from samereg.estimate.deform import load_deformer
     from samereg.geometry.affine import Affine
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from samereg.io.transforms import read_transform, write_transform
     from samereg.matching.embed import load_embedder
     from samereg.pipeline.recipes import affine_only, fast, same, same_plus
-    from samereg.pipeline.register import Registration, register
+    from samereg.pipeline.register import Registration
+    from samereg.pipeline.register import register as run_stages
 
 __version__ = "0.1.0"
 
@@ -31,6 +33,8 @@ _HOMES = {
     "Displacement": "samereg.geometry.displacement",
     "Grid": "samereg.geometry.grid",
     "LabelMap": "samereg.geometry.volume",
+    "PairTransform": "samereg.app.api",
+    "RegisteredPair": "samereg.app.api",
     "Registration": "samereg.pipeline.register",
     "SameregError": "samereg.errors",
     "Transform": "samereg.geometry.transform",
@@ -44,9 +48,10 @@ _HOMES = {
     "read_labels": "samereg.io.images",
     "read_transform": "samereg.io.transforms",
     "read_volume": "samereg.io.images",
-    "register": "samereg.pipeline.register",
+    "register": "samereg.app.api",
     "resample_labels": "samereg.image.resample",
     "resample_volume": "samereg.image.resample",
+    "run_stages": "samereg.app.api",
     "same": "samereg.pipeline.recipes",
     "same_plus": "samereg.pipeline.recipes",
     "write_labels": "samereg.io.images",
@@ -60,6 +65,8 @@ __all__ = [
     "Displacement",
     "Grid",
     "LabelMap",
+    "PairTransform",
+    "RegisteredPair",
     "Registration",
     "SameregError",
     "Transform",
@@ -77,6 +84,7 @@ __all__ = [
     "register",
     "resample_labels",
     "resample_volume",
+    "run_stages",
     "same",
     "same_plus",
     "write_labels",

@@ -11,7 +11,14 @@ import torch
 
 from samereg.app import registration
 from samereg.app.quality import QualityLimits, quality_faults
-from samereg.app.registration import RegisterSettings, load_fitting_deformer, recipe, register_files
+from samereg.app.registration import (
+    RegisterSettings,
+    load_fitting_deformer,
+    read_matches,
+    recipe,
+    register_files,
+    write_matches,
+)
 from samereg.errors import InputError, NoOverlapError, NotCTError, UsageError, WeightsError
 from samereg.estimate.deform import Deformer, DeformerRecord
 from samereg.estimate.outcome import Outcome
@@ -19,7 +26,7 @@ from samereg.geometry.affine import Affine
 from samereg.geometry.volume import Volume
 from samereg.io.images import read_volume, write_volume
 from samereg.io.transforms import read_transform
-from samereg.matching.embed import EmbedderRecord
+from samereg.matching.embed import EmbeddedVolume, EmbedderRecord
 from samereg.matching.matches import Matches
 from samereg.nets.build import build_deform
 from samereg.pipeline.affine import AffineStage
@@ -35,6 +42,9 @@ FILES = {"moved.nii.gz", "transform.h5", "inverse.h5", "matches.csv", "run.json"
 
 class FakeEmbedder:
     record = EmbedderRecord(name="compact", checksum="0" * 64, network="compact", precision="float32")
+
+    def embed(self, model: Volume) -> EmbeddedVolume:
+        raise NotImplementedError
 
 
 def known_answer() -> Registration:
@@ -110,6 +120,20 @@ def test_matches_are_one_line_each(pair: tuple[Path, Path], tmp_path: Path) -> N
     assert [row["used"] for row in rows] == ["1", "0"]
     assert [row["cycle_mm"] for row in rows] == ["1.50", "inf"]
     assert float(rows[1]["moving_x_mm"]) == pytest.approx(13.0)
+
+
+def test_matches_are_read_as_they_were_written(tmp_path: Path) -> None:
+    written = known_answer().matches
+    write_matches(written, tmp_path / "matches.csv")
+    read = read_matches(tmp_path / "matches.csv")
+    for name in ("fixed_mm", "moving_mm", "similarity", "cycle_mm", "used"):
+        assert torch.equal(getattr(read, name), getattr(written, name)), name
+
+
+def test_a_table_that_holds_no_matches_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "points.csv").write_text("x,y,z\n1,2,3\n")
+    with pytest.raises(InputError, match=r"points.csv.*fixed_x_mm"):
+        read_matches(tmp_path / "points.csv")
 
 
 @pytest.mark.usefixtures("answer")

@@ -21,6 +21,9 @@ from samereg.estimate.outcome import Outcome
 from samereg.matching.embed import EmbedderRecord
 from samereg.matching.matches import Matches
 from samereg.pipeline.register import Quality, StageReport
+from samereg.report import page
+from samereg.report.sources import ReportPaths
+from samereg.report.verdict import Finding, Verdict
 from samereg.training.settings import EmbeddingTraining
 
 SCAN = InputRecord(path=Path("scan.nii"), sha256="0" * 64, shape=(1, 2, 3), spacing_mm=(1.0, 1.0, 1.0))
@@ -113,6 +116,40 @@ def test_a_failed_quality_check_ends_with_10_and_says_why(
     monkeypatch.setattr(registration, "register_files", Recorder(run_record(("it folds",))))
     assert main(["register", "-f", "a.nii", "-m", "b.nii", "-o", "out"]) == 10
     assert capsys.readouterr().err == "samereg: error: The result fails its quality check: it folds.\n"
+
+
+def test_register_writes_a_report_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registration, "register_files", Recorder(run_record()))
+    recorder = Recorder(None)
+    monkeypatch.setattr(page, "write_report", recorder)
+    assert main(["register", "-f", "a.nii", "-m", "b.nii", "-o", "out"]) == 0
+    assert recorder.arguments == ()
+    assert main(["register", "-f", "a.nii", "-m", "b.nii", "-o", "out", "--report", "--overwrite"]) == 0
+    assert (recorder.arguments, recorder.settings) == ((Path("out"),), {"overwrite": True})
+
+
+def test_report_passes_its_files_on_and_prints_the_verdict(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finding = Finding(name="Overlap", value="40 %", bounds="", level="amber", meaning="")
+    verdict = Verdict(level="amber", headline="Look closely.", findings=(finding,))
+    record = page.ReportRecord(output=Path("out/report.html"), size_bytes=5_200_000, verdict=verdict)
+    recorder = Recorder(record)
+    monkeypatch.setattr(page, "write_report", recorder)
+    words = "report out -f a.nii -m b.nii --fixed-labels c.nii --moving-labels d.nii --label-names e.csv --overwrite"
+    assert main(words.split()) == 0
+    paths = ReportPaths(
+        fixed=Path("a.nii"),
+        moving=Path("b.nii"),
+        fixed_labels=Path("c.nii"),
+        moving_labels=Path("d.nii"),
+        label_names=Path("e.csv"),
+    )
+    assert recorder.arguments == (Path("out"),)
+    assert recorder.settings == {"output": None, "paths": paths, "overwrite": True}
+    out = capsys.readouterr().out
+    for part in ("amber: Look closely.", "40 % (amber)", "out/report.html (5.2 MB)"):
+        assert part in out
 
 
 def test_apply_names_lost_labels_on_standard_error(

@@ -14,6 +14,7 @@ from samereg.errors import FileError, GeometryError
 from samereg.geometry.grid import Grid, axis_aligned_grid
 from samereg.geometry.volume import Volume
 from samereg.io.images import read_volume, write_volume
+from samereg.io.nifti import nifti_bytes
 
 RAS = np.array([[2.0, 0, 0, -10], [0, 3.0, 0, -20], [0, 0, 4.0, 30], [0, 0, 0, 1]])
 ARRAY = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6)
@@ -47,6 +48,23 @@ def test_written_forms_agree_with_each_other(grid: Grid, tmp_path: Path) -> None
     np.testing.assert_allclose(header.get_qform(), header.get_sform(), atol=1e-3)
     assert (int(header["sform_code"]), int(header["qform_code"])) == (1, 1)
     assert header.get_xyzt_units()[0] == "mm"
+
+
+@every_grid
+def test_a_file_in_memory_is_read_by_another_reader_where_it_belongs(grid: Grid, tmp_path: Path) -> None:
+    array = np.arange(grid.size, dtype=np.int64).reshape(grid.shape).astype(np.uint8)
+    (tmp_path / "scan.nii.gz").write_bytes(nifti_bytes(array, grid, slope=2.0, intercept=-5.0))
+    found = nib.load(tmp_path / "scan.nii.gz")
+    np.testing.assert_array_equal(np.asarray(found.dataobj), 2.0 * array.T - 5.0)
+    last = torch.tensor(grid.shape, dtype=torch.float64) - 1.0
+    x, y, z = grid.to_world(last).tolist()
+    np.testing.assert_allclose((found.affine @ [*last.flip(0).tolist(), 1.0])[:3], [-x, -y, z], atol=1e-3)
+
+
+def test_a_file_in_memory_has_the_same_bytes_every_time() -> None:
+    grid = axis_aligned_grid((3, 4, 5))
+    array = np.ones(grid.shape, dtype=np.uint8)
+    assert nifti_bytes(array, grid) == nifti_bytes(array, grid)
 
 
 def test_a_qform_alone_is_enough(tmp_path: Path) -> None:

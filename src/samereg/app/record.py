@@ -49,15 +49,15 @@ class InputRecord:
     """One input scan, so that it can be recognised later.
 
     Attributes:
-        path: as given by the user.
-        sha256: of the file, or of all files of a folder in the order of their names.
+        path: as given by the user; None for an image in memory.
+        sha256: of the file, or of all files of a folder in the order of their names; None for an image in memory.
         shape: voxels along (d, h, w).
         spacing_mm: along (d, h, w).
         series: what `--series` said.
     """
 
-    path: Path
-    sha256: str
+    path: Path | None
+    sha256: str | None
     shape: tuple[int, int, int]
     spacing_mm: tuple[float, float, float]
     series: str | None = None
@@ -76,6 +76,11 @@ def versions() -> Versions:
 def input_record(path: Path, grid: Grid, *, series: str | None = None) -> InputRecord:
     """Record of an input scan that lies on `grid`."""
     return InputRecord(path=path, sha256=sha256_of(path), shape=grid.shape, spacing_mm=grid.spacing_mm, series=series)
+
+
+def memory_record(grid: Grid) -> InputRecord:
+    """Record of an image in memory that lies on `grid`."""
+    return InputRecord(path=None, sha256=None, shape=grid.shape, spacing_mm=grid.spacing_mm)
 
 
 def sha256_of(path: Path) -> str:

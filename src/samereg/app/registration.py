@@ -21,15 +21,15 @@ from samereg.app.record import (
     write_json,
 )
 from samereg.app.scans import naming_bodiless, read_scan, series_of_pair
-from samereg.errors import QualityError, WeightsError
+from samereg.errors import InputError, QualityError, WeightsError
 from samereg.estimate.deform import Deformer, DeformerRecord, load_deformer
 from samereg.geometry.volume import Volume
 from samereg.image.resample import resample_volume
 from samereg.io.atomic import atomic_directory
 from samereg.io.images import write_volume
-from samereg.io.points import write_table_csv
+from samereg.io.points import read_table_csv, write_table_csv
 from samereg.io.transforms import write_transform
-from samereg.matching.embed import EmbedderRecord, load_embedder
+from samereg.matching.embed import Embedder, EmbedderRecord, load_embedder
 from samereg.matching.matches import Matches
 from samereg.pipeline.recipes import affine_only, fast, same, same_plus
 from samereg.pipeline.register import Quality, Registration, StageReport, register
@@ -95,6 +95,25 @@ class MachineRecord:
     device: str
     name: str
     threads: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Engine:
+    """What computes a registration.
+
+    Attributes:
+        device: what it runs on.
+        embedder: the anatomical embedding.
+        embedding: what the run record says of it.
+        deformer: the deformation network; None for stages without one.
+        stages: run one after another.
+    """
+
+    device: torch.device
+    embedder: Embedder
+    embedding: EmbedderRecord
+    deformer: Deformer | None
+    stages: tuple[Stage, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,30 +185,64 @@ def register_files(
         series = series_of_pair(fixed_path, moving_path, settings.series)
         fixed = read_scan(fixed_path, series=series[0])
         moving = read_scan(moving_path, series=series[1])
-        embedder = load_embedder(settings.embedding, device=str(device))
-        deformer = load_fitting_deformer(settings, embedder.record, device=str(device))
-        stages = recipe(settings, deformer)
+        engine = load_engine(settings, device=device)
         with naming_bodiless((fixed_path, fixed), (moving_path, moving)):
-            result = register(fixed, moving, stages=stages, embedder=embedder, on_progress=on_progress)
+            result = register(fixed, moving, stages=engine.stages, embedder=engine.embedder, on_progress=on_progress)
         write_registration(result, fixed=fixed, moving=moving, folder=folder)
-        faults = quality_faults(result.quality, settings.limits)
-        record = RunRecord(
-            versions=versions(),
-            machine=MachineRecord(device=str(device), name=describe_device(device), threads=torch.get_num_threads()),
-            embedding=embedder.record,
-            deform=deformer.record if deformer else None,
-            settings=settings,
-            recipe=tuple(named_settings(stage) for stage in stages),
-            fixed=input_record(fixed_path, fixed.grid, series=series[0]),
-            moving=input_record(moving_path, moving.grid, series=series[1]),
-            stages=result.stages,
-            quality=result.quality,
-            faults=faults,
-            seconds=round(time.perf_counter() - began, 3),
-            exit_status=QualityError.exit_code if faults else 0,
+        inputs = (
+            input_record(fixed_path, fixed.grid, series=series[0]),
+            input_record(moving_path, moving.grid, series=series[1]),
         )
+        seconds = round(time.perf_counter() - began, 3)
+        record = run_record(result, engine, settings=settings, inputs=inputs, seconds=seconds)
         write_json(record, folder / "run.json")
     return record
+
+
+def load_engine(settings: RegisterSettings, *, device: torch.device) -> Engine:
+    """The networks and stages that settings ask for.
+
+    Raises:
+        WeightsError: weights that are missing, damaged, or do not belong together.
+    """
+    embedder = load_embedder(settings.embedding, device=str(device))
+    deformer = load_fitting_deformer(settings, embedder.record, device=str(device))
+    return Engine(
+        device=device,
+        embedder=embedder,
+        embedding=embedder.record,
+        deformer=deformer,
+        stages=recipe(settings, deformer),
+    )
+
+
+def run_record(
+    result: Registration,
+    engine: Engine,
+    *,
+    settings: RegisterSettings,
+    inputs: tuple[InputRecord, InputRecord],
+    seconds: float,
+) -> RunRecord:
+    """What `run.json` is to say of a registration of the fixed and the moving input."""
+    faults = quality_faults(result.quality, settings.limits)
+    return RunRecord(
+        versions=versions(),
+        machine=MachineRecord(
+            device=str(engine.device), name=describe_device(engine.device), threads=torch.get_num_threads()
+        ),
+        embedding=engine.embedding,
+        deform=engine.deformer.record if engine.deformer else None,
+        settings=settings,
+        recipe=tuple(named_settings(stage) for stage in engine.stages),
+        fixed=inputs[0],
+        moving=inputs[1],
+        stages=result.stages,
+        quality=result.quality,
+        faults=faults,
+        seconds=seconds,
+        exit_status=QualityError.exit_code if faults else 0,
+    )
 
 
 def load_fitting_deformer(settings: RegisterSettings, embedding: EmbedderRecord, *, device: str) -> Deformer | None:
@@ -236,6 +289,27 @@ def write_registration(result: Registration, *, fixed: Volume, moving: Volume, f
     write_transform(result.inverse, folder / "inverse.h5")
     write_volume(resample_volume(moving, result.transform, fixed.grid), folder / "moved.nii.gz")
     write_matches(result.matches, folder / "matches.csv")
+
+
+def read_matches(path: Path) -> Matches:
+    """Matches as `write_matches` wrote them.
+
+    Raises:
+        FileError: missing, or not text.
+        InputError: not a table of matches.
+    """
+    columns = read_table_csv(path, MATCH_COLUMNS)
+    try:
+        numbers = torch.tensor([[float(cell) for cell in columns[name]] for name in MATCH_COLUMNS], dtype=torch.float64)
+    except ValueError as error:
+        raise InputError(f"{path}: holds cells that are no numbers; need the matches.csv of a registration.") from error
+    return Matches(
+        fixed_mm=numbers[:3].T.contiguous(),
+        moving_mm=numbers[3:6].T.contiguous(),
+        similarity=numbers[6].float(),
+        cycle_mm=numbers[7].float(),
+        used=numbers[8] > 0,
+    )
 
 
 def write_matches(matches: Matches, path: Path) -> None:

@@ -21,7 +21,7 @@ from samereg.geometry.transform import Transform
 from samereg.geometry.volume import Volume
 from samereg.image.resample import ImageMode, LabelMode, lost_labels, resample_labels, resample_volume
 from samereg.io.channels import has_channels, read_channels, write_channels
-from samereg.io.images import as_stored, read_grid, read_labels, read_volume, write_labels, write_volume
+from samereg.io.images import read_grid, read_labels, read_volume, stored_numbers, write_labels, write_volume
 from samereg.io.transform_files import TransformFormatName, read_transform_file
 from samereg.io.transform_formats.spaces import Spaces
 
@@ -218,7 +218,7 @@ def _apply_channels(path: Path, target: Path, way: _Way, settings: ApplySettings
         if way.volume_change is not None:
             carried = modulated(carried, way.volume_change)
         background = carried.background
-        moved.append(as_stored(carried))
+        moved.append(stored_numbers(carried))
     write_channels(replace(image, array=np.stack(moved), grid=way.grid), target, like=path)
     return image.grid, chosen, background, ()
 

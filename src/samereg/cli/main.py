@@ -112,6 +112,11 @@ COMMANDS = (
         home=("samereg.cli.convert", "Convert"),
     ),
     Entry(
+        words=("report",),
+        summary="Show a registration on one page, with a verdict.",
+        home=("samereg.cli.report", "Report"),
+    ),
+    Entry(
         words=("match",),
         summary="Find points of one CT scan in another.",
         home=("samereg.cli.match", "Match"),

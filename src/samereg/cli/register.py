@@ -54,6 +54,9 @@ class Register:
     series: Series = ()
     """DICOM series to take instead of the largest: a UID, or its beginning, for each folder, fixed first."""
 
+    report: bool = False
+    """Write report.html too: pictures, figures and a verdict, on one page that needs no network."""
+
     overwrite: bool = False
     """Write into the output folder even if it holds something; other files in it stay."""
 
@@ -68,6 +71,7 @@ class Register:
         from samereg.app.registration import RegisterSettings, register_files
         from samereg.cli.console import print_json, progress, start_logging
         from samereg.cli.summary import print_summary, report_faults
+        from samereg.report.page import write_report
 
         start_logging(self.messages)
         settings = RegisterSettings(
@@ -90,6 +94,8 @@ class Register:
                 overwrite=self.overwrite,
                 on_progress=on_progress,
             )
+        if self.report:
+            write_report(self.output, overwrite=self.overwrite)
         if self.messages.json:
             print_json(to_plain(record))
         else:

@@ -56,7 +56,7 @@ def to_isotropic(volume: Volume, *, spacing_mm: float) -> Volume:
     data_hu = volume.data.clamp(*STORED_RANGE_HU)
     if not target.is_close(volume.grid):
         data_hu = _resampled(replace(volume, data=data_hu), target)
-    return replace(volume, data=data_hu, grid=target)
+    return replace(volume, data=data_hu, grid=target, stored_dtype="float32")
 
 
 def window_hu(data_hu: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:

@@ -120,13 +120,19 @@ def write_volume(volume: Volume, path: Path, *, like: Path | None = None) -> Non
         GeometryError: several channels, or a sheared grid.
         FileError: the file cannot be written.
     """
+    with naming(path):
+        array = stored_numbers(volume)
+    _write(array, volume.grid, path, like)
+
+
+def stored_numbers(volume: Volume) -> NDArray[Any]:
+    """Voxels (d, h, w) of a single-channel volume in its stored type, rounded and clipped as in `write_volume`.
+
+    Raises:
+        GeometryError: several channels.
+    """
     if volume.data.shape[0] != 1:
-        raise GeometryError(f"{path}: cannot take {volume.data.shape[0]} channels; need one.")
-    _write(as_stored(volume), volume.grid, path, like)
-
-
-def as_stored(volume: Volume) -> NDArray[Any]:
-    """Numbers (d, h, w) of a volume's first channel in its stored type, rounded and clipped to its range."""
+        raise GeometryError(f"cannot take {volume.data.shape[0]} channels; need one.")
     dtype = np.dtype(volume.stored_dtype)
     array = volume.data[0].detach().cpu().numpy()
     if dtype.kind in "iu":
@@ -146,11 +152,22 @@ def write_labels(labels: LabelMap, path: Path, *, like: Path | None = None) -> N
         GeometryError: a sheared grid.
         FileError: the file cannot be written.
     """
+    with naming(path):
+        array = stored_label_values(labels)
+    _write(array, labels.grid, path, like)
+
+
+def stored_label_values(labels: LabelMap) -> NDArray[Any]:
+    """Values (d, h, w) of a label map in its stored type.
+
+    Raises:
+        InputError: a value that the stored type cannot hold.
+    """
     values = labels.data.detach().cpu().numpy()
     array = values.astype(labels.stored_dtype)
     if not np.array_equal(array, values):
-        raise InputError(f"{path}: cannot hold labels up to {values.max()} as {labels.stored_dtype}.")
-    _write(array, labels.grid, path, like)
+        raise InputError(f"cannot hold labels up to {values.max()} as {labels.stored_dtype}.")
+    return array
 
 
 def _read(path: Path) -> StoredImage:

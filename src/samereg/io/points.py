@@ -59,6 +59,25 @@ def has_header(path: Path) -> bool:
     return not first or any(_is_word(cell) for cell in first)
 
 
+def read_table_csv(path: Path, columns: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+    """Texts of the named columns of a CSV file, whatever other columns it has and in whatever order.
+
+    Raises:
+        FileError: no such file, or not text.
+        InputError: a column is missing, or a line has another number of cells than the header.
+    """
+    rows = _read_rows(path)
+    header = [name.strip() for name in rows[0]] if rows else []
+    missing = [name for name in columns if name not in header]
+    if missing:
+        found = ",".join(header) or "nothing"
+        raise InputError(f"{path}: begins with {found[:80]!r}; need a header with the column {missing[0]}.")
+    body = [row for row in rows[1:] if any(cell.strip() for cell in row)]
+    if any(len(row) != len(header) for row in body):
+        raise InputError(f"{path}: has lines of different lengths; need {len(header)} cells in each, as the header.")
+    return {name: tuple(row[header.index(name)].strip() for row in body) for name in columns}
+
+
 def write_table_csv(header: Sequence[str], rows: Iterable[Sequence[object]], path: Path) -> None:
     """Write a header and rows as comma-separated UTF-8 text, whole or not at all.
 

@@ -43,8 +43,8 @@ class StoredImage:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Put the file's name before the message of any bad-input error that does not begin with it."""
+def naming(path: Path | str) -> Iterator[None]:
+    """Put the name of a file or image before the message of any bad-input error that does not begin with it."""
     try:
         yield
     except InputError as error:
@@ -67,7 +67,7 @@ def require_file(path: Path) -> None:
         raise FileError(f"{path}: is empty; need an image file.")
 
 
-def require_volume(path: Path, sizes: tuple[int, ...], *, components: int = 1) -> tuple[int, int, int]:
+def require_volume(path: Path | str, sizes: tuple[int, ...], *, components: int = 1) -> tuple[int, int, int]:
     """Sizes of an image in the file's order, refused unless they are those of one 3-D volume of numbers.
 
     Axes beyond the third that hold one element are dropped.
@@ -87,7 +87,7 @@ def require_volume(path: Path, sizes: tuple[int, ...], *, components: int = 1) -
     return sizes[0], sizes[1], sizes[2]
 
 
-def require_number_type(path: Path, name: str) -> None:
+def require_number_type(path: Path | str, name: str) -> None:
     """Refuse a type of voxel that is not a real number of at most 64 bits.
 
     Raises:

@@ -66,9 +66,7 @@ def find_modes(
     )
 
 
-def _peaks(
-    queries: Float[Tensor, "n e"], places: Candidates, count: int, apart_mm: float
-) -> Float64[Tensor, "n k 3"]:
+def _peaks(queries: Float[Tensor, "n e"], places: Candidates, count: int, apart_mm: float) -> Float64[Tensor, "n k 3"]:
     """The best candidates in turn, everything near those already taken left out."""
     table = (queries @ places.embeddings.T).float()
     points = places.points_mm.to(table.device, torch.float32)

@@ -16,7 +16,7 @@ from torch import Tensor
 from samereg.errors import FileError, TransformError
 from samereg.geometry.grid import Grid
 from samereg.io.atomic import atomic_file
-from samereg.io.nifti import affine_ras_of, grid_of_header
+from samereg.io.nifti import grid_of_header, to_ras
 
 INTENT_DISPLACEMENT, INTENT_VECTOR = 1006, 1007
 
@@ -84,7 +84,7 @@ def write_vectors(
         intent: code, words and first parameter.
     """
     array: NDArray[Any] = data.detach().cpu().float().permute(3, 2, 1, 0).contiguous().numpy()
-    affine = affine_ras_of(grid)
+    affine = to_ras(grid)
     image = nib.Nifti1Image(array[:, :, :, None] if five_dimensional else array, affine)
     image.set_sform(affine, 1)
     image.set_qform(affine, 1)

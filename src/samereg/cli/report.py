@@ -1,0 +1,73 @@
+"""`samereg report`: flags, and what it prints."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from samereg.cli.options import MessageFlags, Messages
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """Show a registration on one page, with a verdict.
+
+    Writes report.html: linked viewers of both scans, figures and what they mean, deformation, matches, times and
+    provenance. The page needs no other file and no network; without JavaScript it shows still pictures.
+    """
+
+    registration: Positional[Annotated[Path, arg(metavar="DIR")]]
+    """Folder that `samereg register` wrote."""
+
+    fixed: Annotated[Path | None, arg(aliases=["-f"], metavar="CT")] = None
+    """The fixed scan, if it is no longer where run.json says."""
+
+    moving: Annotated[Path | None, arg(aliases=["-m"], metavar="CT")] = None
+    """The moving scan, likewise."""
+
+    fixed_labels: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Label map of the fixed scan, for outlines and a table of structures; needs --moving-labels too."""
+
+    moving_labels: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Label map of the moving scan."""
+
+    label_names: Annotated[Path | None, arg(metavar="FILE")] = None
+    """CSV file that names the labels, with the columns value and name."""
+
+    output: Annotated[Path | None, arg(aliases=["-o"], metavar="FILE")] = None
+    """Page to write; report.html in the registration's folder by default."""
+
+    overwrite: bool = False
+    """Replace the page if it exists."""
+
+    threads: int = 0
+    """CPU threads; 0 takes as many as there are cores."""
+
+    messages: MessageFlags = field(default_factory=Messages)
+
+    def run(self) -> int:
+        """Write the page, say what it says, return the exit code."""
+        from samereg.app.machine import MachineSettings, prepare_machine
+        from samereg.app.record import to_plain
+        from samereg.cli.console import print_facts, print_json, start_logging
+        from samereg.report.page import write_report
+        from samereg.report.sources import ReportPaths
+
+        start_logging(self.messages)
+        prepare_machine(MachineSettings(device="cpu", threads=self.threads), seed=0)
+        paths = ReportPaths(
+            fixed=self.fixed,
+            moving=self.moving,
+            fixed_labels=self.fixed_labels,
+            moving_labels=self.moving_labels,
+            label_names=self.label_names,
+        )
+        record = write_report(self.registration, output=self.output, paths=paths, overwrite=self.overwrite)
+        if self.messages.json:
+            print_json(to_plain(record))
+        else:
+            facts = {finding.name.lower(): f"{finding.value} ({finding.level})" for finding in record.verdict.findings}
+            facts["written"] = f"{record.output} ({record.size_bytes / 1e6:.1f} MB)"
+            print_facts(f"{record.verdict.level}: {record.verdict.headline}", facts)
+        return 0

@@ -1,0 +1,1 @@
+"""One self-contained page per registration: figures, pictures, and a verdict in words."""

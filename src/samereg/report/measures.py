@@ -1,0 +1,231 @@
+"""Figures and maps of a finished registration, measured on its scans; knows no files and no pictures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import acos, degrees, nan
+
+import torch
+from jaxtyping import Bool, Float, Float64
+from torch import Tensor
+
+from samereg.geometry.affine import Affine
+from samereg.geometry.displacement import Displacement
+from samereg.geometry.fields import from_transform, jacobian_determinant_mm
+from samereg.geometry.grid import Grid, voxel_centres_mm
+from samereg.geometry.transform import Transform
+from samereg.geometry.volume import LabelMap, Volume
+from samereg.image.body import body_mask
+from samereg.image.preprocess import to_isotropic, window_hu
+from samereg.image.resample import resample_labels, resample_volume
+from samereg.matching.matches import Matches
+from samereg.metrics.fields import folded_fraction
+from samereg.metrics.overlap import dice
+from samereg.objectives.similarity import local_ncc
+from samereg.report.verdict import Measured
+
+MEASURED_SPACING_MM = 4.0
+"""Maps are measured on a lattice as fine as the field itself."""
+
+WINDOW_RADIUS_VOX = 2
+"""Windows of 20 mm: about the 9 voxels of 2 mm that SAME compares over."""
+
+FEWEST_VOXELS = 100
+"""Fewer common voxels than this have no similarity worth the name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Maps:
+    """What is measured at every voxel of a coarse lattice over the fixed scan.
+
+    Attributes:
+        grid: the lattice.
+        body: voxels of the fixed body.
+        deformation_mm: length of the displacement without its best affine map.
+        jacobian: local change of volume, moving over fixed; 0 or less where space folds.
+        affine: the affine map that fits the displacement best over the body.
+    """
+
+    grid: Grid
+    body: Bool[Tensor, "d h w"]
+    deformation_mm: Float[Tensor, "d h w"]
+    jacobian: Float[Tensor, "d h w"]
+    affine: Affine
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Similarity:
+    """Median over the common body of the squared local correlation; NaN where scans do not meet.
+
+    Attributes:
+        before: as the scans lie in the world.
+        after: through the transform.
+    """
+
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrganScore:
+    """One structure that both label maps hold.
+
+    Attributes:
+        value: of the label.
+        fixed_ml: volume in the fixed scan.
+        moving_ml: volume in the moving scan.
+        moved_ml: volume after it was carried over.
+        dice_before: overlap as the scans lie in the world, 0 to 1.
+        dice_after: overlap through the transform.
+    """
+
+    value: int
+    fixed_ml: float
+    moving_ml: float
+    moved_ml: float
+    dice_before: float
+    dice_after: float
+
+
+def measure_maps(fixed: Volume, transform: Transform) -> Maps:
+    """Deformation and local change of volume over the fixed scan.
+
+    Raises:
+        InputError: a fixed scan without a body.
+    """
+    coarse = to_isotropic(fixed, spacing_mm=MEASURED_SPACING_MM)
+    body = body_mask(coarse)
+    displacement = from_transform(transform, coarse.grid)
+    affine = best_affine(displacement, body)
+    points_mm = voxel_centres_mm(coarse.grid)
+    rest_mm = displacement.data.movedim(0, -1) - (affine.apply(points_mm) - points_mm)
+    return Maps(
+        grid=coarse.grid,
+        body=body,
+        deformation_mm=rest_mm.norm(dim=-1).float(),
+        jacobian=jacobian_determinant_mm(displacement),
+        affine=affine,
+    )
+
+
+def best_affine(displacement: Displacement, body: Bool[Tensor, "d h w"]) -> Affine:
+    """Affine map nearest to a displacement over a body, by least squares."""
+    points_mm = voxel_centres_mm(displacement.grid)[body]
+    targets_mm = points_mm + displacement.data.movedim(0, -1)[body].double()
+    centre_mm = points_mm.mean(dim=0)
+    rows = torch.cat([points_mm - centre_mm, torch.ones(len(points_mm), 1, dtype=torch.float64)], dim=1)
+    solution = torch.linalg.lstsq(rows, targets_mm).solution
+    linear = solution[:3].T
+    return Affine.from_parts(linear, solution[3] - linear @ centre_mm)
+
+
+def describe_affine(maps: Maps) -> tuple[tuple[str, str], ...]:
+    """What the best affine map does, as names and values: shift of the body's middle, turn, and scale."""
+    middle_mm = voxel_centres_mm(maps.grid)[maps.body].mean(dim=0)
+    shift_mm = (maps.affine.apply(middle_mm) - middle_mm).tolist()
+    rotation, stretch = _polar(maps.affine.linear)
+    angle = degrees(acos(max(-1.0, min(1.0, (float(rotation.trace()) - 1.0) / 2.0))))
+    scales = ", ".join(f"{100 * float(scale):.0f} %" for scale in stretch.diag())
+    words = (("left", "right"), ("back", "front"), ("up", "down"))
+    shift = ", ".join(f"{abs(v):.0f} mm {names[v < 0]}" for v, names in zip(shift_mm, words, strict=True))
+    return ("Shift of the body's middle", shift), ("Turn", f"{angle:.1f}°"), ("Scale along x, y, z", scales)
+
+
+def measure_similarity(fixed: Volume, moving: Volume, transform: Transform) -> Similarity:
+    """Local similarity of both scans before and after, in windowed HU, where both exist and the body is.
+
+    Raises:
+        InputError: a fixed scan without a body.
+    """
+    coarse = to_isotropic(fixed, spacing_mm=MEASURED_SPACING_MM)
+    other = to_isotropic(moving, spacing_mm=MEASURED_SPACING_MM)
+    body = body_mask(coarse)
+    before, after = (_median_similarity(coarse, other, chosen, body) for chosen in (Affine.identity(), transform))
+    return Similarity(before=before, after=after)
+
+
+def match_error_mm(matches: Matches, transform: Transform) -> Float64[Tensor, " n"]:
+    """Distance of every kept match from where the transform takes its point."""
+    distance: Tensor = (transform.apply(matches.fixed_mm[matches.used]) - matches.moving_mm[matches.used]).norm(dim=1)
+    return distance
+
+
+def collect(
+    matches: Matches,
+    transform: Transform,
+    maps: Maps,
+    similarity: Similarity,
+    quality: Mapping[str, float | int | None],
+) -> Measured:
+    """The figures of the verdict.
+
+    Args:
+        matches: of the last stage that matched points.
+        transform: fixed world to moving world.
+        maps: measured over the fixed scan.
+        similarity: before and after.
+        quality: of the run record, which was made with both bodies and both ways at hand; None where not finite.
+    """
+    errors_mm = match_error_mm(matches, transform)
+    return Measured(
+        matches_kept=float(matches.used.sum()),
+        kept_fraction=float(matches.used.double().mean()) if len(matches) else nan,
+        overlap_fraction=_number(quality["overlap_fraction"]),
+        inverse_consistency_mm=_number(quality["inverse_consistency_mm"]),
+        folded_fraction=folded_fraction(maps.jacobian, maps.body),
+        jacobian_std=float(maps.jacobian[maps.body].std()),
+        similarity=similarity.after,
+        match_error_mm=float(errors_mm.median()) if len(errors_mm) else nan,
+    )
+
+
+def score_organs(fixed: LabelMap, moving: LabelMap, moved: LabelMap) -> tuple[OrganScore, ...]:
+    """Volume and overlap of every structure that both label maps hold.
+
+    Args:
+        fixed: labels of the fixed scan.
+        moving: labels of the moving scan.
+        moved: the same through the transform, on the grid of `fixed`.
+    """
+    unmoved = resample_labels(moving, Affine.identity(), fixed.grid)
+    before, after = dice(fixed.data, unmoved.data), dice(fixed.data, moved.data)
+    volumes = [_volumes_ml(each) for each in (fixed, moving, moved)]
+    return tuple(
+        OrganScore(
+            value=value,
+            fixed_ml=volumes[0][value],
+            moving_ml=volumes[1][value],
+            moved_ml=volumes[2].get(value, 0.0),
+            dice_before=before.get(value, 0.0),
+            dice_after=after.get(value, 0.0),
+        )
+        for value in sorted(set(volumes[0]) & set(volumes[1]))
+    )
+
+
+def _number(value: float | int | None) -> float:
+    return nan if value is None else float(value)
+
+
+def _median_similarity(fixed: Volume, moving: Volume, transform: Transform, body: Bool[Tensor, "d h w"]) -> float:
+    points_mm = voxel_centres_mm(fixed.grid)[body]
+    common = body.clone()
+    common[body] = moving.grid.contains(transform.apply(points_mm))
+    if int(common.sum()) < FEWEST_VOXELS:
+        return nan
+    moved = resample_volume(moving, transform, fixed.grid)
+    images = [window_hu(each.data.float())[None] for each in (fixed, moved)]
+    return float(local_ncc(images[0], images[1], radius=WINDOW_RADIUS_VOX)[0, 0][common].median())
+
+
+def _polar(linear: Float64[Tensor, "3 3"]) -> tuple[Float64[Tensor, "3 3"], Float64[Tensor, "3 3"]]:
+    """Rotation and symmetric stretch whose product a matrix is."""
+    left, singular, right = torch.linalg.svd(linear)
+    return left @ right, right.T @ singular.diag() @ right
+
+
+def _volumes_ml(labels: LabelMap) -> dict[int, float]:
+    spacing = labels.grid.spacing_mm
+    voxel_ml = spacing[0] * spacing[1] * spacing[2] / 1000.0
+    low = int(labels.data.min())
+    counts = torch.bincount((labels.data - low).flatten()).tolist()
+    return {v: n * voxel_ml for v, n in enumerate(counts, start=low) if n and v != 0}

@@ -1,0 +1,242 @@
+"""One HTML file of everything that is known of a registration; it needs no other file and no network."""
+
+import json
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+import samereg
+from samereg.app.resampling import refuse_existing
+from samereg.geometry.grid import bounding_grid, voxel_centres_mm
+from samereg.geometry.volume import LabelMap
+from samereg.image.resample import resample_labels
+from samereg.io.atomic import atomic_file
+from samereg.report.colours import BALANCE, OUTLINES, WINDOW_HU, WINDOWS_HU
+from samereg.report.match_pictures import matches_section
+from samereg.report.measures import (
+    Maps,
+    OrganScore,
+    Similarity,
+    collect,
+    describe_affine,
+    measure_maps,
+    measure_similarity,
+    score_organs,
+)
+from samereg.report.pictures import DIFFERENCE_HU, PLANES, Scene, make_scene, shown_grid, still_pictures
+from samereg.report.sections import (
+    colourbar,
+    facts_table,
+    findings_table,
+    organs_section,
+    provenance,
+    reasons,
+    stages_table,
+    stills,
+)
+from samereg.report.shown_maps import ShownMap, map_pictures, shown_maps
+from samereg.report.sources import ReportPaths, Sources, read_sources
+from samereg.report.verdict import Verdict, VerdictLimits, judge
+from samereg.report.volumes import FINEST_MM, shown_spacing_mm, viewer_volumes
+
+NAME = "report.html"
+"""What the page is called in a registration's folder."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportRecord:
+    """What was written.
+
+    Attributes:
+        output: the page.
+        size_bytes: its size.
+        verdict: what it says.
+    """
+
+    output: Path
+    size_bytes: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Story:
+    """Everything that the page tells.
+
+    Attributes:
+        sources: what was read.
+        maps: measured over the fixed scan.
+        shown: the maps with their colours.
+        scene: scans and labels on the grid that is shown.
+        similarity: before and after.
+        scores: of structures; empty without labels.
+        verdict: what the figures say.
+    """
+
+    sources: Sources
+    maps: Maps
+    shown: tuple[ShownMap, ...]
+    scene: Scene
+    similarity: Similarity
+    scores: tuple[OrganScore, ...]
+    verdict: Verdict
+
+
+def write_report(
+    folder: Path,
+    *,
+    output: Path | None = None,
+    paths: ReportPaths | None = None,
+    limits: VerdictLimits | None = None,
+    overwrite: bool = False,
+) -> ReportRecord:
+    """Write the report of a finished registration.
+
+    Args:
+        folder: what `register` wrote.
+        output: page to write; `report.html` in the folder by default.
+        paths: scans that are not where the run record says, and labels.
+        limits: bounds of the verdict.
+        overwrite: replace the page if it exists.
+
+    Raises:
+        UsageError: the page exists, or labels of one scan only.
+        FileError: something of the registration is missing or damaged.
+        InputError: a scan that is not the one that was registered.
+    """
+    target = output or folder / NAME
+    refuse_existing(target, overwrite=overwrite)
+    story = tell(read_sources(folder, paths or ReportPaths()), limits or VerdictLimits())
+    content = page(story).encode("utf-8")
+    with atomic_file(target) as temporary:
+        temporary.write_bytes(content)
+    return ReportRecord(output=target, size_bytes=len(content), verdict=story.verdict)
+
+
+def tell(sources: Sources, limits: VerdictLimits) -> Story:
+    """Measure everything that the page tells.
+
+    Raises:
+        InputError: a fixed scan without a body.
+    """
+    maps = measure_maps(sources.fixed, sources.transform)
+    similarity = measure_similarity(sources.fixed, sources.moving, sources.transform)
+    measured = collect(sources.matches, sources.transform, maps, similarity, sources.record["quality"])
+    spacing_mm = shown_spacing_mm(bounding_grid(sources.fixed.grid, spacing_mm=FINEST_MM).size)
+    shown_labels: tuple[LabelMap, LabelMap] | None = None
+    scores: tuple[OrganScore, ...] = ()
+    if sources.labels is not None:
+        fixed, moving = sources.labels
+        moved = resample_labels(moving, sources.transform, fixed.grid)
+        shown_labels, scores = (fixed, moved), score_organs(fixed, moving, moved)
+    scene = make_scene(
+        sources.fixed,
+        sources.moved,
+        shown_labels,
+        grid=shown_grid(maps, sources.fixed.grid, spacing_mm=spacing_mm),
+        middle_mm=voxel_centres_mm(maps.grid)[maps.body].mean(dim=0),
+    )
+    return Story(
+        sources=sources,
+        maps=maps,
+        shown=shown_maps(maps, sources.confidence),
+        scene=scene,
+        similarity=similarity,
+        scores=scores,
+        verdict=judge(measured, limits),
+    )
+
+
+def page(story: Story) -> str:
+    """The whole page as HTML text."""
+    sources, record = story.sources, story.sources.record
+    names = {name: escape(str(record[name]["path"] or "from memory")) for name in ("fixed", "moving")}
+    return Template(_part("template.html")).substitute(
+        version=samereg.__version__,
+        title=f"{names['moving']} on {names['fixed']}",
+        **names,
+        style=_part("style.css"),
+        level=story.verdict.level,
+        headline=escape(story.verdict.headline),
+        reasons=reasons(story.verdict, record.get("faults", ())),
+        map_buttons="".join(_button(shown) for shown in story.shown),
+        outline_boxes=_outline_boxes() if sources.labels else "",
+        row_shape=_row_shape(story.scene),
+        windows="".join(f'<option value="{low:g} {high:g}">{name}</option>' for name, (low, high) in WINDOWS_HU),
+        stills="".join(_stills(story.scene)),
+        findings=findings_table(story.verdict.findings, story.similarity),
+        affine=facts_table(describe_affine(story.maps)),
+        maps="".join(_map_stills(shown, story) for shown in story.shown),
+        matches=matches_section(sources.matches, sources.transform, sources.inverse, story.scene),
+        organs=organs_section(story.scores, sources.label_names),
+        stages=stages_table(record["stages"], record["seconds"]),
+        provenance=provenance(record),
+        niivue_licence=escape(_part("niivue.md")),
+        volumes=_viewer_data(story),
+        niivue=_script("niivue.umd.js"),
+        script=_script("viewer.js"),
+    )
+
+
+def _stills(scene: Scene) -> list[str]:
+    return [
+        stills([(f"{name}, {plane}", picture) for name, picture in still_pictures(scene, plane).items()])
+        for plane in PLANES
+    ]
+
+
+def _map_stills(shown: ShownMap, story: Story) -> str:
+    pictures = [(f"{shown.title}, {plane}", map_pictures(shown, story.scene, story.maps, plane)) for plane in PLANES]
+    return stills(pictures) + colourbar(shown.scale.gradient(), *shown.ends, shown.note)
+
+
+def _viewer_data(story: Story) -> str:
+    """Facts and volumes for the viewers, as elements that a browser neither shows nor runs."""
+    facts = {
+        "windowHu": WINDOW_HU,
+        "balance": BALANCE,
+        "differenceHu": DIFFERENCE_HU,
+        "outlines": OUTLINES,
+        "maps": {
+            shown.key: {
+                "title": shown.title,
+                "low": shown.scale.low,
+                "high": shown.scale.high,
+                "anchors": shown.scale.anchors,
+            }
+            for shown in story.shown
+        },
+    }
+    elements = [f'<script type="application/json" id="facts">{json.dumps(facts)}</script>']
+    elements += [
+        f'<script type="text/plain" id="volume-{name}">{content}</script>'
+        for name, content in viewer_volumes(story.scene, story.shown).items()
+    ]
+    return "\n".join(elements)
+
+
+def _button(shown: ShownMap) -> str:
+    return f'<button type="button" data-mode="{shown.key}" aria-pressed="false">{escape(shown.title)}</button>'
+
+
+def _row_shape(scene: Scene) -> str:
+    """Width over height of the three planes beside each other, as CSS writes it."""
+    depth, height, width = scene.grid.shape
+    return f"{2 * width + height} / {max(depth, height)}"
+
+
+def _outline_boxes() -> str:
+    return "".join(
+        f'<label class="check"><input type="checkbox" data-outline="{side}"{checked}> {side} outlines</label>'
+        for side, checked in (("fixed", " checked"), ("moved", ""))
+    )
+
+
+def _part(name: str) -> str:
+    return files("samereg.report").joinpath("page", name).read_text(encoding="utf-8")
+
+
+def _script(name: str) -> str:
+    # The one thing that may not stand inside a script element.
+    return _part(name).replace("</script", "<\\/script")

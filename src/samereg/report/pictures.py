@@ -1,0 +1,174 @@
+"""Still pictures of a registration: slices of both scans, of their difference, and of measured maps."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float64, Int, UInt8
+from numpy import ndarray
+from torch import Tensor
+from torch.nn import functional
+
+from samereg.geometry.affine import Affine
+from samereg.geometry.grid import Grid, axis_aligned_grid, bounding_grid
+from samereg.geometry.volume import LabelMap, Volume
+from samereg.image.resample import resample_labels, resample_volume
+from samereg.report.colours import BALANCE, FOLDED, Scale, checkered, gray, laid_over, outlined, rgb
+from samereg.report.measures import Maps
+
+Plane = Literal["axial", "coronal", "sagittal"]
+
+PLANES: tuple[Plane, ...] = ("axial", "coronal", "sagittal")
+"""In the order of the axes (d, h, w) that they stand upright on."""
+
+FINER = 2
+"""Pixels of a still picture per voxel and axis: outlines get thin."""
+
+SQUARE_PX = 24
+"""Edge of a checkerboard's square: 24 mm on a grid of 2 mm."""
+
+DIFFERENCE_HU = 400.0
+"""Differences from minus to plus this go from one end of the colours to the other."""
+
+MARGIN_MM = 12.0
+"""Air that is left around the body."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Scene:
+    """Everything that is shown, on one upright grid: d to the head, h to the back, w to the patient's left.
+
+    Attributes:
+        fixed: fixed scan in HU.
+        moved: moving scan in HU, through the transform.
+        labels: of the fixed scan, and of the moving scan through the transform; None without.
+        middle: voxel (d, h, w) that the still pictures cut.
+    """
+
+    fixed: Volume
+    moved: Volume
+    labels: tuple[LabelMap, LabelMap] | None
+    middle: tuple[int, int, int]
+
+    @property
+    def grid(self) -> Grid:
+        """The common grid."""
+        return self.fixed.grid
+
+
+def shown_grid(maps: Maps, fixed: Grid, *, spacing_mm: float) -> Grid:
+    """Upright grid around the body, within the fixed scan."""
+    whole = bounding_grid(fixed, spacing_mm=spacing_mm)
+    inside = torch.nonzero(maps.body).double()
+    ends = torch.stack([inside.amin(dim=0), inside.amax(dim=0)])
+    wanted = whole.to_index(maps.grid.to_world(ends))
+    margin = MARGIN_MM / spacing_mm
+    first = [max(0, int(v - margin)) for v in wanted[0].tolist()]
+    last = [min(n - 1, int(v + margin)) for v, n in zip(wanted[1].tolist(), whole.shape, strict=True)]
+    d, h, w = (b - a + 1 for a, b in zip(first, last, strict=True))
+    x, y, z = whole.to_world(torch.tensor(first, dtype=torch.float64)).tolist()
+    return axis_aligned_grid((d, h, w), whole.spacing_mm, (x, y, z))
+
+
+def make_scene(
+    fixed: Volume,
+    moved: Volume,
+    labels: tuple[LabelMap, LabelMap] | None,
+    *,
+    grid: Grid,
+    middle_mm: Float64[Tensor, "3"],
+) -> Scene:
+    """Scans and labels on the grid that is shown.
+
+    Args:
+        fixed: scan that stayed.
+        moved: the moving scan on the fixed grid.
+        labels: of the fixed scan, and of the moving scan through the transform.
+        grid: see `shown_grid`.
+        middle_mm: point that the still pictures cut.
+    """
+    identity = Affine.identity()
+    shown = None
+    if labels is not None:
+        shown = resample_labels(labels[0], identity, grid), resample_labels(labels[1], identity, grid)
+    d, h, w = (min(n - 1, max(0, round(v))) for v, n in zip(grid.to_index(middle_mm).tolist(), grid.shape, strict=True))
+    return Scene(
+        fixed=resample_volume(fixed, identity, grid),
+        moved=resample_volume(moved, identity, grid),
+        labels=shown,
+        middle=(d, h, w),
+    )
+
+
+def still_pictures(scene: Scene, plane: Plane) -> dict[str, UInt8[ndarray, "h w 3"]]:
+    """Slices of one plane by name: fixed, moved, checkerboard, difference; with outlines of the fixed labels."""
+    fixed, moved = (finer(cut(v.data[0].float(), scene.middle, plane)) for v in (scene.fixed, scene.moved))
+    shades = gray(fixed), gray(moved)
+    difference = Scale(anchors=BALANCE, low=-DIFFERENCE_HU, high=DIFFERENCE_HU).colour(fixed - moved)
+    pictures = {
+        "Fixed": rgb(shades[0]),
+        "Moved": rgb(shades[1]),
+        "Checkerboard": rgb(checkered(*shades, square_px=SQUARE_PX)),
+        "Difference": np.round(difference).astype(np.uint8),
+    }
+    if scene.labels is None:
+        return pictures
+    outlines = finer_labels(cut(scene.labels[0].data, scene.middle, plane))
+    return {name: outlined(each, outlines) for name, each in pictures.items()}
+
+
+def map_picture(
+    scene: Scene, values: Float[Tensor, "h w"], body: Bool[Tensor, "h w"], scale: Scale, plane: Plane
+) -> UInt8[ndarray, "h2 w2 3"]:
+    """A measured map over a slice of the fixed scan, coloured inside the body.
+
+    Args:
+        scene: what is shown.
+        values: the map in the slice.
+        body: where it counts.
+        scale: its colours.
+        plane: which slice.
+    """
+    under = gray(finer(cut(scene.fixed.data[0].float(), scene.middle, plane)))
+    return laid_over(under, scale.colour(finer(values)), finer_labels(body.int()) > 0)
+
+
+def mark_folded(picture: UInt8[ndarray, "h w 3"], jacobian: Float[ndarray, "h w"]) -> UInt8[ndarray, "h w 3"]:
+    """The picture with a colour of its own where space is inside out."""
+    return np.where(jacobian[..., None] <= 0, np.array(FOLDED, dtype=np.uint8), picture)
+
+
+def slice_of(values: Float[Tensor, "d h w"], source: Grid, scene: Scene, plane: Plane) -> Float[Tensor, "rows columns"]:
+    """The scene's slice of a map on any grid, interpolated; 0 beyond half a voxel of the map."""
+    axis = PLANES.index(plane)
+    shape = list(scene.grid.shape)
+    start = torch.zeros(3, dtype=torch.float64)
+    shape[axis], start[axis] = 1, float(scene.middle[axis])
+    affine = scene.grid.affine.clone()
+    affine[:3, 3] = scene.grid.to_world(start)
+    target = Grid(shape=(shape[0], shape[1], shape[2]), affine=affine)
+    volume = Volume(data=values[None], grid=source, background=0.0, stored_dtype="float32")
+    return cut(resample_volume(volume, Affine.identity(), target).data[0], (0, 0, 0), plane)
+
+
+def cut(volume: Tensor, voxel: tuple[int, int, int], plane: Plane) -> Tensor:
+    """The slice through a voxel as a radiologist looks at it: front or head up, patient's left on the right."""
+    d, h, w = voxel
+    if plane == "axial":
+        return volume[d]
+    return volume[:, h].flip(0) if plane == "coronal" else volume[:, :, w].flip(0)
+
+
+def finer(values: Float[Tensor, "h w"]) -> Float[ndarray, "h2 w2"]:
+    """A slice with more pixels, interpolated."""
+    upsampled: Float[ndarray, "h2 w2"] = functional.interpolate(
+        values[None, None].float(), scale_factor=FINER, mode="bilinear"
+    )[0, 0].numpy()
+    return upsampled
+
+
+def finer_labels(values: Int[Tensor, "h w"]) -> Int[ndarray, "h2 w2"]:
+    """A slice of labels with more pixels."""
+    found: Int[ndarray, "h2 w2"] = values.repeat_interleave(FINER, 0).repeat_interleave(FINER, 1).numpy()
+    return found

@@ -1,0 +1,171 @@
+"""Parts of the page as HTML text; everything that comes from a user is escaped here."""
+
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from jaxtyping import UInt8
+from numpy import ndarray
+
+from samereg.report.charts import stage_bars
+from samereg.report.colours import OUTLINES
+from samereg.report.measures import OrganScore, Similarity
+from samereg.report.png import png_address
+from samereg.report.verdict import Finding, Verdict
+
+Picture = UInt8[ndarray, "_ _"] | UInt8[ndarray, "_ _ 3"]
+"""Gray or coloured, of any size."""
+
+SHOWN_SETTINGS = ("preset", "filter", "affine_model", "filler", "embedding", "deform", "seed")
+"""Settings of a run that the page names; the rest is in the whole record below them."""
+
+
+def reasons(verdict: Verdict, faults: Sequence[str]) -> str:
+    """Why the verdict is what it is: findings that are not green, and bounds that the command found broken."""
+    if not verdict.reasons and not faults:
+        return (
+            "<p>All figures lie inside their bounds. They can show that a registration failed, never that it is right "
+            "everywhere: look at the places that matter to you.</p>"
+        )
+    items = [
+        f"<li><b>{escape(finding.name)}: {escape(finding.value)}</b> ({escape(finding.bounds)}). "
+        f"{escape(finding.meaning)}</li>"
+        for finding in verdict.reasons
+    ]
+    items += [f"<li>The command's own check failed: {escape(fault)}.</li>" for fault in faults]
+    return f"<ul>{''.join(items)}</ul>"
+
+
+def findings_table(findings: Sequence[Finding], similarity: Similarity) -> str:
+    """Every figure with its value, its bounds and what it is."""
+    rows = "".join(
+        f"<tr><th><span class='lamp {finding.level}'></span>{escape(finding.name)}</th>"
+        f"<td class='number'>{escape(finding.value)}</td><td>{escape(finding.meaning)}</td>"
+        f"<td class='quiet'>{escape(finding.bounds)}</td></tr>"
+        for finding in findings
+    )
+    before = (
+        "As the scans lie in the world, they do not meet."
+        if similarity.before != similarity.before
+        else f"Before registration, as the scans lie in the world, the local similarity is {similarity.before:.2f}."
+    )
+    head = "<thead><tr><th>Figure</th><th class='number'>Value</th><th>What it is</th><th>Bounds</th></tr></thead>"
+    return f"<div class='wide'><table>{head}<tbody>{rows}</tbody></table></div><p class='hint'>{before}</p>"
+
+
+def facts_table(facts: Sequence[tuple[str, str]]) -> str:
+    """Names and values."""
+    rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in facts)
+    return f"<table class='facts'>{rows}</table>"
+
+
+def stills(pictures: Sequence[tuple[str, Picture]], *, overlay: Sequence[str] = ()) -> str:
+    """Pictures beside each other at one scale, with a caption each.
+
+    Args:
+        pictures: caption and picture.
+        overlay: drawn on top of the picture of the same place.
+    """
+    drawn = list(overlay) or [""] * len(pictures)
+    figures = "".join(
+        f"<figure><img src='{png_address(picture)}' alt='{escape(caption)}'>{extra}"
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+        for (caption, picture), extra in zip(pictures, drawn, strict=True)
+    )
+    columns = " ".join(f"{picture.shape[1]}fr" for _, picture in pictures)
+    return f'<div class="stills" style="grid-template-columns:{columns}">{figures}</div>'
+
+
+def colourbar(gradient: str, low: str, high: str, note: str) -> str:
+    """A scale with what its ends mean."""
+    return (
+        f'<p class="colourbar"><span>{escape(low)}</span><i style="background:{gradient}"></i>'
+        f"<span>{escape(high)}</span><span>{escape(note)}</span></p>"
+    )
+
+
+def organs_section(scores: Sequence[OrganScore], names: Mapping[int, str]) -> str:
+    """Overlap and volume of every structure, in a section of its own; nothing without scores."""
+    if not scores:
+        return ""
+    rows = "".join(_organ_row(score, names) for score in scores)
+    mean_before = sum(score.dice_before for score in scores) / len(scores)
+    mean_after = sum(score.dice_after for score in scores) / len(scores)
+    head = "".join(
+        f"<th class='{'number' if index else ''}'>{name}</th>"
+        for index, name in enumerate(
+            ("Structure", "Dice before", "Dice after", "Fixed volume", "Moving volume", "Moved volume")
+        )
+    )
+    return (
+        "<section><h2>Structures</h2><p>Overlap (Dice) of the fixed labels with the moving ones, as they lie in the "
+        f"world and through the transform: mean {100 * mean_before:.1f} % before, {100 * mean_after:.1f} % after, over "
+        f"{len(scores)} structures that both label maps hold.</p><div class='wide'><table><thead><tr>{head}</tr>"
+        f"</thead><tbody>{rows}</tbody></table></div></section>"
+    )
+
+
+def stages_table(stages: Sequence[Mapping[str, Any]], seconds: float) -> str:
+    """Time and outcome of each stage."""
+    rows = [(str(each["name"]), float(each["seconds"]), _stage_note(each)) for each in stages]
+    return stage_bars(rows) + f"<p class='hint'>{seconds:.1f} s from reading to writing.</p>"
+
+
+def provenance(record: Mapping[str, Any]) -> str:
+    """Where the result comes from: scans, software, hardware, settings; and the whole record."""
+    whole = escape(json.dumps(record, indent=2))
+    tables = "".join(
+        f"<h3>{title}</h3>{facts_table(facts)}"
+        for title, facts in (
+            ("Fixed scan", _scan_facts(record["fixed"])),
+            ("Moving scan", _scan_facts(record["moving"])),
+            ("Software and hardware", _machine_facts(record)),
+            ("Settings", [(name, str(record["settings"].get(name))) for name in SHOWN_SETTINGS]),
+        )
+    )
+    return f"{tables}<details><summary>The whole run record</summary><pre>{whole}</pre></details>"
+
+
+def _organ_row(score: OrganScore, names: Mapping[int, str]) -> str:
+    red, green, blue = OUTLINES[(score.value - 1) % len(OUTLINES)]
+    name = names.get(score.value, f"label {score.value}")
+    volumes = "".join(
+        f"<td class='number'>{volume:.1f} ml</td>" for volume in (score.fixed_ml, score.moving_ml, score.moved_ml)
+    )
+    return (
+        f"<tr><th><span class='swatch' style='background:rgb({red},{green},{blue})'></span>{escape(name)}</th>"
+        f"<td class='number'>{100 * score.dice_before:.1f} %</td>"
+        f"<td class='number'><b>{100 * score.dice_after:.1f} %</b></td>{volumes}</tr>"
+    )
+
+
+def _stage_note(stage: Mapping[str, Any]) -> str:
+    message = str(stage["outcome"]["message"])
+    return f"{message}; {stage['used']} of {stage['matches']} matches used" if stage["matches"] else message
+
+
+def _scan_facts(scan: Mapping[str, Any]) -> list[tuple[str, str]]:
+    facts = [
+        ("File", str(scan["path"] or "from memory")),
+        ("SHA-256", str(scan["sha256"] or "not of a file")),
+        ("Voxels", " x ".join(map(str, scan["shape"]))),
+        ("Spacing", " x ".join(f"{step:g}" for step in scan["spacing_mm"]) + " mm (slices, rows, columns)"),
+    ]
+    return facts + ([("DICOM series", str(scan["series"]))] if scan.get("series") else [])
+
+
+def _machine_facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    versions, machine, embedding = record["versions"], record["machine"], record.get("embedding") or {}
+    packages = ", ".join(f"{name} {version}" for name, version in versions["packages"].items())
+    facts = [
+        ("samereg", f"{versions['samereg']} on Python {versions['python']}, {versions['platform']}"),
+        ("Packages", packages),
+        ("Device", f"{machine['device']}: {machine['name']}, {machine['threads']} threads"),
+        ("Embedding", _network(embedding)),
+    ]
+    return facts + ([("Deformation network", _network(record["deform"]))] if record.get("deform") else [])
+
+
+def _network(network: Mapping[str, Any]) -> str:
+    return f"{network.get('name')} ({network.get('precision')}), SHA-256 {network.get('checksum')}"

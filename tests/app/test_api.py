@@ -1,0 +1,206 @@
+"""What Python users are given back, with the registration itself replaced by a known answer."""
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+
+import samereg
+from samereg.app import api
+from samereg.app.api import PairTransform, RegisteredPair
+from samereg.app.registration import Engine
+from samereg.errors import InputError, NotCTError, UsageError
+from samereg.estimate.outcome import Outcome
+from samereg.geometry.affine import Affine
+from samereg.geometry.volume import LabelMap, Volume
+from samereg.io.images import read_volume, write_volume
+from samereg.io.memory import ImageLike, of_kind
+from samereg.matching.embed import EmbeddedVolume, EmbedderRecord
+from samereg.matching.matches import Matches
+from samereg.pipeline.register import Quality, Registration, StageReport
+
+SHIFT_MM = (10.0, 0.0, -5.0)
+POINT_MM = (1.0, 2.0, 3.0)
+QUALITY = Quality(
+    match_count=1, inverse_consistency_mm=0.0, folded_fraction=0.0, jacobian_std=0.0, overlap_fraction=0.9
+)
+
+
+class NoEmbedder:
+    def embed(self, model: Volume) -> EmbeddedVolume:
+        raise NotImplementedError
+
+
+def known_answer() -> Registration:
+    shift_mm = torch.tensor(SHIFT_MM, dtype=torch.float64)
+    shift = Affine.from_parts(torch.eye(3, dtype=torch.float64), shift_mm)
+    point_mm = torch.tensor([POINT_MM], dtype=torch.float64)
+    return Registration(
+        transform=shift,
+        inverse=shift.inverse(),
+        matches=Matches(
+            fixed_mm=point_mm,
+            moving_mm=point_mm + shift_mm,
+            similarity=torch.tensor([0.9]),
+            cycle_mm=torch.tensor([1.5]),
+            used=torch.tensor([True]),
+        ),
+        stages=(
+            StageReport(
+                name="affine",
+                seconds=0.5,
+                outcome=Outcome(converged=True, message="done", iterations=3),
+                matches=1,
+                used=1,
+            ),
+        ),
+        quality=QUALITY,
+    )
+
+
+@pytest.fixture(autouse=True)
+def without_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(
+        device=torch.device("cpu"),
+        embedder=NoEmbedder(),
+        embedding=EmbedderRecord(name="compact", checksum="0" * 64, network="compact", precision="float32"),
+        deformer=None,
+        stages=(),
+    )
+    monkeypatch.setattr(api, "load_engine", lambda *_args, **_kwargs: engine)
+    monkeypatch.setattr(api, "run_stages", lambda *_args, **_kwargs: known_answer())
+
+
+@pytest.fixture
+def paths(small_ct: Volume, tmp_path: Path) -> tuple[Path, Path]:
+    write_volume(small_ct, tmp_path / "fixed.nii.gz")
+    write_volume(small_ct, tmp_path / "moving.nii.gz")
+    return tmp_path / "fixed.nii.gz", tmp_path / "moving.nii.gz"
+
+
+def kinds(path: Path) -> dict[str, ImageLike]:
+    loaded = nib.load(path)
+    return {
+        "SimpleITK": sitk.ReadImage(str(path)),
+        "nibabel": loaded,
+        "array": (np.asarray(loaded.dataobj), loaded.affine),
+        "volume": read_volume(path),
+    }
+
+
+def expected_by_itk(paths: tuple[Path, Path]) -> np.ndarray:
+    """The moving scan through the known answer, (d, h, w), by another program."""
+    fixed, moving = (sitk.ReadImage(str(path)) for path in paths)
+    shift = sitk.TranslationTransform(3, SHIFT_MM)
+    return sitk.GetArrayFromImage(sitk.Resample(moving, fixed, shift, sitk.sitkLinear, -1024.0))
+
+
+@pytest.mark.parametrize("kind", ["SimpleITK", "nibabel", "array", "volume"])
+def test_the_moved_scan_is_of_the_kind_that_came_in(kind: str, paths: tuple[Path, Path]) -> None:
+    fixed, moving = (kinds(path)[kind] for path in paths)
+    moved = samereg.register(fixed, moving, device="cpu").moved
+    assert type(moved) is type(moving)
+    numbers = api.to_volume(moved).data[0].numpy()
+    # ITK cuts fractions of a HU off; a hundredth more for the rounding of positions.
+    assert np.abs(numbers - expected_by_itk(paths)).max() <= 1.01
+    assert api.to_volume(moved).grid.is_close(read_volume(paths[0]).grid)
+
+
+def test_two_kinds_may_be_mixed_and_a_path_becomes_a_volume(paths: tuple[Path, Path]) -> None:
+    assert isinstance(samereg.register(paths[0], sitk.ReadImage(str(paths[1]))).moved, sitk.Image)
+    assert isinstance(samereg.register(str(paths[0]), str(paths[1])).moved, Volume)
+
+
+def test_choices_are_those_of_the_command(paths: tuple[Path, Path]) -> None:
+    settings = samereg.register(*paths, preset="fast", affine_model="rigid", seed=4, device="cpu").record.settings
+    assert (settings.preset, settings.affine_model, settings.seed) == ("fast", "rigid", 4)
+    assert settings.machine.device == "cpu"
+
+
+def result(paths: tuple[Path, Path]) -> RegisteredPair:
+    return samereg.register(*paths, device="cpu")
+
+
+def test_points_of_the_fixed_scan_go_to_the_moving_scan(paths: tuple[Path, Path]) -> None:
+    found = result(paths)
+    np.testing.assert_allclose(found.transform.apply_to_points([POINT_MM]), [[11.0, 2.0, -2.0]])
+    np.testing.assert_allclose(found.inverse.apply_to_points([[11.0, 2.0, -2.0]]), [POINT_MM])
+
+
+def test_ras_points_have_the_other_sign_in_and_out(paths: tuple[Path, Path]) -> None:
+    found = result(paths).transform.apply_to_points(np.array([[-1.0, -2.0, 3.0]]), frame="RAS")
+    np.testing.assert_allclose(found, [[-11.0, -2.0, -2.0]])
+
+
+@pytest.mark.parametrize("points", [np.zeros(3), np.zeros((4, 2)), np.array([[1.0, np.nan, 3.0]])])
+def test_what_are_no_points_is_refused(points: np.ndarray, paths: tuple[Path, Path]) -> None:
+    with pytest.raises(InputError, match="n x 3 finite"):
+        result(paths).transform.apply_to_points(points)
+
+
+def test_the_transform_carries_the_moving_scan_as_the_result_does(paths: tuple[Path, Path]) -> None:
+    found = result(paths)
+    moved = found.transform.apply_to_image(paths[1])
+    assert torch.equal(api.to_volume(moved).data, api.to_volume(found.moved).data)
+
+
+def test_labels_move_by_whole_voxels_and_keep_their_type(paths: tuple[Path, Path], small_labels: LabelMap) -> None:
+    # The shift is two voxels along x and one along z.
+    given = of_kind(small_labels, sitk.Image(1, 1, 1, sitk.sitkUInt8))
+    moved = result(paths).transform.apply_to_labels(given)
+    assert isinstance(moved, sitk.Image)
+    assert moved.GetPixelID() == sitk.sitkUInt8
+    array, original = sitk.GetArrayFromImage(moved), small_labels.data.numpy()
+    np.testing.assert_array_equal(array[1:, :, :-2], original[:-1, :, 2:])
+
+
+def test_another_grid_can_be_asked_for(paths: tuple[Path, Path]) -> None:
+    coarse = sitk.Image([10, 11, 12], sitk.sitkInt16)
+    coarse.SetSpacing([20.0, 20.0, 20.0])
+    moved = result(paths).transform.apply_to_image(sitk.ReadImage(str(paths[1])), reference=coarse)
+    assert isinstance(moved, sitk.Image)
+    assert (moved.GetSize(), moved.GetSpacing()) == (coarse.GetSize(), coarse.GetSpacing())
+
+
+def test_saving_writes_what_the_command_writes(paths: tuple[Path, Path], tmp_path: Path) -> None:
+    result(paths).save(tmp_path / "out")
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"moved.nii.gz", "transform.h5", "inverse.h5", "matches.csv", "run.json"}
+    stored = sitk.ReadTransform(str(tmp_path / "out" / "transform.h5"))
+    np.testing.assert_allclose(stored.TransformPoint(POINT_MM), [11.0, 2.0, -2.0])
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert record["fixed"]["path"] == str(paths[0])
+    assert len(record["fixed"]["sha256"]) == 64
+
+
+def test_saving_over_something_has_to_be_asked_for(paths: tuple[Path, Path], tmp_path: Path) -> None:
+    found = result(paths)
+    found.save(tmp_path / "out")
+    with pytest.raises(UsageError, match="overwrite"):
+        found.save(tmp_path / "out")
+    found.save(tmp_path / "out", overwrite=True)
+
+
+def test_images_in_memory_are_recorded_as_such(paths: tuple[Path, Path]) -> None:
+    images = [sitk.ReadImage(str(path)) for path in paths]
+    record = samereg.register(*images).record
+    assert (record.fixed.path, record.fixed.sha256) == (None, None)
+    assert record.fixed.shape == (48, 40, 56)
+
+
+def test_what_is_no_ct_is_refused_by_name() -> None:
+    blank = sitk.Image([64, 64, 64], sitk.sitkInt16)
+    with pytest.raises(NotCTError, match="the fixed scan"):
+        samereg.register(blank, blank)
+
+
+def test_the_map_is_what_the_rest_of_the_project_takes(paths: tuple[Path, Path]) -> None:
+    found = result(paths).transform
+    assert isinstance(found, PairTransform)
+    moving = read_volume(paths[1])
+    moved = samereg.resample_volume(moving, found.map, found.grid)
+    assert torch.equal(moved.data, api.to_volume(found.apply_to_image(moving)).data)
