@@ -6,9 +6,9 @@ from importlib.util import find_spec
 
 import pytest
 import torch
+
 from known_maps import bent_and_turned
 from laws import grid_from_directions, rotation, signed_axes
-
 from samereg.baselines.ants import AntsSyN
 from samereg.baselines.blocks import Search
 from samereg.baselines.convex_adam import ConvexAdam

@@ -2,11 +2,11 @@
 
 import multiprocessing
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Thread
 
 from samereg.bench.job import Job
 from samereg.bench.supervise import Supervised, WorkerSettings
@@ -24,18 +24,21 @@ def run_here(jobs: Sequence[Job], settings: WorkerSettings, *, workers: int) -> 
     Yields:
         Each job when its record is written, in the order in which they end.
     """
-    waiting: SimpleQueue[Job | None] = SimpleQueue()
-    ended: SimpleQueue[Job | Exception] = SimpleQueue()
-    for job in (*jobs, *(None for _ in range(workers))):
-        waiting.put(job)
-    for number in range(workers):
-        own = replace(settings, log=settings.log.with_stem(f"{settings.log.stem}-{number}"))
-        Thread(target=_drain, args=(waiting, ended, own), daemon=True).start()
-    for _ in jobs:
-        got = ended.get()
-        if isinstance(got, Exception):
-            raise got
-        yield got
+    logs = [settings.log.with_stem(f"{settings.log.stem}-{number}") for number in range(workers)]
+    supervised = [Supervised(replace(settings, log=log)) for log in logs]
+    idle: SimpleQueue[Supervised] = SimpleQueue()
+    for each in supervised:
+        idle.put(each)
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        try:
+            futures = {pool.submit(_do_in_idle, idle, job): job for job in jobs}
+            for future in as_completed(futures):
+                future.result()
+                yield futures[future]
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for each in supervised:
+                each.abort()
 
 
 def run_on_cluster(jobs: Sequence[Job], settings: WorkerSettings, *, scheduler: str) -> Iterator[Job]:
@@ -54,33 +57,29 @@ def run_on_cluster(jobs: Sequence[Job], settings: WorkerSettings, *, scheduler: 
         FileError: nobody answers at the address.
     """
     try:
-        from distributed import Client, as_completed  # noqa: PLC0415 - optional
+        import distributed  # noqa: PLC0415 - optional
     except ImportError as error:
         raise MissingPackageError("Dask is not installed; need: python -m pip install 'samereg[cluster]'") from error
     try:
-        client = Client(scheduler)  # type: ignore[no-untyped-call]
+        client = distributed.Client(scheduler)  # type: ignore[no-untyped-call]
     except (OSError, TimeoutError) as error:
         raise FileError(f"{scheduler}: no Dask scheduler answers there ({error}).") from error
     with client:
         absolute = [_absolute(job) for job in jobs]
         futures = client.map(_do_on_cluster, absolute, settings=settings, pure=False, retries=1)
         by_key = {future.key: job for future, job in zip(futures, jobs, strict=True)}
-        for future in as_completed(futures):  # type: ignore[no-untyped-call]
+        for future in distributed.as_completed(futures):  # type: ignore[no-untyped-call]
             future.result()
             yield by_key[future.key]
 
 
-def _drain(waiting: "SimpleQueue[Job | None]", ended: "SimpleQueue[Job | Exception]", settings: WorkerSettings) -> None:
-    """Do waiting jobs one after another in one supervised worker."""
-    worker = Supervised(settings)
+def _do_in_idle(idle: "SimpleQueue[Supervised]", job: Job) -> None:
+    """Do a job in a worker that has none."""
+    worker = idle.get()
     try:
-        while (job := waiting.get()) is not None:
-            worker.run(job)
-            ended.put(job)
-    except Exception as error:  # noqa: BLE001 - handed to the thread that waits
-        ended.put(error)
+        worker.run(job)
     finally:
-        worker.close()
+        idle.put(worker)
 
 
 def _do_on_cluster(job: Job, settings: WorkerSettings) -> None:

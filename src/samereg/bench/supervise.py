@@ -48,6 +48,7 @@ class Supervised:
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
+        self._aborted = False
         self._process: Any = None
         self._pipe: Connection | None = None
 
@@ -69,10 +70,18 @@ class Supervised:
                 return
             pipe.recv()
         except (EOFError, BrokenPipeError, ConnectionResetError):
+            if self._aborted:
+                return
             self._end()
             write_record(job.record("failed", f"its process ended: {self._last_words(before)}"), job.path)
         if _alone(job):
             self.close()
+
+    def abort(self) -> None:
+        """End the worker whatever it does; a job that it was at leaves no record."""
+        self._aborted = True
+        if self._process is not None:
+            self._process.kill()
 
     def close(self) -> None:
         """End the worker; one that is idle ends by itself."""

@@ -40,8 +40,8 @@ class Evaluate:
 
     def run(self) -> int:
         """Score, print a table, return the exit code."""
+        from samereg.app.overwriting import refuse_existing
         from samereg.app.record import to_plain
-        from samereg.app.resampling import refuse_existing
         from samereg.bench.benchmark import open_dataset
         from samereg.bench.evaluate import evaluate_dataset, write_evaluation
         from samereg.bench.evaluation_table import evaluation_table

@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 
 import samereg
-from samereg.app.resampling import refuse_existing
+from samereg.app.overwriting import refuse_existing
 from samereg.geometry.grid import bounding_grid, voxel_centres_mm
 from samereg.geometry.volume import LabelMap
 from samereg.image.resample import resample_labels
