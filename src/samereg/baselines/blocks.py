@@ -1,6 +1,9 @@
 """What every displacement of every block costs, by the descriptors of two images on one grid; index units."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -9,11 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from samereg.baselines import kernels
-from samereg.baselines.compiling import LANES
+from samereg.baselines.compiling import LANES, Words
 from samereg.baselines.lattice import Lattice
 from samereg.ops.mind import self_similarity_context
 
-Words = NDArray[np.uint64]
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +40,13 @@ class Search:
     def side(self) -> int:
         """Displacements along an axis."""
         return 2 * self.radius + 1
+
+
+def both_ways(work: Callable[[T], R], one: T, other: T) -> tuple[R, R]:
+    """What some work makes of two things, side by side where torch may use two threads."""
+    with ThreadPoolExecutor(max_workers=min(2, torch.get_num_threads())) as workers:
+        first, second = workers.map(work, (one, other))
+    return first, second
 
 
 def descriptor_words(image: Float[Tensor, "d h w"], *, patch: int) -> Words:

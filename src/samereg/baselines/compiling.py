@@ -46,19 +46,17 @@ def compiler_version(method: str) -> str:
     return package_version("numba", "numba", method)
 
 
-def add_differing_bits(sums: Words, at: int, one: Words, first: int, other: Words, second: int) -> None:
-    """Add to `LANES` sums from `at` how many bits differ between as many words of two arrays; few instructions.
+def add_differing_bits(sums: Words, one: Words, other: Words, places: tuple[int, int, int]) -> None:
+    """Add to `LANES` sums how many bits differ between as many words of two arrays; few instructions.
 
     Args:
         sums: flat, changed in place.
-        at: where the sums begin.
         one: flat.
-        first: where its words begin.
         other: flat.
-        second: where its words begin.
+        places: where the sums, the words of the one and the words of the other begin.
     """
-    differing = one[first : first + LANES] ^ other[second : second + LANES]
-    sums[at : at + LANES] += np.bitwise_count(differing)
+    at, first, second = places
+    sums[at : at + LANES] += np.bitwise_count(one[first : first + LANES] ^ other[second : second + LANES])
 
 
 @cache
@@ -72,25 +70,24 @@ def _prepared() -> Any:
     vector = ir.VectorType(ir.IntType(64), LANES)
 
     @extending.intrinsic
-    def vectorised(_, sums, at, one, first, other, second):
-        def pointer(context, builder, kind, array, index):
-            data = context.make_array(kind)(context, builder, array).data
+    def vectorised(_, sums, one, other, places):
+        def pointer(context, builder, signature, arguments, n):
+            data = context.make_array(signature.args[n])(context, builder, arguments[n]).data
+            index = builder.extract_value(arguments[3], n)
             return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
 
         def generate(context, builder, signature, arguments):
-            places = [pointer(context, builder, signature.args[n], arguments[n], arguments[n + 1]) for n in (0, 2, 4)]
-            total, *words = [builder.load(place, align=8) for place in places]
-            count = cgutils.get_or_insert_function(
-                builder.module, ir.FunctionType(vector, [vector]), f"llvm.ctpop.v{LANES}i64"
-            )
-            builder.store(builder.add(total, builder.call(count, [builder.xor(*words)])), places[0], align=8)
+            pointers = [pointer(context, builder, signature, arguments, n) for n in range(3)]
+            total, *words = [builder.load(each, align=8) for each in pointers]
+            counting = ir.FunctionType(vector, [vector])
+            count = cgutils.get_or_insert_function(builder.module, counting, f"llvm.ctpop.v{LANES}i64")
+            builder.store(builder.add(total, builder.call(count, [builder.xor(*words)])), pointers[0], align=8)
             return context.get_dummy_value()
 
-        index = numba.types.intp
-        return numba.types.void(sums, index, one, index, other, index), generate
+        return numba.types.void(sums, one, other, places), generate
 
     @extending.overload(add_differing_bits)
-    def added(sums, at, one, first, other, second):  # noqa: ARG001  numba asks for the names of what is replaced
-        return lambda sums, at, one, first, other, second: vectorised(sums, at, one, first, other, second)  # noqa: PLW0108
+    def added(sums, one, other, places):  # noqa: ARG001  numba asks for the names of what is replaced
+        return lambda sums, one, other, places: vectorised(sums, one, other, places)  # noqa: PLW0108
 
     return numba

@@ -1,16 +1,16 @@
 """DEEDS: dense displacement sampling on a grid of blocks, smooth along a minimum spanning tree."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 import samereg
-from samereg.baselines.blocks import Search, as_field, descriptor_words, displacement_costs
+from samereg.baselines.blocks import Search, as_field, both_ways, descriptor_words, displacement_costs
 from samereg.baselines.common_grid import on_common_grid
-from samereg.baselines.compiling import compiler_version
+from samereg.baselines.compiling import Words, compiler_version
 from samereg.baselines.lattice import Lattice, consistent_pair
 from samereg.baselines.method import AffineMethod
 from samereg.baselines.mind_affine import MindAffine
@@ -79,29 +79,29 @@ class Deeds:
         """Displacements at the blocks of the last level, voxels, and these blocks."""
         shape = (fixed.shape[0], fixed.shape[1], fixed.shape[2])
         lattice = Lattice(shape=shape, spacing=self.levels[0].spacing)
-        fields = (torch.zeros(3, *lattice.blocks),) * 2
-        with ThreadPoolExecutor(max_workers=2) as directions:
-            for search in self.levels:
-                finer = Lattice(shape=shape, spacing=search.spacing)
-                starts = [lattice.at_middles_of(finer, u) for u in fields]
-                pairs = ((fixed, moving), (moving, fixed))
-                one, other = directions.map(self._displaced, pairs, starts, (finer,) * 2, (search,) * 2)
-                fields, lattice = consistent_pair(one, other, finer, rounds=self.rounds), finer
-        return fields[0], lattice
+        forward = backward = torch.zeros(3, *lattice.blocks)
+        words: dict[int, tuple[Words, Words]] = {}
+        for search in self.levels:
+            if search.patch not in words:
+                words = {search.patch: both_ways(partial(descriptor_words, patch=search.patch), fixed, moving)}
+            finer = Lattice(shape=shape, spacing=search.spacing)
+            starts = [lattice.at_middles_of(finer, u) for u in (forward, backward)]
+            work = partial(self._displaced, lattice=finer, search=search)
+            there = _Way(fixed=fixed, words=words[search.patch][0], moving=moving, start=starts[0])
+            back = _Way(fixed=moving, words=words[search.patch][1], moving=fixed, start=starts[1])
+            forward, backward = consistent_pair(*both_ways(work, there, back), finer, rounds=self.rounds)
+            lattice = finer
+        return forward, lattice
 
-    def _displaced(
-        self, images: tuple[Tensor, Tensor], start: Float[Tensor, "3 d h w"], lattice: Lattice, search: Search
-    ) -> Float[Tensor, "3 d h w"]:
+    def _displaced(self, way: "_Way", *, lattice: Lattice, search: Search) -> Float[Tensor, "3 d h w"]:
         """The start and the displacements of one level, in one direction."""
-        fixed, moving = images
-        warped = warp(moving[None, None], lattice.at_voxels(start)[None], clamp=True)[0, 0]
-        words = [descriptor_words(image, patch=search.patch) for image in (fixed, warped)]
-        costs = displacement_costs(*words, search)
-        # An edge costs alpha |u_p - u_q|^2 / |x_p - x_q|, the bits 2 step as much; in steps.
+        warped = warp(way.moving[None, None], lattice.at_voxels(way.start)[None], clamp=True)[0, 0]
+        costs = displacement_costs(way.words, descriptor_words(warped, patch=search.patch), search)
+        # The bits count step / 2 times beside alpha |u_p - u_q|^2 / |x_p - x_q|; all of it in steps, over step / 2.
         weight = 2.0 * self.smoothness * search.step / search.spacing
-        steps_so_far = (start / search.step).flatten(1).T.numpy()
-        chosen = smoothest(costs, spanning_tree(fixed, lattice), steps_so_far, weight=weight)
-        return start + as_field(chosen, search, lattice)
+        steps_so_far = (way.start / search.step).flatten(1).T.numpy()
+        chosen = smoothest(costs, spanning_tree(way.fixed, lattice), steps_so_far, weight=weight)
+        return way.start + as_field(chosen, search, lattice)
 
     def _refuse_small(self, grid: Grid) -> None:
         largest = max(search.spacing for search in self.levels)
@@ -109,6 +109,16 @@ class Deeds:
             raise GeometryError(
                 f"the fixed scan has {grid.shape} voxels of {self.spacing_mm} mm; need {largest} along each axis"
             )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Way:
+    """One direction of a level: image and descriptors of the blocks, the image to find them in, where they start."""
+
+    fixed: Float[Tensor, "d h w"]
+    words: Words
+    moving: Float[Tensor, "d h w"]
+    start: Float[Tensor, "3 d2 h2 w2"]
 
 
 def _on_blocks(field_vox: Float[Tensor, "3 d h w"], lattice: Lattice, grid: Grid) -> Transform:

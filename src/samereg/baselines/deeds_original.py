@@ -1,7 +1,6 @@
 """The original DEEDS, where its programs are on the path; a separate program, spoken to through files."""
 
 import shutil
-import subprocess
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from samereg.baselines.common_grid import on_common_grid
-from samereg.baselines.method import AffineMethod
+from samereg.baselines.method import AffineMethod, run_program
 from samereg.baselines.simple import CentreOfMass
-from samereg.errors import FileError, MissingPackageError
+from samereg.errors import MissingPackageError
 from samereg.geometry.grid import Grid
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import Volume
@@ -65,7 +64,7 @@ class DeedsOriginal:
             write_volume(pair.fixed, folder / "fixed.nii.gz")
             write_volume(pair.moved, folder / "moving.nii.gz")
             for command in search_commands(programs, folder):
-                _run(command)
+                run_program(command)
             landed = torch.stack([_moved_coordinate(programs[2], axis, pair.fixed.grid, folder) for axis in range(3)])
         return pair.transform_of(_displacements(landed))
 
@@ -95,7 +94,7 @@ def _moved_coordinate(program: str, axis: int, grid: Grid, folder: Path) -> Floa
     image, moved = folder / f"coordinate{axis}.nii.gz", folder / f"landed{axis}.nii.gz"
     coordinate = identity_grid(grid.shape)[..., axis] + OFFSET
     write_volume(Volume(data=coordinate[None], grid=grid, stored_dtype="float32"), image)
-    _run(move_command(program, image, moved))
+    run_program(move_command(program, image, moved))
     return read_volume(moved).data[0]
 
 
@@ -113,9 +112,3 @@ def _program(name: str) -> str:
             f"the method deeds-original needs the program {name} on the path; build it from the sources of deedsBCV"
         )
     return path
-
-
-def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise FileError(f"{command[0]}: ended with status {done.returncode}: {done.stderr.strip()[-500:]}")

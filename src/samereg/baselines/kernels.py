@@ -72,7 +72,7 @@ def block_costs(
                         there = ((d + to_d) * moving.shape[1] + h + to_h) * spacing + phase
                         there = there * moving.shape[3] + column
                         for k in range(0, columns, LANES):
-                            add_differing_bits(sums, k, flat_fixed, here + k, flat_moving, there + k)
+                            add_differing_bits(sums, flat_fixed, flat_moving, (k, here + k, there + k))
             for block in range(blocks[2]):
                 costs[row * blocks[2] + block, displacement] = np.float32(sums[block]) * scale
 

@@ -68,7 +68,8 @@ class Lattice:
             for place, start, n in zip(places, self.first_middle.tolist(), self.blocks, strict=True)
         ]
         in_plane = weights[1] @ field @ weights[2].T
-        return (weights[0] @ in_plane.flatten(2)).unflatten(2, in_plane.shape[2:])
+        between: Tensor = (weights[0] @ in_plane.flatten(2)).unflatten(2, in_plane.shape[2:])
+        return between
 
 
 def consistent_pair(

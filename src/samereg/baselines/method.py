@@ -1,14 +1,19 @@
 """What every baseline is, and how one asks for the package it needs."""
 
+import os
+import subprocess
 from importlib import import_module
 from importlib.metadata import version
 from types import ModuleType
 from typing import Protocol, runtime_checkable
 
-from samereg.errors import MissingPackageError
+from samereg.errors import FileError, MissingPackageError
 from samereg.geometry.affine import Affine
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import Volume
+
+SAID_CHARACTERS = 500
+"""Of what a program that failed said last, kept in the error."""
 
 
 @runtime_checkable
@@ -69,3 +74,21 @@ def package_version(module: str, distribution: str, method: str) -> str:
     """Name and release of an optional package; errors as of `needed_package`."""
     needed_package(module, distribution, method)
     return f"{distribution} {version(distribution)}"
+
+
+def run_program(command: list[str], *, environment: dict[str, str] | None = None) -> None:
+    """Run a program to its end.
+
+    Args:
+        command: program and arguments.
+        environment: variables that it gets beside those of this process.
+
+    Raises:
+        FileError: it failed.
+    """
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, **(environment or {})}
+    )
+    if done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip())[-SAID_CHARACTERS:]
+        raise FileError(f"{' '.join(command[:3])}: ended with status {done.returncode}: {said}")

@@ -5,17 +5,16 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
 import samereg
-from samereg.baselines.blocks import Search, Words, as_field, descriptor_words, displacement_costs
-from samereg.baselines.compiling import compiler_version
+from samereg.baselines.blocks import Search, as_field, both_ways, descriptor_words, displacement_costs
+from samereg.baselines.compiling import Words, compiler_version
 from samereg.baselines.lattice import Lattice
 from samereg.baselines.simple import CentreOfMass
 from samereg.estimate.affine import fit_affine
 from samereg.geometry.affine import Affine
-from samereg.geometry.grid import Grid
 from samereg.geometry.volume import Volume
 from samereg.image.body import body_mask
 from samereg.image.preprocess import to_isotropic
@@ -113,10 +112,14 @@ def block_matches(
     """
     grid = fixed.volume.grid
     moved = resample_volume(moving.volume, affine, grid)
-    words = [descriptor_words(volume.data[0], patch=search.patch) for volume in (fixed.volume, moved)]
+    one, other = (descriptor_words(volume.data[0], patch=search.patch) for volume in (fixed.volume, moved))
     lattice = Lattice(shape=grid.shape, spacing=search.spacing)
     here = grid.to_world(lattice.middles().reshape(-1, 3))
-    there = [_best_places(grid, lattice, *pair, search) for pair in (words, words[::-1])]
+
+    def matched(pair: tuple[Words, Words]) -> Float64[Tensor, "n 3"]:
+        return grid.to_world(_best_places(*pair, lattice, search))
+
+    there = both_ways(matched, (one, other), (other, one))
     forward = _in_body(fixed, here) & moving.volume.grid.contains(affine.apply(there[0]))
     backward = _in_body(moving, affine.apply(here)) & grid.contains(there[1])
     fixed_mm = torch.cat([here[forward], there[1][backward]])
@@ -154,11 +157,11 @@ def _in_body(scan: _Scan, points_mm: Float64[Tensor, "n 3"]) -> Bool[Tensor, " n
     return mask_at(scan.body, scan.volume.grid, points_mm)
 
 
-def _best_places(grid: Grid, lattice: Lattice, blocks: Words, image: Words, search: Search) -> Float64[Tensor, "n 3"]:
-    """Where each block looks most at home, world mm; where it stands, if nowhere more so."""
+def _best_places(blocks: Words, image: Words, lattice: Lattice, search: Search) -> Float[Tensor, "n 3"]:
+    """Where each block looks most at home, voxels; where it stands, if nowhere more so."""
     costs = displacement_costs(blocks, image, search)
     best = costs.argmin(1)
     middle = costs.shape[1] // 2
     best[costs[:, middle] <= costs.min(1)] = middle
     steps = np.stack(np.unravel_index(best, (search.side,) * 3), 1).astype(np.int32)
-    return grid.to_world((lattice.middles() + as_field(steps, search, lattice).movedim(0, -1)).reshape(-1, 3))
+    return (lattice.middles() + as_field(steps, search, lattice).movedim(0, -1)).reshape(-1, 3)
