@@ -118,23 +118,29 @@ def test_a_failed_quality_check_ends_with_10_and_says_why(
     assert capsys.readouterr().err == "samereg: error: The result fails its quality check: it folds.\n"
 
 
-def test_register_writes_a_report_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def report_record() -> page.ReportRecord:
+    finding = Finding(name="Overlap", value="40 %", bounds="", level="amber", meaning="")
+    verdict = Verdict(level="amber", headline="Look closely.", findings=(finding,))
+    return page.ReportRecord(output=Path("out/report.html"), size_bytes=5_200_000, verdict=verdict)
+
+
+def test_register_writes_a_report_when_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(registration, "register_files", Recorder(run_record()))
-    recorder = Recorder(None)
+    recorder = Recorder(report_record())
     monkeypatch.setattr(page, "write_report", recorder)
     assert main(["register", "-f", "a.nii", "-m", "b.nii", "-o", "out"]) == 0
     assert recorder.arguments == ()
     assert main(["register", "-f", "a.nii", "-m", "b.nii", "-o", "out", "--report", "--overwrite"]) == 0
     assert (recorder.arguments, recorder.settings) == ((Path("out"),), {"overwrite": True})
+    assert "amber: Look closely.\n  written  out/report.html" in capsys.readouterr().out
 
 
 def test_report_passes_its_files_on_and_prints_the_verdict(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    finding = Finding(name="Overlap", value="40 %", bounds="", level="amber", meaning="")
-    verdict = Verdict(level="amber", headline="Look closely.", findings=(finding,))
-    record = page.ReportRecord(output=Path("out/report.html"), size_bytes=5_200_000, verdict=verdict)
-    recorder = Recorder(record)
+    recorder = Recorder(report_record())
     monkeypatch.setattr(page, "write_report", recorder)
     words = "report out -f a.nii -m b.nii --fixed-labels c.nii --moving-labels d.nii --label-names e.csv --overwrite"
     assert main(words.split()) == 0

@@ -290,3 +290,13 @@ def test_damaged_text_headers_end_in_a_sentence(suffix: str, tmp_path: Path) -> 
             damaged[place] = int(random.integers(32, 127))
         path.write_bytes(damaged)
         assert (refusal(path) or str(path)).startswith(str(path))
+
+
+def test_a_path_may_be_text(tmp_path: Path) -> None:
+    grid = axis_aligned_grid((4, 5, 6))
+    volume = Volume(data=torch.arange(120.0).reshape(1, 4, 5, 6), grid=grid)
+    labels = LabelMap(data=torch.arange(120).reshape(4, 5, 6), grid=grid)
+    write_volume(volume, str(tmp_path / "scan.nii.gz"))
+    write_labels(labels, str(tmp_path / "labels.nii.gz"))
+    assert torch.equal(read_volume(str(tmp_path / "scan.nii.gz")).data, volume.data)
+    assert torch.equal(read_labels(str(tmp_path / "labels.nii.gz")).data, labels.data)

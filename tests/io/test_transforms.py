@@ -137,3 +137,8 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         write_transform(Other(), tmp_path / "out.h5")
     assert (tmp_path / "out.h5").read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_path_may_be_text(tmp_path: Path) -> None:
+    write_transform(Affine.identity(), str(tmp_path / "t.h5"))
+    assert torch.equal(read_transform(str(tmp_path / "t.h5")).matrix, Affine.identity().matrix)

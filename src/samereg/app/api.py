@@ -126,7 +126,7 @@ class PairTransform:
 
     def save(self, path: str | Path) -> None:
         """Write the map as an ITK composite transform, `.h5` or `.tfm`."""
-        write_transform(self.map, Path(path))
+        write_transform(self.map, path)
 
     def _target(self, reference: ImageLike | None) -> Grid:
         return self.grid if reference is None else to_volume(reference, name="the reference").grid

@@ -69,7 +69,7 @@ class Register:
         from samereg.app.machine import MachineSettings
         from samereg.app.record import to_plain
         from samereg.app.registration import RegisterSettings, register_files
-        from samereg.cli.console import print_json, progress, start_logging
+        from samereg.cli.console import print_facts, print_json, progress, start_logging
         from samereg.cli.summary import print_summary, report_faults
         from samereg.report.page import write_report
 
@@ -94,11 +94,12 @@ class Register:
                 overwrite=self.overwrite,
                 on_progress=on_progress,
             )
-        if self.report:
-            write_report(self.output, overwrite=self.overwrite)
+        report = write_report(self.output, overwrite=self.overwrite) if self.report else None
         if self.messages.json:
             print_json(to_plain(record))
         else:
             print_summary(record, self.output)
+            if report is not None:
+                print_facts(f"{report.verdict.level}: {report.verdict.headline}", {"written": str(report.output)})
         report_faults(record.faults)
         return record.exit_status

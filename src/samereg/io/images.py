@@ -34,7 +34,7 @@ _WRITERS: dict[str, Callable[[NDArray[Any], Grid, Path, Path | None], None]] = {
 }
 
 
-def read_volume(path: Path, *, series: str | None = None) -> Volume:
+def read_volume(path: str | Path, *, series: str | None = None) -> Volume:
     """Intensities and grid of an image file or of a folder of DICOM slices.
 
     Does not ask whether the numbers are a CT's; `image.checks` does.
@@ -54,6 +54,7 @@ def read_volume(path: Path, *, series: str | None = None) -> Volume:
         NotCTError: a folder without CT.
         InputError: NaN or infinite voxels, or voxels that are no numbers.
     """
+    path = Path(path)
     if path.is_dir():
         return read_series(path, series=series)
     require_file(path)
@@ -81,7 +82,7 @@ def read_grid(path: Path) -> Grid:
     return _read(path).grid
 
 
-def read_labels(path: Path) -> LabelMap:
+def read_labels(path: str | Path) -> LabelMap:
     """Label values and grid of an image file.
 
     Returns:
@@ -92,6 +93,7 @@ def read_labels(path: Path) -> LabelMap:
         GeometryError: not one 3-D volume, or a grid that cannot be used.
         InputError: values that are not whole numbers.
     """
+    path = Path(path)
     require_file(path)
     image = _read(path)
     dtype = image.array.dtype.newbyteorder("=").name
@@ -107,7 +109,7 @@ def read_labels(path: Path) -> LabelMap:
     return LabelMap(data=torch.from_numpy(values), grid=image.grid, stored_dtype=dtype)
 
 
-def write_volume(volume: Volume, path: Path, *, like: Path | None = None) -> None:
+def write_volume(volume: Volume, path: str | Path, *, like: Path | None = None) -> None:
     """Write a single-channel volume in its stored type: rounded and clipped to the range of a whole-number type.
 
     Args:
@@ -122,7 +124,7 @@ def write_volume(volume: Volume, path: Path, *, like: Path | None = None) -> Non
     """
     with naming(path):
         array = stored_numbers(volume)
-    _write(array, volume.grid, path, like)
+    _write(array, volume.grid, Path(path), like)
 
 
 def stored_numbers(volume: Volume) -> NDArray[Any]:
@@ -143,7 +145,7 @@ def stored_numbers(volume: Volume) -> NDArray[Any]:
     return array.astype(dtype)
 
 
-def write_labels(labels: LabelMap, path: Path, *, like: Path | None = None) -> None:
+def write_labels(labels: LabelMap, path: str | Path, *, like: Path | None = None) -> None:
     """Write a label map in its stored type; `like` as of `write_volume`.
 
     Raises:
@@ -154,7 +156,7 @@ def write_labels(labels: LabelMap, path: Path, *, like: Path | None = None) -> N
     """
     with naming(path):
         array = stored_label_values(labels)
-    _write(array, labels.grid, path, like)
+    _write(array, labels.grid, Path(path), like)
 
 
 def stored_label_values(labels: LabelMap) -> NDArray[Any]:

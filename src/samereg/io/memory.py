@@ -42,7 +42,7 @@ def to_volume(image: ImageLike, *, name: str = "the image") -> Volume:
         InputError: not one 3-D volume of finite numbers on a usable grid; from a path, as of `read_volume`.
     """
     if isinstance(image, str | Path):
-        return read_volume(Path(image))
+        return read_volume(image)
     if isinstance(image, Volume):
         return image
     with naming(name):
@@ -59,7 +59,7 @@ def to_labels(image: ImageLike, *, name: str = "the label map") -> LabelMap:
         InputError: not one 3-D volume of whole numbers on a usable grid; from a path, as of `read_labels`.
     """
     if isinstance(image, str | Path):
-        return read_labels(Path(image))
+        return read_labels(image)
     if isinstance(image, LabelMap):
         return image
     with naming(name):

@@ -24,7 +24,7 @@ _CUBIC = 3
 _FIELDS = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".nhdr")
 
 
-def write_transform(transform: Transform, path: Path) -> None:
+def write_transform(transform: Transform, path: str | Path) -> None:
     """Write a transform as an ITK composite, whole or not at all; `.h5` (compact) or `.tfm` (text).
 
     ITK applies the transform that was added last first, so parts are added in reverse.
@@ -39,6 +39,7 @@ def write_transform(transform: Transform, path: Path) -> None:
         TransformError: a part of another kind.
         FileError: the file cannot be written.
     """
+    path = Path(path)
     if path.suffix.lower() not in _WRITTEN:
         raise UsageError(f"{path}: is of no transform format that is written; need {', '.join(_WRITTEN)}.")
     composite = sitk.CompositeTransform(3)
@@ -73,7 +74,7 @@ def to_affine(part: sitk.Transform) -> Affine:
     return Affine.from_parts(torch.from_numpy(np.stack(columns, axis=1)), torch.from_numpy(origin))
 
 
-def read_transform(path: Path) -> Transform:
+def read_transform(path: str | Path) -> Transform:
     """Transform of an ITK transform file, or of a displacement field stored as an image of vectors.
 
     Args:
@@ -87,6 +88,7 @@ def read_transform(path: Path) -> Transform:
         FileError: missing, damaged, truncated, or not a format that is read.
         TransformError: not three-dimensional, another kind of transform, or numbers that are not finite.
     """
+    path = Path(path)
     if not path.is_file() or path.stat().st_size == 0:
         raise FileError(f"{path}: is missing or empty; need a transform file.")
     with naming(path), quiet_itk():
