@@ -67,6 +67,7 @@ def test_register_passes_every_flag_on(monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder(run_record())
     monkeypatch.setattr(registration, "register_files", recorder)
     words = "register -f a.nii -m b.nii -o out --preset affine --filter threshold --affine-model rigid"
+    words += " --init theirs.mat --init-format greedy"
     words += " --filler linear --embedding mine.safetensors --deform bent.safetensors --series 1.2 1.3 --overwrite"
     words += " --device cpu --threads 3 --seed 9 -q"
     assert main(words.split()) == 0
@@ -76,6 +77,8 @@ def test_register_passes_every_flag_on(monkeypatch: pytest.MonkeyPatch) -> None:
         preset="affine",
         filter="threshold",
         affine_model="rigid",
+        init=Path("theirs.mat"),
+        init_format="greedy",
         filler="linear",
         embedding="mine.safetensors",
         deform="bent.safetensors",

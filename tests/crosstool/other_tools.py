@@ -184,3 +184,46 @@ def _ras_mesh(points: torch.Tensor, path: Path) -> Path:
         f"# vtk DataFile Version 3.0\npoints\nASCII\nDATASET POLYDATA\nPOINTS {len(points)} double\n{rows}\n"
     )
     return path
+
+
+_REGISTER_ANTS = """
+import sys
+import ants
+fixed, moving, start, prefix = sys.argv[1:]
+ants.registration(
+    ants.image_read(fixed), ants.image_read(moving), type_of_transform="SyNOnly", initial_transform=[start],
+    outprefix=prefix, reg_iterations=(5, 2), syn_metric="meansquares", random_seed=1,
+)
+"""
+
+_REGISTER_ELASTIX = """
+import sys
+import itk
+fixed, moving, start, folder = sys.argv[1:]
+parameters = itk.ParameterObject.New()
+spline = parameters.GetDefaultParameterMap("bspline", 1, 30.0)
+spline["MaximumNumberOfIterations"] = ["20"]
+spline["WriteResultImage"] = ["false"]
+spline["AutomaticScalesEstimation"] = ["true"]
+parameters.AddParameterMap(spline)
+itk.elastix_registration_method(
+    itk.imread(fixed, itk.F), itk.imread(moving, itk.F), parameter_object=parameters,
+    initial_transform_parameter_file_name=start, output_directory=folder, log_to_console=False,
+)
+"""
+
+
+def register_with_ants(fixed: Path, moving: Path, start: Path, prefix: Path) -> None:
+    """A short run of ANTs that begins with a file of its own kind."""
+    require("antspyx")
+    _run(_REGISTER_ANTS, fixed, moving, start, prefix)
+
+
+def register_with_elastix(fixed: Path, moving: Path, start: Path, folder: Path) -> None:
+    """A short run of elastix that begins with a file of its own kind."""
+    require("itk-elastix")
+    _run(_REGISTER_ELASTIX, fixed, moving, start, folder)
+
+
+def _run(program: str, *paths: Path) -> None:
+    subprocess.run([sys.executable, "-c", program, *map(str, paths)], check=True, capture_output=True)

@@ -21,16 +21,21 @@ from samereg.app.record import (
     write_json,
 )
 from samereg.app.scans import naming_bodiless, read_scan, series_of_pair
-from samereg.errors import InputError, QualityError, WeightsError
+from samereg.errors import InputError, QualityError, UsageError, WeightsError
 from samereg.estimate.deform import Deformer, DeformerRecord, load_deformer
+from samereg.geometry.grid import Grid
+from samereg.geometry.transform import Transform
 from samereg.geometry.volume import Volume
 from samereg.image.resample import resample_volume
 from samereg.io.atomic import atomic_directory
 from samereg.io.images import write_volume
 from samereg.io.points import read_table_csv, write_table_csv
+from samereg.io.transform_files import TransformFormatName, read_transform_file
+from samereg.io.transform_formats.spaces import Spaces
 from samereg.io.transforms import write_transform
 from samereg.matching.embed import Embedder, EmbedderRecord, load_embedder
 from samereg.matching.matches import Matches
+from samereg.pipeline.affine import AffineStage
 from samereg.pipeline.recipes import affine_only, fast, same, same_plus
 from samereg.pipeline.register import Quality, Registration, StageReport, register
 from samereg.pipeline.stage import Stage
@@ -60,6 +65,8 @@ class RegisterSettings:
         affine_model: freedom of the affine part.
         filler: how the matches become a dense field.
         embedding: name of the shipped embedding, or path of a trained one.
+        init: transform file to start from, fixed to moving; the affine stage is left out.
+        init_format: its format; None tells it from the file.
         deform: name of the shipped deformation network, or path of a trained one.
         series: UIDs of DICOM series; see `series_of_pair`.
         machine: what to compute on.
@@ -72,6 +79,8 @@ class RegisterSettings:
     affine_model: Literal["affine", "rigid", "similarity"] = "affine"
     filler: Literal["regularised", "linear"] = "regularised"
     embedding: str = "compact"
+    init: Path | None = None
+    init_format: TransformFormatName | None = None
     deform: str = "sam-vm"
     series: tuple[str, ...] = ()
     machine: MachineSettings = field(default_factory=MachineSettings)
@@ -174,7 +183,8 @@ def register_files(
         on_progress: told about each step.
 
     Raises:
-        UsageError: `output` exists, or a setting is impossible on this computer.
+        UsageError: `output` exists, a setting is impossible on this computer, or a start is given to the preset that
+            finds nothing but a start.
         InputError: a scan that cannot be used.
         NoOverlapError: too little common anatomy.
         WeightsError: the embedding is missing or damaged.
@@ -185,9 +195,17 @@ def register_files(
         series = series_of_pair(fixed_path, moving_path, settings.series)
         fixed = read_scan(fixed_path, series=series[0])
         moving = read_scan(moving_path, series=series[1])
+        start = read_start(settings, fixed.grid, moving.grid)
         engine = load_engine(settings, device=device)
         with naming_bodiless((fixed_path, fixed), (moving_path, moving)):
-            result = register(fixed, moving, stages=engine.stages, embedder=engine.embedder, on_progress=on_progress)
+            result = register(
+                fixed,
+                moving,
+                stages=engine.stages,
+                embedder=engine.embedder,
+                start=start,
+                on_progress=on_progress,
+            )
         write_registration(result, fixed=fixed, moving=moving, folder=folder)
         inputs = (
             input_record(fixed_path, fixed.grid, series=series[0]),
@@ -265,7 +283,32 @@ def load_fitting_deformer(settings: RegisterSettings, embedding: EmbedderRecord,
 
 
 def recipe(settings: RegisterSettings, deformer: Deformer | None) -> tuple[Stage, ...]:
-    """The stages that settings ask for."""
+    """The stages that settings ask for; without the affine one if there is a transform to start from.
+
+    Raises:
+        UsageError: a start for the preset that has no other stage.
+    """
+    if settings.init is None:
+        return whole_recipe(settings, deformer)
+    if settings.preset == "affine":
+        raise UsageError("Got --init with --preset affine, which finds its own; need default, best or fast.")
+    return tuple(stage for stage in whole_recipe(settings, deformer) if not isinstance(stage, AffineStage))
+
+
+def read_start(settings: RegisterSettings, fixed: Grid, moving: Grid) -> Transform | None:
+    """The transform that settings start from, if any.
+
+    Raises:
+        UsageError: its format cannot be told.
+        InputError: a file that cannot be used.
+    """
+    if settings.init is None:
+        return None
+    return read_transform_file(settings.init, format=settings.init_format, spaces=Spaces(fixed=fixed, moving=moving))
+
+
+def whole_recipe(settings: RegisterSettings, deformer: Deformer | None) -> tuple[Stage, ...]:
+    """The stages of the preset of settings."""
     if settings.preset == "affine":
         return affine_only(match_filter=settings.filter, affine_model=settings.affine_model, seed=settings.seed)
     choices: Choices = {

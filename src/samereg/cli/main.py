@@ -77,6 +77,11 @@ COMMANDS = (
         home=("samereg.cli.register", "Register"),
     ),
     Entry(
+        words=("affine",),
+        summary="Find an affine start for another registration tool.",
+        home=("samereg.cli.affine", "AffineStart"),
+    ),
+    Entry(
         words=("apply",),
         summary="Resample images and label maps through a transform.",
         home=("samereg.cli.apply", "Apply"),

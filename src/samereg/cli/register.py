@@ -1,7 +1,10 @@
 """`samereg register`: flags, and what it prints."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import arg
 
 from samereg.cli.options import (
     FixedScan,
@@ -12,6 +15,7 @@ from samereg.cli.options import (
     MovingScan,
     OutputFolder,
     Series,
+    TransformFormatOrAuto,
 )
 
 
@@ -35,6 +39,12 @@ class Register:
     preset: Literal["default", "best", "fast", "affine"] = "default"
     """default: affine, coarse, and a trained network's fine deformation, the paper's method. best: optimised on this
     pair after that. fast: affine and coarse. affine: that part alone."""
+
+    init: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Transform to start from instead of SAM-affine, fixed to moving, in any format that `samereg convert` reads."""
+
+    init_format: TransformFormatOrAuto = "auto"
+    """What that file is, if it does not tell."""
 
     filter: Literal["stable", "threshold"] = "stable"
     """How bad matches are thrown out: by cycle consistency, or by the paper's similarity threshold."""
@@ -76,6 +86,8 @@ class Register:
         start_logging(self.messages)
         settings = RegisterSettings(
             preset=self.preset,
+            init=self.init,
+            init_format=None if self.init_format == "auto" else self.init_format,
             filter=self.filter,
             affine_model=self.affine_model,
             filler=self.filler,

@@ -94,6 +94,7 @@ def register(
     *,
     stages: tuple[Stage, ...],
     embedder: Embedder,
+    start: Transform | None = None,
     on_progress: OnProgress | None = None,
 ) -> Registration:
     """Align the moving scan with the fixed one.
@@ -103,6 +104,8 @@ def register(
         moving: CT in HU; any grid.
         stages: a recipe of `pipeline/recipes.py`; at least one stage.
         embedder: the anatomical embedding.
+        start: fixed world to moving world, from elsewhere: what the first stage begins with; by default the identity.
+            An affine stage finds its own and does not look at it.
         on_progress: told about each step.
 
     Raises:
@@ -114,7 +117,7 @@ def register(
     pair = Pair(fixed=prepare_scan(fixed, embedder), moving=prepare_scan(moving, embedder), embedder=embedder)
     prepared = Outcome(converged=True, message="embedded both scans", iterations=1)
     reports = [StageReport(name="prepare", seconds=clock.stop(), outcome=prepared, matches=0, used=0)]
-    transform: Transform = Affine.identity()
+    transform: Transform = Affine.identity() if start is None else start
     matches: Matches | None = None
     for stage in stages:
         clock.start(stage.name)

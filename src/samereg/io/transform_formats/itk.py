@@ -5,6 +5,7 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from samereg.errors import FileError
+from samereg.geometry.affine import Affine
 from samereg.geometry.transform import Transform
 from samereg.io.atomic import atomic_file
 from samereg.io.itk import quiet_itk
@@ -15,12 +16,12 @@ _LINEAR = (".mat", ".txt")
 
 
 def write_itk_file(transform: Transform, path: Path, spaces: Spaces) -> tuple[Path, ...]:
-    """Write all parts of a transform (`.h5`, `.tfm`), or an affine map (`.mat`, `.txt`).
+    """Write all parts of a transform (`.h5`, `.tfm`), or an affine map alone (`.mat`, `.txt`, also `.tfm`).
 
     Raises:
         TransformError: a linear file is asked for, but the transform bends.
     """
-    if path.suffix.lower() in _LINEAR:
+    if path.suffix.lower() in _LINEAR or (isinstance(transform, Affine) and path.suffix.lower() == ".tfm"):
         return write_linear(transform, path, spaces)
     write_transform(transform, path)
     return (path,)

@@ -1,0 +1,149 @@
+"""An affine start for other registration tools: the file that each of them takes, and the command that takes it."""
+
+import shlex
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from samereg.app.machine import prepare_machine
+from samereg.app.overwriting import refuse_existing
+from samereg.app.progress import OnProgress
+from samereg.app.quality import quality_faults
+from samereg.app.registration import RegisterSettings, recipe
+from samereg.app.scans import naming_bodiless, read_scan, series_of_pair
+from samereg.errors import QualityError, TransformError
+from samereg.geometry.affine import Affine
+from samereg.geometry.grid import Grid
+from samereg.io.transform_files import TransformFormatName, write_transform_file
+from samereg.io.transform_formats.spaces import Spaces
+from samereg.matching.embed import load_embedder
+from samereg.pipeline.register import Quality, register
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Start:
+    """A start for one tool.
+
+    Attributes:
+        tool: its name.
+        file: what it takes.
+        command: that takes it, or what to do where there is none.
+    """
+
+    tool: str
+    file: Path
+    command: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StartRecord:
+    """An affine map and its files.
+
+    Attributes:
+        matrix: fixed world to moving world, LPS mm.
+        quality: measured without labels.
+        starts: one for each tool.
+        faults: bounds that the map breaks.
+        exit_status: 0, or that of `QualityError`.
+    """
+
+    matrix: tuple[tuple[float, ...], ...]
+    quality: Quality
+    starts: tuple[Start, ...]
+    faults: tuple[str, ...]
+    exit_status: int
+
+
+_FILES: tuple[tuple[str, TransformFormatName, str], ...] = (
+    ("ANTs", "ants", "_ants.mat"),
+    ("elastix", "elastix", "_elastix.txt"),
+    ("greedy", "greedy", "_greedy.mat"),
+    ("NiftyReg", "niftyreg", "_niftyreg.txt"),
+)
+
+
+def find_start(
+    fixed_path: Path,
+    moving_path: Path,
+    output: Path,
+    *,
+    settings: RegisterSettings,
+    overwrite: bool = False,
+    on_progress: OnProgress | None = None,
+) -> StartRecord:
+    """Find the affine map between two scans and write it for every tool.
+
+    Args:
+        fixed_path: scan that stays.
+        moving_path: scan to be aligned with it.
+        output: ITK transform file to write; the others are named after it, beside it.
+        settings: as of a registration; the preset is `affine` whatever they say.
+        overwrite: replace files that exist.
+        on_progress: told about each step.
+
+    Raises:
+        UsageError: a file exists.
+        InputError: a scan that cannot be used.
+        NoOverlapError: too little common anatomy.
+    """
+    for path in (output, *(_beside(output, suffix) for _, _, suffix in _FILES)):
+        refuse_existing(path, overwrite=overwrite)
+    settings = replace(settings, preset="affine", init=None)
+    device = prepare_machine(settings.machine, seed=settings.seed)
+    series = series_of_pair(fixed_path, moving_path, settings.series)
+    fixed, moving = read_scan(fixed_path, series=series[0]), read_scan(moving_path, series=series[1])
+    embedder = load_embedder(settings.embedding, device=str(device))
+    with naming_bodiless((fixed_path, fixed), (moving_path, moving)):
+        result = register(fixed, moving, stages=recipe(settings, None), embedder=embedder, on_progress=on_progress)
+    if not isinstance(result.transform, Affine):
+        raise TransformError("the affine stage gave another map than an affine one")
+    starts = write_starts(result.transform, output, scans=(fixed_path, moving_path), grids=(fixed.grid, moving.grid))
+    faults = quality_faults(result.quality, settings.limits)
+    return StartRecord(
+        matrix=tuple(tuple(row) for row in result.transform.matrix.tolist()),
+        quality=result.quality,
+        starts=starts,
+        faults=faults,
+        exit_status=QualityError.exit_code if faults else 0,
+    )
+
+
+def write_starts(
+    affine: Affine, output: Path, *, scans: tuple[Path, Path], grids: tuple[Grid, Grid]
+) -> tuple[Start, ...]:
+    """Write an affine map for every tool, each in its own convention.
+
+    Args:
+        affine: fixed world to moving world.
+        output: ITK transform file, which Slicer and SimpleITK read; the others are named after it.
+        scans: fixed and moving, for the commands.
+        grids: theirs.
+    """
+    spaces = Spaces(fixed=grids[0], moving=grids[1])
+    write_transform_file(affine, output, format="itk", spaces=spaces)
+    starts = [Start(tool="Slicer, SimpleITK", file=output, command=_slicer(output))]
+    for tool, format_name, suffix in _FILES:
+        path = _beside(output, suffix)
+        write_transform_file(affine, path, format=format_name, spaces=spaces)
+        starts.append(Start(tool=tool, file=path, command=_command(tool, path, *scans)))
+    return tuple(starts)
+
+
+def _beside(output: Path, suffix: str) -> Path:
+    return output.with_name(output.name.removesuffix(output.suffix) + suffix)
+
+
+def _slicer(output: Path) -> str:
+    name = shlex.quote(str(output))
+    return f"Slicer: add {name} as a transform and choose it as the parent of the moving volume"
+
+
+def _command(tool: str, file: Path, fixed: Path, moving: Path) -> str:
+    f, m, start = (shlex.quote(str(path)) for path in (fixed, moving, file))
+    commands = {
+        "ANTs": f"antsRegistration -d 3 -r {start} -m 'MI[{fixed},{moving},1,32,Regular,0.25]' -t 'SyN[0.1,3,0]' "
+        "-c '[100x70x50,1e-6,10]' -f 8x4x2 -s 3x2x1vox -o '[ants_,ants_moved.nii.gz]'",
+        "elastix": f"elastix -f {f} -m {m} -t0 {start} -p bspline.txt -out elastix_out",
+        "greedy": f"greedy -d 3 -a -i {f} {m} -ia {start} -m NCC 4x4x4 -n 100x50x10 -o greedy_affine.mat",
+        "NiftyReg": f"reg_aladin -ref {f} -flo {m} -inaff {start} -aff niftyreg_affine.txt -res niftyreg_moved.nii.gz",
+    }
+    return commands[tool]

@@ -1,0 +1,84 @@
+"""`samereg affine`: flags, and what it prints."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from samereg.cli.options import (
+    FixedScan,
+    Machine,
+    MachineFlags,
+    MessageFlags,
+    Messages,
+    MovingScan,
+    OutputFile,
+    Series,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AffineStart:
+    """Find an affine start for another registration tool.
+
+    Writes the map as an ITK transform, and beside it the file that each other tool takes: NAME_ants.mat,
+    NAME_elastix.txt, NAME_greedy.mat, NAME_niftyreg.txt. Prints the commands that start from them.
+    """
+
+    fixed: FixedScan
+    """Scan that stays: NIfTI, NRRD or MetaImage file, or folder of DICOM slices."""
+
+    moving: MovingScan
+    """Scan to be aligned with it."""
+
+    output: OutputFile
+    """ITK transform file to write: .tfm or .h5."""
+
+    model: Literal["affine", "rigid", "similarity"] = "affine"
+    """Freedom of the map."""
+
+    embedding: str = "compact"
+    """Shipped embedding by name, or the weights file of one you trained."""
+
+    series: Series = ()
+    """DICOM series to take instead of the largest: a UID, or its beginning, for each folder, fixed first."""
+
+    overwrite: bool = False
+    """Replace files that exist."""
+
+    machine: MachineFlags = field(default_factory=Machine)
+
+    messages: MessageFlags = field(default_factory=Messages)
+
+    def run(self) -> int:
+        """Find the map, print the commands, return the exit code."""
+        from samereg.app.machine import MachineSettings
+        from samereg.app.record import to_plain
+        from samereg.app.registration import RegisterSettings
+        from samereg.app.starting import find_start
+        from samereg.cli.console import print_facts, print_json, progress, start_logging
+        from samereg.cli.summary import report_faults
+
+        start_logging(self.messages)
+        settings = RegisterSettings(
+            preset="affine",
+            affine_model=self.model,
+            embedding=self.embedding,
+            series=self.series,
+            machine=MachineSettings(device=self.machine.device, threads=self.machine.threads),
+            seed=self.machine.seed,
+        )
+        with progress(self.messages) as on_progress:
+            record = find_start(
+                self.fixed,
+                self.moving,
+                self.output,
+                settings=settings,
+                overwrite=self.overwrite,
+                on_progress=on_progress,
+            )
+        if self.messages.json:
+            print_json(to_plain(record))
+        else:
+            facts = {start.tool: start.command for start in record.starts}
+            print_facts(f"{self.moving} -> {self.fixed}, {record.quality.match_count} matches", facts)
+        report_faults(record.faults)
+        return record.exit_status

@@ -1,0 +1,107 @@
+"""An affine start by path, and a registration that starts from another tool's transform."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from laws import rotation
+from samereg.app import starting
+from samereg.app.registration import RegisterSettings, read_start, recipe
+from samereg.app.starting import find_start
+from samereg.cli.main import main
+from samereg.errors import UsageError
+from samereg.estimate.outcome import Outcome
+from samereg.geometry.affine import Affine
+from samereg.geometry.grid import axis_aligned_grid
+from samereg.geometry.transform import Transform
+from samereg.geometry.volume import Volume
+from samereg.io.images import write_volume
+from samereg.io.transform_files import read_transform_file, write_transform_file
+from samereg.io.transform_formats.spaces import Spaces
+from samereg.matching.embed import load_embedder
+from samereg.matching.matches import no_matches
+from samereg.pipeline import register as registering
+from samereg.pipeline.coarse import CoarseStage
+from samereg.pipeline.pair import Pair
+from samereg.pipeline.register import Quality, Registration
+from samereg.pipeline.stage import StageResult
+
+TURN = Affine.from_parts(rotation((0.2, 1.0, -0.4), 6.0) * 0.97, torch.tensor([4.0, -9.0, 5.0], dtype=torch.float64))
+GOOD = Quality(match_count=9, inverse_consistency_mm=0.0, folded_fraction=0.0, jacobian_std=0.2, overlap_fraction=0.9)
+NOWHERE = Spaces()
+
+
+@pytest.fixture
+def pair(small_ct: Volume, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    answer = Registration(transform=TURN, inverse=TURN.inverse(), matches=no_matches(), stages=(), quality=GOOD)
+    monkeypatch.setattr(starting, "load_embedder", lambda *_args, **_kwargs: None)
+    monkeypatch.setattr(starting, "register", lambda *_args, **_kwargs: answer)
+    for name in ("fixed scan.nii.gz", "moving.nii.gz"):
+        write_volume(small_ct, tmp_path / name)
+    return tmp_path / "fixed scan.nii.gz", tmp_path / "moving.nii.gz"
+
+
+def test_a_start_is_one_file_for_each_tool(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    record = find_start(*pair, tmp_path / "init.tfm", settings=RegisterSettings())
+    assert {start.file.name for start in record.starts} == {
+        "init.tfm",
+        "init_ants.mat",
+        "init_elastix.txt",
+        "init_greedy.mat",
+        "init_niftyreg.txt",
+    }
+    formats = {"init_greedy.mat": "greedy", "init_niftyreg.txt": "niftyreg"}
+    for start in record.starts:
+        found = read_transform_file(start.file, format=formats.get(start.file.name), spaces=NOWHERE)
+        torch.testing.assert_close(found.matrix, TURN.matrix)
+        assert str(start.file) in start.command
+    assert "'" + str(pair[0]) + "'" in record.starts[3].command
+    with pytest.raises(UsageError, match=r"init\.tfm: exists"):
+        find_start(*pair, tmp_path / "init.tfm", settings=RegisterSettings())
+
+
+def test_the_command_prints_the_commands(
+    pair: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["affine", "-f", str(pair[0]), "-m", str(pair[1]), "-o", str(tmp_path / "init.tfm")]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    for flag in ("antsRegistration -d 3 -r ", "-t0 ", "-ia ", "-inaff "):
+        assert flag in out
+    assert main([*words, "--overwrite", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["starts"]) == 5
+
+
+def test_a_given_start_takes_the_place_of_the_affine_stage(tmp_path: Path) -> None:
+    settings = RegisterSettings(preset="fast", init=tmp_path / "theirs.mat", init_format="greedy")
+    assert [type(stage) for stage in recipe(settings, None)] == [CoarseStage]
+    write_transform_file(TURN, tmp_path / "theirs.mat", format="greedy", spaces=NOWHERE)
+    grid = axis_aligned_grid((4, 4, 4))
+    start = read_start(settings, grid, grid)
+    assert isinstance(start, Affine)
+    torch.testing.assert_close(start.matrix, TURN.matrix)
+    with pytest.raises(UsageError, match="--preset affine"):
+        recipe(replace(settings, preset="affine"), None)
+
+
+def test_the_first_stage_begins_with_the_start(small_ct: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun_with = []
+
+    class Watching:
+        name = "watching"
+
+        def run(self, pair: Pair, start: Transform) -> StageResult:  # noqa: ARG002
+            begun_with.append(start)
+            outcome = Outcome(converged=True, message="done", iterations=1)
+            return StageResult(transform=start, matches=None, outcome=outcome)
+
+    monkeypatch.setattr(registering, "prepare_scan", lambda *_args: None)
+    monkeypatch.setattr(registering, "Pair", lambda **_kwargs: None)
+    monkeypatch.setattr(registering, "measure", lambda *_args: GOOD)
+    embedder = load_embedder("compact", device="cpu")
+    result = registering.register(small_ct, small_ct, stages=(Watching(),), embedder=embedder, start=TURN)
+    assert begun_with == [TURN]
+    assert result.transform is TURN
