@@ -3,16 +3,18 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
 from samereg.estimate.aligned import CELL_VOX
 from samereg.estimate.loop import iterate
 from samereg.estimate.outcome import Outcome
+from samereg.geometry.chain import chain
 from samereg.geometry.displacement import Displacement
-from samereg.geometry.fields import from_index_field
+from samereg.geometry.fields import from_index_field, from_transform, jacobian_determinant_mm
 from samereg.geometry.grid import Grid, padded, strided
+from samereg.geometry.transform import Transform
 from samereg.geometry.velocity import Velocity
 from samereg.ops.fields import exponential, jacobian_determinant, squarings_for
 from samereg.ops.filters import gaussian_smooth
@@ -28,6 +30,12 @@ SMOOTHED_CELLS = 1.0
 
 REACH_CELLS = 2
 ROUNDS = 40
+
+WEAKENED_CELLS = 4
+"""How far around a fold of flow and start the velocity is weakened: about as far as its lattice bends it."""
+
+WEAKENED_BY = 0.5
+"""Share of the velocity that is taken away at a fold, each round."""
 
 
 def flow_of(velocity_cells: Float[Tensor, "1 3 d h w"], grid: Grid) -> tuple[Velocity, Outcome]:
@@ -52,6 +60,62 @@ def flow_of(velocity_cells: Float[Tensor, "1 3 d h w"], grid: Grid) -> tuple[Vel
         Velocity(grid=velocity.grid, data=velocity.data),
         Outcome(converged=outcome.converged, message=message, iterations=outcome.iterations),
     )
+
+
+def flow_before(
+    velocity_cells: Float[Tensor, "1 3 d h w"], grid: Grid, start: Transform, body: Bool[Tensor, "fd fh fw"]
+) -> tuple[Velocity, Outcome]:
+    """The flow along a velocity, weakened wherever it would fold together with the transform that follows it.
+
+    Neither of the two folds, but between the voxels of both their chain can, where `start` squeezes already.
+
+    Args:
+        velocity_cells: at the cells of the fixed scan, cells along (d, h, w).
+        grid: model space of the fixed scan.
+        start: what follows the flow.
+        body: voxels (fd, fh, fw) of `grid` that count, finer than the cells.
+
+    Returns:
+        Flow as of `flow_of`, and how the weakening went.
+    """
+    at = slice(None, None, CELL_VOX)
+    inside = body[at, at, at].cpu()
+    first, tamed = flow_of(velocity_cells, grid)
+    weakened, outcome = iterate(
+        lambda before: _weakened(before, grid, start, inside),
+        _Joined(velocity=velocity_cells, flow=first, folded=_folded(first, grid, start, inside)),
+        max_iterations=ROUNDS,
+        done=lambda before, _: not bool(before.folded.any()),
+    )
+    message = tamed.message if outcome.converged else "may fold where the transform before it squeezes too much"
+    converged = tamed.converged and outcome.converged
+    return weakened.flow, Outcome(converged=converged, message=message, iterations=outcome.iterations)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Joined:
+    """A velocity, its flow, and the cells at which flow and start together fold."""
+
+    velocity: Float[Tensor, "1 3 d h w"]
+    flow: Velocity
+    folded: Bool[Tensor, "d h w"]
+
+
+def _folded(flow: Velocity, grid: Grid, start: Transform, inside: Bool[Tensor, "d h w"]) -> Bool[Tensor, "d h w"]:
+    joined = from_transform(chain(first=flow, then=start), strided(grid, CELL_VOX))
+    return (jacobian_determinant_mm(joined) <= 0.0) & inside
+
+
+def _weakened(state: _Joined, grid: Grid, start: Transform, inside: Bool[Tensor, "d h w"]) -> _Joined:
+    """Less velocity around every fold; the same where there is none."""
+    if not bool(state.folded.any()):
+        return state
+    width = 2 * WEAKENED_CELLS + 1
+    near = functional.max_pool3d(state.folded[None, None].float(), width, stride=1, padding=WEAKENED_CELLS)
+    blend = gaussian_smooth(near, (WEAKENED_CELLS / 2.0,) * 3).to(state.velocity)
+    velocity = state.velocity * (1.0 - WEAKENED_BY * blend)
+    flow, _ = flow_of(velocity, grid)
+    return _Joined(velocity=velocity, flow=flow, folded=_folded(flow, grid, start, inside))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from samereg.estimate.flow import flow_of
+from samereg.estimate.flow import flow_before
 from samereg.estimate.instance import InstanceSettings, optimise_velocity
 from samereg.geometry.chain import chain
 from samereg.geometry.transform import Transform
@@ -34,6 +34,6 @@ class InstanceStage:
         scans = aligned_scans(pair, start, reduction=self.reduction)
         body = pair.fixed.body.to(scans.fixed.device)[None].float()
         found = optimise_velocity(scans, body, settings=self.settings)
-        step, tamed = flow_of(found.velocity, scans.grid)
+        step, tamed = flow_before(found.velocity, scans.grid, start, pair.fixed.body)
         outcome = found.outcome if tamed.converged else tamed
         return StageResult(transform=chain(step, start), matches=None, outcome=outcome)
