@@ -10,7 +10,7 @@ from samereg.app import cohort, demo, embedding_training, point_matching, regist
 from samereg.app.demo import DemoRecord
 from samereg.app.embedding_training import TrainedEmbedding
 from samereg.app.machine import MachineSettings
-from samereg.app.point_matching import FoundPoints
+from samereg.app.point_matching import BEST_COLUMNS, FoundPoints
 from samereg.app.quality import QualityLimits
 from samereg.app.record import InputRecord, versions
 from samereg.app.registration import MachineRecord, RegisterSettings, RunRecord
@@ -19,7 +19,7 @@ from samereg.cli.main import main
 from samereg.cli.train_embedding import TrainEmbedding
 from samereg.estimate.outcome import Outcome
 from samereg.matching.embed import EmbedderRecord
-from samereg.matching.matches import Matches
+from samereg.pipeline.query import Answers
 from samereg.pipeline.register import Quality, StageReport
 from samereg.report import page
 from samereg.report.sources import ReportPaths
@@ -205,14 +205,16 @@ def test_apply_names_lost_labels_on_standard_error(
 
 def found_points() -> FoundPoints:
     point_mm = torch.tensor([[1.0, 2.0, 3.0]], dtype=torch.float64)
-    matches = Matches(
+    answers = Answers(
         fixed_mm=point_mm,
-        moving_mm=point_mm + 10,
-        similarity=torch.tensor([0.75]),
+        candidates_mm=torch.stack([point_mm + 10, point_mm - 50], dim=1),
+        similarity=torch.tensor([[0.75, 0.5]]),
         cycle_mm=torch.tensor([2.5]),
-        used=torch.tensor([True]),
+        expected_mm=torch.tensor([4.0]),
+        beyond_mm=torch.full((1, 2), -20.0),
+        outside=torch.tensor([False]),
     )
-    return FoundPoints(columns={"name": ("carina",)}, matches=matches)
+    return FoundPoints(columns={"name": ("carina",)}, answers=answers)
 
 
 def test_match_prints_a_table_or_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -220,9 +222,8 @@ def test_match_prints_a_table_or_json(monkeypatch: pytest.MonkeyPatch, capsys: p
     words = ["match", "-f", "a.nii", "-m", "b.nii", "--points", "points.csv"]
     assert main(words) == 0
     header, row = capsys.readouterr().out.splitlines()
-    expected = ["x", "y", "z", "name", "moving_x", "moving_y", "moving_z", "similarity", "cycle_mm"]
-    assert header.split() == expected
-    assert row.split()[3:] == ["carina", "11.000", "12.000", "13.000", "0.7500", "2.50"]
+    assert header.split() == ["x", "y", "z", "name", *BEST_COLUMNS]
+    assert row.split()[3:] == ["carina", "11.000", "12.000", "13.000", "0.7500", "2.50", "0.2500", "4.0", "no"]
     assert main([*words, "--json"]) == 0
     (record,) = json.loads(capsys.readouterr().out)
     assert (record["name"], record["moving_z"], record["similarity"]) == ("carina", 13.0, 0.75)

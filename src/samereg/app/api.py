@@ -15,7 +15,14 @@ from torch import Tensor
 from samereg.app.machine import MachineSettings, choose_device
 from samereg.app.progress import OnProgress
 from samereg.app.record import InputRecord, input_record, memory_record, write_json
-from samereg.app.registration import RegisterSettings, RunRecord, load_engine, run_record, write_matches
+from samereg.app.registration import (
+    CONFIDENCE_FILE,
+    RegisterSettings,
+    RunRecord,
+    load_engine,
+    run_record,
+    write_matches,
+)
 from samereg.app.resampling import LABEL_MODES, resample_image
 from samereg.app.scans import naming_bodiless, read_scan
 from samereg.errors import InputError
@@ -29,6 +36,7 @@ from samereg.io.images import write_volume
 from samereg.io.memory import ImageLike, of_kind, to_labels, to_volume
 from samereg.io.transforms import write_transform
 from samereg.matching.matches import Matches
+from samereg.pipeline.confidence import confidence_of
 from samereg.pipeline.register import Quality
 from samereg.pipeline.register import register as run_stages
 
@@ -45,6 +53,7 @@ class RegisterChoices(TypedDict, total=False):
     filler: Literal["regularised", "linear"]
     embedding: str
     deform: str
+    confidence: bool
     seed: int
 
 
@@ -144,6 +153,8 @@ class RegisteredPair:
         matches: matched points, of the last stage that matched, LPS+ mm.
         record: what `run.json` says: settings, versions, quality, and in `faults` a sentence for each bound that the
             result breaks; a result with faults is not to be trusted.
+        confidence: expected error in mm on the fixed scan's grid, -1 outside the body, as the kind that the fixed scan
+            came in; None unless asked for by ``confidence=True``.
     """
 
     moved: ImageLike
@@ -151,6 +162,7 @@ class RegisteredPair:
     inverse: PairTransform
     matches: Matches
     record: RunRecord
+    confidence: ImageLike | None = None
 
     @property
     def quality(self) -> Quality:
@@ -169,6 +181,8 @@ class RegisteredPair:
             self.inverse.save(place / "inverse.h5")
             write_volume(to_volume(self.moved), place / "moved.nii.gz")
             write_matches(self.matches, place / "matches.csv")
+            if self.confidence is not None:
+                write_volume(to_volume(self.confidence), place / CONFIDENCE_FILE)
             write_json(self.record, place / "run.json")
 
 
@@ -208,6 +222,10 @@ def register(
             first.volume, second.volume, stages=engine.stages, embedder=engine.embedder, on_progress=on_progress
         )
     moved = resample_volume(second.volume, result.transform, first.volume.grid)
+    confidence = None
+    if settings.confidence:
+        error_mm = confidence_of(first.volume, second.volume, result.transform, engine.embedder)
+        confidence = of_kind(error_mm, fixed)
     seconds = round(time.perf_counter() - began, 3)
     record = run_record(result, engine, settings=settings, inputs=(first.record, second.record), seconds=seconds)
     return RegisteredPair(
@@ -216,6 +234,7 @@ def register(
         inverse=PairTransform(map=result.inverse, grid=second.volume.grid),
         matches=result.matches,
         record=record,
+        confidence=confidence,
     )
 
 

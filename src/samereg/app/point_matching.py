@@ -4,28 +4,45 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from jaxtyping import Float64
 from torch import Tensor
 
 from samereg.app.machine import MachineSettings, prepare_machine
 from samereg.app.overwriting import refuse_existing
 from samereg.app.scans import naming_bodiless, read_scan, series_of_pair
-from samereg.errors import InputError
+from samereg.errors import InputError, UsageError
 from samereg.geometry.grid import Grid
 from samereg.io.atomic import atomic_file
-from samereg.io.points import read_points_csv, write_table_csv
+from samereg.io.images import read_labels
+from samereg.io.point_files import POINT_FORMATS, PointFormatName, recognise_points
+from samereg.io.point_formats.points import PointSet
+from samereg.io.points import write_table_csv
 from samereg.matching.embed import load_embedder
-from samereg.matching.matches import Matches
-from samereg.matching.search import match
-from samereg.pipeline.pair import PreparedScan, prepare_scan
+from samereg.pipeline.pair import Pair, prepare_scan
+from samereg.pipeline.query import Answers, Query
 
-FOUND_COLUMNS = ("moving_x", "moving_y", "moving_z", "similarity", "cycle_mm")
+BEST_COLUMNS = ("moving_x", "moving_y", "moving_z", "similarity", "cycle_mm", "margin", "expected_mm", "outside")
+
+OTHER_COLUMNS = ("moving_x", "moving_y", "moving_z", "similarity")
+"""Of each further candidate, with its number behind."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MatchSettings:
-    """Everything that matching by path depends on besides scans and points; see `RegisterSettings`."""
+    """Everything that matching by path depends on besides scans and points; see `RegisterSettings`.
 
+    Attributes:
+        candidates: places for each point, the most similar first.
+        points_format: of the point file; None tells it from the file.
+        embedding: name of the shipped embedding, or path of a trained one.
+        series: UIDs of DICOM series; see `series_of_pair`.
+        machine: what to compute on.
+        seed: decides everything random.
+    """
+
+    candidates: int = 1
+    points_format: PointFormatName | None = None
     embedding: str = "compact"
     series: tuple[str, ...] = ()
     machine: MachineSettings = field(default_factory=MachineSettings)
@@ -33,22 +50,37 @@ class MatchSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """Which points to look for: those of a file, or the voxels of a label.
+
+    Attributes:
+        points: file of points in the fixed scan, in any format of `io.point_files`.
+        labels: label map in the world of the fixed scan.
+        label: value whose voxels are looked for.
+    """
+
+    points: Path | None = None
+    labels: Path | None = None
+    label: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FoundPoints:
     """Points and where they were found.
 
     Attributes:
-        columns: names of the columns of the point file besides x, y and z, with their texts.
-        matches: positions in both scans, similarity and cycle error, in the order of the file.
+        columns: names of the columns of the point file besides the position, with their texts.
+        answers: in the order of the file.
     """
 
     columns: Mapping[str, tuple[str, ...]]
-    matches: Matches
+    answers: Answers
 
 
 def match_files(
     fixed_path: Path,
     moving_path: Path,
-    points_path: Path,
+    asked: Asked,
     *,
     settings: MatchSettings,
     output: Path | None = None,
@@ -59,44 +91,64 @@ def match_files(
     Args:
         fixed_path: scan in which the points are given.
         moving_path: scan in which they are looked for.
-        points_path: CSV file with the header x,y,z (and further columns), world LPS+ mm.
+        asked: which points.
         settings: everything else.
         output: CSV file to write, if any.
         overwrite: replace it if it exists.
 
     Raises:
-        UsageError: `output` exists.
+        UsageError: `output` exists, or not exactly one way of asking is used.
         InputError: a file that cannot be used, or a point outside the fixed scan.
+        NoOverlapError: too little common anatomy.
     """
     if output is not None:
         refuse_existing(output, overwrite=overwrite)
+    if settings.candidates < 1:
+        raise UsageError(f"Got {settings.candidates} candidates; --candidates has to be 1 or more.")
     device = prepare_machine(settings.machine, seed=settings.seed)
-    points_mm, columns = read_points_csv(points_path)
     series = series_of_pair(fixed_path, moving_path, settings.series)
     fixed = read_scan(fixed_path, series=series[0])
-    refuse_outside(points_mm, fixed.grid, name=str(points_path))
+    points = read_asked(asked, fixed.grid, points_format=settings.points_format)
     moving = read_scan(moving_path, series=series[1])
     embedder = load_embedder(settings.embedding, device=str(device))
     with naming_bodiless((fixed_path, fixed), (moving_path, moving)):
-        scans = prepare_scan(fixed, embedder), prepare_scan(moving, embedder)
-    matches = match_points(*scans, points_mm)
-    found = FoundPoints(columns=columns, matches=matches)
+        pair = Pair(fixed=prepare_scan(fixed, embedder), moving=prepare_scan(moving, embedder), embedder=embedder)
+    # One more than asked for: the margin needs a second place.
+    answers = Query(candidates=max(2, settings.candidates)).run(pair, points.points_mm)
+    found = FoundPoints(columns=points.columns, answers=answers)
     if output is not None:
-        header, rows = table(found)
+        header, rows = table(found, candidates=settings.candidates)
         with atomic_file(output) as path:
             write_table_csv(header, rows, path)
     return found
 
 
-def match_points(fixed: PreparedScan, moving: PreparedScan, points_mm: Float64[Tensor, "n 3"]) -> Matches:
-    """Where points of the fixed scan lie in the moving body, and where their matches are found back."""
-    return match(
-        fixed.embedded,
-        moving.embedded,
-        points_mm,
-        fixed_places=fixed.places,
-        moving_places=moving.places,
-    )
+def read_asked(asked: Asked, grid: Grid, *, points_format: PointFormatName | None = None) -> PointSet:
+    """The points that are asked for.
+
+    Raises:
+        UsageError: not exactly one of a point file and a label.
+        InputError: a file that cannot be used, a label that is not in the map, or a point outside the fixed scan.
+    """
+    if (asked.points is None) == (asked.labels is None) or (asked.labels is None) != (asked.label is None):
+        raise UsageError("Need either --points FILE, or --labels FILE and --label VALUE.")
+    if asked.points is not None:
+        named = points_format or recognise_points(asked.points)
+        points = POINT_FORMATS[named].read(asked.points, grid)
+        refuse_outside(points.points_mm, grid, name=str(asked.points))
+        return points
+    return _voxels_of_label(asked, grid)
+
+
+def _voxels_of_label(asked: Asked, grid: Grid) -> PointSet:
+    labels = read_labels(Path(str(asked.labels)))
+    index = torch.nonzero(labels.data.eq(asked.label if asked.label is not None else 0))
+    if not len(index):
+        held = ", ".join(str(value) for value in labels.data.unique().tolist() if value)
+        raise InputError(f"{asked.labels}: has no voxel of label {asked.label}; it has {held or 'no labels'}.")
+    points_mm = labels.grid.to_world(index.double())
+    refuse_outside(points_mm, grid, name=str(asked.labels))
+    return PointSet(points_mm=points_mm)
 
 
 def refuse_outside(points_mm: Float64[Tensor, "n 3"], grid: Grid, *, name: str) -> None:
@@ -109,27 +161,41 @@ def refuse_outside(points_mm: Float64[Tensor, "n 3"], grid: Grid, *, name: str) 
     if outside:
         x, y, z = points_mm[outside[0]].tolist()
         raise InputError(
-            f"{name}: {len(outside)} of {len(points_mm)} points lie outside the fixed scan, the first at "
-            f"({x:g}, {y:g}, {z:g}) in line {outside[0] + 2}; need world coordinates in LPS mm."
+            f"{name}: {len(outside)} of {len(points_mm)} points lie outside the fixed scan, the first, number "
+            f"{outside[0] + 1}, at ({x:g}, {y:g}, {z:g}); need world coordinates in LPS mm."
         )
 
 
-def table(found: FoundPoints) -> tuple[tuple[str, ...], list[list[str]]]:
-    """Header and rows of the result: the columns of the point file, then where each point was found."""
-    matches = found.matches
-    header = ("x", "y", "z", *found.columns, *FOUND_COLUMNS)
-    extra = list(zip(*found.columns.values(), strict=True)) or [()] * len(matches.fixed_mm)
+def table(found: FoundPoints, *, candidates: int = 1) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Header and rows of the result: the columns of the point file, then where each point was found.
+
+    Args:
+        found: points and answers.
+        candidates: how many places of each to list.
+    """
+    answers = found.answers
+    count = min(candidates, answers.candidates_mm.shape[1])
+    others = tuple(f"{name}_{number}" for number in range(2, count + 1) for name in OTHER_COLUMNS)
+    header = ("x", "y", "z", *found.columns, *BEST_COLUMNS, *others)
+    extra = list(zip(*found.columns.values(), strict=True)) or [()] * len(answers.fixed_mm)
     rows = []
-    for index, (fixed_mm, moving_mm) in enumerate(
-        zip(matches.fixed_mm.tolist(), matches.moving_mm.tolist(), strict=True)
-    ):
-        scores = [f"{float(matches.similarity[index]):.4f}", f"{float(matches.cycle_mm[index]):.2f}"]
+    for index, fixed_mm in enumerate(answers.fixed_mm.tolist()):
+        places = [_place(answers, index, number) for number in range(count)]
         rows.append(
             [
                 *(f"{value:.3f}" for value in fixed_mm),
                 *extra[index],
-                *(f"{value:.3f}" for value in moving_mm),
-                *scores,
+                *places[0],
+                f"{float(answers.cycle_mm[index]):.2f}",
+                f"{float(answers.margin[index]):.4f}",
+                f"{float(answers.expected_mm[index]):.1f}",
+                "yes" if answers.outside[index] else "no",
+                *(cell for place in places[1:] for cell in place),
             ]
         )
     return header, rows
+
+
+def _place(answers: Answers, index: int, number: int) -> list[str]:
+    position = [f"{value:.3f}" for value in answers.candidates_mm[index, number].tolist()]
+    return [*position, f"{float(answers.similarity[index, number]):.4f}"]

@@ -36,9 +36,13 @@ from samereg.io.transforms import write_transform
 from samereg.matching.embed import Embedder, EmbedderRecord, load_embedder
 from samereg.matching.matches import Matches
 from samereg.pipeline.affine import AffineStage
+from samereg.pipeline.confidence import confidence_of
 from samereg.pipeline.recipes import affine_only, fast, same, same_plus
 from samereg.pipeline.register import Quality, Registration, StageReport, register
 from samereg.pipeline.stage import Stage
+
+CONFIDENCE_FILE = "confidence.nii.gz"
+"""Expected error in mm on the fixed grid, -1 outside the body."""
 
 MATCH_COLUMNS = (
     "fixed_x_mm",
@@ -69,6 +73,7 @@ class RegisterSettings:
         init_format: its format; None tells it from the file.
         deform: name of the shipped deformation network, or path of a trained one.
         series: UIDs of DICOM series; see `series_of_pair`.
+        confidence: whether to write the expected error of each place, too.
         machine: what to compute on.
         seed: decides everything random.
         limits: bounds beyond which a result counts as failed.
@@ -83,6 +88,7 @@ class RegisterSettings:
     init_format: TransformFormatName | None = None
     deform: str = "sam-vm"
     series: tuple[str, ...] = ()
+    confidence: bool = False
     machine: MachineSettings = field(default_factory=MachineSettings)
     seed: int = 0
     limits: QualityLimits = field(default_factory=QualityLimits)
@@ -207,6 +213,9 @@ def register_files(
                 on_progress=on_progress,
             )
         write_registration(result, fixed=fixed, moving=moving, folder=folder)
+        if settings.confidence:
+            error_mm = confidence_of(fixed, moving, result.transform, engine.embedder)
+            write_volume(error_mm, folder / CONFIDENCE_FILE)
         inputs = (
             input_record(fixed_path, fixed.grid, series=series[0]),
             input_record(moving_path, moving.grid, series=series[1]),

@@ -22,8 +22,9 @@ class Match:
     """Find points of one CT scan in another.
 
     Prints for each point where it was found in the moving scan (LPS mm), how similar the two places are (at
-    most 1), and the cycle error: how far from the start one ends when the found place is looked for in the
-    fixed scan again. A small cycle error means a match to trust.
+    most 1), the cycle error (how far from the start one ends when the found place is looked for in the fixed scan
+    again), the margin over the next best place, the expected error in mm, and whether the moving scan's field of view
+    leaves the place out; then the position means nothing.
     """
 
     fixed: FixedScan
@@ -32,8 +33,18 @@ class Match:
     moving: MovingScan
     """Scan in which they are looked for."""
 
-    points: Annotated[Path, arg(metavar="CSV")]
-    """Points: header x,y,z (further columns are kept), world LPS mm."""
+    points: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Points in LPS mm: CSV with the header x,y,z (further columns are kept), markups of Slicer, or another point
+    file that `samereg points` reads."""
+
+    labels: Annotated[Path | None, arg(metavar="FILE")] = None
+    """Instead of points: a label map in the world of the fixed scan ..."""
+
+    label: Annotated[int | None, arg(metavar="VALUE")] = None
+    """... and the label whose voxels to find."""
+
+    candidates: int = 1
+    """Places to list for each point, the most similar first."""
 
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="CSV")] = None
     """Write a CSV file too."""
@@ -54,11 +65,12 @@ class Match:
     def run(self) -> int:
         """Match, print a table, return the exit code."""
         from samereg.app.machine import MachineSettings
-        from samereg.app.point_matching import MatchSettings, match_files, table
+        from samereg.app.point_matching import Asked, MatchSettings, match_files, table
         from samereg.cli.console import print_json, print_table, start_logging
 
         start_logging(self.messages)
         settings = MatchSettings(
+            candidates=self.candidates,
             embedding=self.embedding,
             series=self.series,
             machine=MachineSettings(device=self.machine.device, threads=self.machine.threads),
@@ -67,12 +79,12 @@ class Match:
         found = match_files(
             self.fixed,
             self.moving,
-            self.points,
+            Asked(points=self.points, labels=self.labels, label=self.label),
             settings=settings,
             output=self.output,
             overwrite=self.overwrite,
         )
-        header, rows = table(found)
+        header, rows = table(found, candidates=self.candidates)
         if self.messages.json:
             print_json([{name: as_number(cell) for name, cell in zip(header, row, strict=True)} for row in rows])
         else:

@@ -64,6 +64,9 @@ class Register:
     series: Series = ()
     """DICOM series to take instead of the largest: a UID, or its beginning, for each folder, fixed first."""
 
+    confidence: bool = False
+    """Write confidence.nii.gz too: the expected error in mm at every voxel of the body, -1 outside."""
+
     report: bool = False
     """Write report.html too: pictures, figures and a verdict, on one page that needs no network."""
 
@@ -94,6 +97,7 @@ class Register:
             embedding=self.embedding,
             deform=self.deform,
             series=self.series,
+            confidence=self.confidence,
             machine=MachineSettings(device=self.machine.device, threads=self.machine.threads),
             seed=self.machine.seed,
         )

@@ -25,7 +25,7 @@ def grid_points(
         body: voxels of the patient; None takes the whole grid.
         stride_vox: spacing of the points; smaller is more and slower.
     """
-    start = tuple(((n - 1) % stride_vox) // 2 // CELL_VOX * CELL_VOX for n in grid.shape)
+    start = grid_offset_vox(grid, stride_vox)
     points_mm = voxel_centres_mm(strided(grid, stride_vox))
     points_mm = points_mm + grid.affine[:3, :3] @ torch.tensor(start, dtype=torch.float64)
     if body is None:
@@ -33,6 +33,12 @@ def grid_points(
     size = points_mm.shape[:3]
     kept = body[start[0] :: stride_vox, start[1] :: stride_vox, start[2] :: stride_vox].cpu()
     return points_mm[: kept.shape[0], : kept.shape[1], : kept.shape[2]][kept[: size[0], : size[1], : size[2]]]
+
+
+def grid_offset_vox(grid: Grid, stride_vox: int) -> tuple[int, int, int]:
+    """First voxel (d, h, w) that `grid_points` takes."""
+    d, h, w = (((n - 1) % stride_vox) // 2 // CELL_VOX * CELL_VOX for n in grid.shape)
+    return d, h, w
 
 
 def mask_at(mask: Bool[Tensor, "d h w"], grid: Grid, points_mm: Float64[Tensor, "n 3"]) -> Bool[Tensor, " n"]:

@@ -1,0 +1,103 @@
+"""Expected error of a finished registration, in mm, all over the body of the fixed scan."""
+
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from samereg.geometry.affine import Affine
+from samereg.geometry.grid import Grid, strided
+from samereg.geometry.transform import Transform
+from samereg.geometry.volume import Volume
+from samereg.image.resample import resample_volume
+from samereg.matching.embed import Embedder
+from samereg.matching.points import grid_offset_vox, grid_points
+from samereg.matching.search import Search, search
+from samereg.matching.trust import FIELD_ERROR, FieldErrorModel
+from samereg.ops.filters import gaussian_smooth
+from samereg.pipeline.pair import Pair, prepare_scan
+
+UNKNOWN_MM = -1.0
+"""Stands outside the body, about which nothing is said."""
+
+SMOOTHED_CELLS = 1.0
+"""Standard deviation of the smoothing: a single point says little."""
+
+
+def confidence_of(fixed: Volume, moving: Volume, transform: Transform, embedder: Embedder) -> Volume:
+    """Expected error of a registration on the fixed scan's grid, mm; see `Confidence`.
+
+    Args:
+        fixed: CT in HU.
+        moving: CT in HU.
+        transform: fixed world to moving world.
+        embedder: the anatomical embedding.
+
+    Raises:
+        InputError: a scan without a body.
+    """
+    pair = Pair(fixed=prepare_scan(fixed, embedder), moving=prepare_scan(moving, embedder), embedder=embedder)
+    return Confidence().volume(pair, transform, fixed.grid)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Confidence:
+    """How sure a registration is of each place.
+
+    The embedding is asked again, around where the transform ends: where it would rather have the place elsewhere, or
+    finds nothing alike, the transform is expected to be wrong.
+
+    Attributes:
+        stride_vox: spacing of the points that are asked about, in voxels of model space.
+        search: how far and how finely each is looked for around its place.
+        model: from what is found to mm.
+    """
+
+    stride_vox: int = 6
+    search: Search = field(default_factory=lambda: Search(reach_mm=24.0, from_origin=True))
+    model: FieldErrorModel = FIELD_ERROR
+
+    def at(self, pair: Pair, transform: Transform, points_mm: Float64[Tensor, "n 3"]) -> Float[Tensor, " n"]:
+        """Expected error of a transform at points of the fixed scan, mm.
+
+        Args:
+            pair: both scans.
+            transform: fixed world to moving world.
+            points_mm: fixed-world positions.
+        """
+        landed_mm = transform.apply(points_mm)
+        queries = pair.fixed.embedded.at(points_mm)
+        found = search(queries, landed_mm, pair.moving.places, pair.moving.embedded, settings=self.search)
+        away_mm = (found.points_mm - landed_mm).norm(dim=1).float()
+        return self.model.expected_mm(found.similarity.float(), away_mm)
+
+    def volume(self, pair: Pair, transform: Transform, grid: Grid) -> Volume:
+        """Expected error on a grid of the fixed world, mm; `UNKNOWN_MM` outside the body.
+
+        Args:
+            pair: both scans.
+            transform: fixed world to moving world.
+            grid: of the result.
+        """
+        lattice = _lattice(pair.fixed.model.grid, self.stride_vox)
+        points_mm = grid_points(pair.fixed.model.grid, body=pair.fixed.body, stride_vox=self.stride_vox)
+        index = lattice.to_index(points_mm).round().long()
+        known = torch.zeros(2, 1, *lattice.shape)
+        known[0, 0, *index.T] = self.at(pair, transform, points_mm).cpu()
+        known[1, 0, *index.T] = 1.0
+        sums = gaussian_smooth(known, (SMOOTHED_CELLS,) * 3)
+        smooth = sums[0] / sums[1].clamp(min=torch.finfo(sums.dtype).eps)
+        error = resample_volume(Volume(data=smooth, grid=lattice, background=0.0), Affine.identity(), grid)
+        body = Volume(data=pair.fixed.body[None].float().cpu(), grid=pair.fixed.model.grid, background=0.0)
+        inside = resample_volume(body, Affine.identity(), grid, mode="nearest").data > 0
+        data = torch.where(inside, error.data, UNKNOWN_MM)
+        return Volume(data=data, grid=grid, background=UNKNOWN_MM, stored_dtype="float32")
+
+
+def _lattice(grid: Grid, stride_vox: int) -> Grid:
+    """Grid of the places that `grid_points` takes."""
+    coarse = strided(grid, stride_vox)
+    affine = coarse.affine.clone()
+    affine[:3, 3] = grid.to_world(torch.tensor(grid_offset_vox(grid, stride_vox), dtype=torch.float64))
+    return Grid(shape=coarse.shape, affine=affine)

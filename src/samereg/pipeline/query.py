@@ -1,0 +1,121 @@
+"""Where a point of one scan is in the other: candidates, how sure each is, and whether it is there at all."""
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from jaxtyping import Bool, Float, Float64
+from torch import Tensor
+
+from samereg.geometry.affine import Affine
+from samereg.geometry.grid import corners_mm
+from samereg.geometry.transform import Transform
+from samereg.matching.modes import Modes, find_modes
+from samereg.matching.search import Search, search
+from samereg.matching.trust import MATCH_ERROR, VIEW, ErrorModel, ViewModel, beyond_mm
+from samereg.pipeline.affine import AffineStage
+from samereg.pipeline.coarse import CoarseStage
+from samereg.pipeline.pair import Pair
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Answers:
+    """Where points of the fixed scan were found in the moving one; world frame (LPS+), mm.
+
+    Attributes:
+        fixed_mm: points of the fixed scan.
+        candidates_mm: places in the moving scan, the most similar first.
+        similarity: mean of local and global cosine of each, -1 to 1.
+        cycle_mm: how far from its start the best candidate is found back.
+        expected_mm: expected error of the best candidate.
+        beyond_mm: how far outside the moving scan the affine and the coarse map put each point; negative inside.
+        outside: whether the moving scan does not show the place; then no candidate is right.
+    """
+
+    fixed_mm: Float64[Tensor, "n 3"]
+    candidates_mm: Float64[Tensor, "n k 3"]
+    similarity: Float[Tensor, "n k"]
+    cycle_mm: Float[Tensor, " n"]
+    expected_mm: Float[Tensor, " n"]
+    beyond_mm: Float[Tensor, "n 2"]
+    outside: Bool[Tensor, " n"]
+
+    @property
+    def margin(self) -> Float[Tensor, " n"]:
+        """How much more similar the best candidate is than the next; infinite where there is no other."""
+        return Modes(points_mm=self.candidates_mm, similarity=self.similarity).margin
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Query:
+    """How points are looked for.
+
+    Attributes:
+        candidates: places for each point.
+        apart_mm: least distance between two of them.
+        search: how each is refined.
+        affine: finds the frame in which a place can lie outside the other scan.
+        coarse: bends it.
+        error: expected error of a match.
+        view: whether a place is outside.
+    """
+
+    candidates: int = 3
+    apart_mm: float = 32.0
+    search: Search = field(default_factory=Search)
+    affine: AffineStage = field(default_factory=AffineStage)
+    coarse: CoarseStage = field(default_factory=CoarseStage)
+    error: ErrorModel = MATCH_ERROR
+    view: ViewModel = VIEW
+
+    def run(self, pair: Pair, points_mm: Float64[Tensor, "n 3"]) -> Answers:
+        """Look for points of the fixed scan in the moving one.
+
+        Args:
+            pair: both scans.
+            points_mm: points of the fixed scan.
+
+        Raises:
+            NoOverlapError: too little common anatomy to say what one scan shows of the other.
+        """
+        affine = self.affine.run(pair, Affine.identity()).transform
+        coarse = self.coarse.run(pair, affine).transform
+        queries = pair.fixed.embedded.at(points_mm)
+        modes = find_modes(
+            queries,
+            pair.moving.places,
+            pair.moving.embedded,
+            count=self.candidates,
+            apart_mm=self.apart_mm,
+            settings=self.search,
+        )
+        cycle_mm = self._cycle_mm(pair, points_mm, modes.points_mm[:, 0])
+        beyond = torch.stack([_beyond_mm(pair, transform, points_mm) for transform in (affine, coarse)], dim=1)
+        return Answers(
+            fixed_mm=points_mm,
+            candidates_mm=modes.points_mm,
+            similarity=modes.similarity,
+            cycle_mm=cycle_mm,
+            expected_mm=self.error.expected_mm(modes.similarity[:, 0], cycle_mm),
+            beyond_mm=beyond,
+            outside=self.view.is_outside(beyond[:, 0], beyond[:, 1], cycle_mm),
+        )
+
+    def _cycle_mm(
+        self, pair: Pair, points_mm: Float64[Tensor, "n 3"], found_mm: Float64[Tensor, "n 3"]
+    ) -> Float[Tensor, " n"]:
+        back = search(
+            pair.moving.embedded.at(found_mm),
+            found_mm,
+            pair.fixed.places,
+            pair.fixed.embedded,
+            settings=replace(self.search, from_origin=False),
+        )
+        distance: Tensor = (back.points_mm - points_mm).norm(dim=1).float()
+        return distance
+
+
+def _beyond_mm(pair: Pair, transform: Transform, points_mm: Float64[Tensor, "n 3"]) -> Float[Tensor, " n"]:
+    """How far outside the moving scan a transform puts points."""
+    corners = corners_mm(pair.moving.model.grid)
+    low, high = corners.amin(dim=0), corners.amax(dim=0)
+    return beyond_mm(transform.apply(points_mm), low, high).to(torch.float32)
