@@ -224,15 +224,14 @@ def report(name: str, matches: Sample, fields: Sample, views: Sample) -> str:
     out, said = views.measured > 0, views.expected > 0
     lines = [
         f"# What samereg says of its own matches, on {name}\n",
-        f"Written by `python recipes/match_confidence.py --set {name}`, which says how errors are estimated; the numbers "
-        "behind the answers were fitted on `val`.\n",
+        f"Written by `python recipes/match_confidence.py --set {name}`, which says how errors are estimated; the "
+        "numbers behind the answers were fitted on `val`.\n",
     ]
     for title, sample in (("Matches (`samereg match`)", matches), ("`register --confidence`", fields)):
         lines += [f"## {title}\n", "| points | expected error (mm) | measured error (mm) |", "|---|---|---|"]
         for part in sample.expected.argsort().chunk(BINS):
-            lines.append(
-                f"| {len(part)} | {float(sample.expected[part].mean()):.1f} | {float(sample.measured[part].mean()):.1f} |"
-            )
+            means = [float(values[part].mean()) for values in (sample.expected, sample.measured)]
+            lines.append(f"| {len(part)} | {means[0]:.1f} | {means[1]:.1f} |")
         lines.append("")
     lines += [
         "## Out of view\n",
