@@ -24,7 +24,7 @@ from samereg.geometry.transform import Transform
 from samereg.geometry.volume import Volume
 from samereg.image.body import body_mask
 from samereg.image.resample import resample_volume
-from samereg.matching.points import grid_points
+from samereg.matching.points import grid_points, mask_at
 from samereg.phantom.subject import make_subject
 
 SPACING_MM = 6.0
@@ -94,6 +94,17 @@ def test_a_known_map_is_found_in_its_direction(case: Case) -> None:
         pytest.skip(f"{package} is not installed")
     fixed, moving, _ = scans()
     assert median_error_mm(case.method.register(fixed, moving)) < case.within_mm
+
+
+def test_the_fixed_scan_may_lie_oblique_too() -> None:
+    pytest.importorskip("numba", reason="numba is not installed")
+    upright, oblique, to_upright = scans()
+    method = Deeds(spacing_mm=SPACING_MM, levels=FEW_LEVELS)
+    points_mm = grid_points(oblique.grid, stride_vox=4)
+    goals_mm = to_upright.apply(points_mm)
+    inside = mask_at(body_mask(upright), upright.grid, goals_mm)
+    errors_mm = (method.register(oblique, upright).apply(points_mm) - goals_mm).norm(dim=1)[inside]
+    assert float(errors_mm.median()) < VOXEL_WITHIN_MM
 
 
 def test_centre_of_mass_is_nearer_than_the_scanner() -> None:

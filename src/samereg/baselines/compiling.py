@@ -19,7 +19,7 @@ LANES = 8
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, compiled at its first call and kept on disk for the next process.
+    """The function, compiled at its first call and kept on disk for the next process, where that can be written.
 
     It runs without the interpreter's lock, so that threads run side by side. Decorate with `no_type_check` below it:
     a checked function is no loop that can be compiled.
@@ -31,7 +31,10 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     @cache
     def machine_code() -> Callable[P, R]:
         numba = _prepared()
-        made: Callable[P, R] = numba.njit(nogil=True, fastmath=True, cache=True)(function)
+        try:
+            made: Callable[P, R] = numba.njit(nogil=True, fastmath=True, cache=True)(function)
+        except RuntimeError:  # nowhere to write: compiled in every process
+            made = numba.njit(nogil=True, fastmath=True)(function)
         return made
 
     @wraps(function)
