@@ -1,6 +1,7 @@
 """What Python users are given back, with the registration itself replaced by a known answer."""
 
 import json
+from inspect import unwrap
 from pathlib import Path
 
 import nibabel as nib
@@ -140,6 +141,21 @@ def test_ras_points_have_the_other_sign_in_and_out(paths: tuple[Path, Path]) -> 
 def test_what_are_no_points_is_refused(points: np.ndarray, paths: tuple[Path, Path]) -> None:
     with pytest.raises(InputError, match="n x 3 finite"):
         result(paths).transform.apply_to_points(points)
+
+
+def test_a_choice_that_does_not_exist_is_refused(paths: tuple[Path, Path]) -> None:
+    with pytest.raises(UsageError, match=r"preset='fastest'; need one of 'default', 'best', 'fast', 'affine'"):
+        samereg.register(*paths, preset="fastest")  # type: ignore[arg-type]
+
+
+def test_a_frame_or_interpolation_that_does_not_exist_is_refused(paths: tuple[Path, Path]) -> None:
+    found = result(paths).transform
+    # Unwrapped: what type checking of calls, which only tests do, would refuse first.
+    with pytest.raises(UsageError, match="frame='ras'; need one of 'LPS', 'RAS'"):
+        unwrap(PairTransform.apply_to_points)(found, [POINT_MM], frame="ras")
+    for method in (PairTransform.apply_to_image, PairTransform.apply_to_labels):
+        with pytest.raises(UsageError, match="interpolation='cubic'"):
+            unwrap(method)(found, paths[1], interpolation="cubic")
 
 
 def test_the_transform_carries_the_moving_scan_as_the_result_does(paths: tuple[Path, Path]) -> None:

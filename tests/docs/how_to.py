@@ -22,12 +22,12 @@ SERIES = {"study1": "1.2.840.1.5", "study2": "1.2.840.7.5"}
 
 SHORTENED = '''\
 #!{python}
-"""samereg, with trainings and cohorts cut short: what they write is tested, not how good it is."""
+"""samereg, with trainings cut short: what they write is tested, not how good it is."""
 import sys
 from samereg.cli.main import main
 
 SHORT = {{
-    ("train", "embedding"): {{"--steps": "1"}},
+    ("train", "embedding"): {{"--steps": "1", "--init": "compact"}},
     ("train", "deform"): {{"--steps": "1", "--pairs": "1"}},
     ("phantom",): {{"--subjects": "1", "--spacing": "6 6 6", "--shape": "64 48 70"}},
 }}

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Literal, TypedDict, Unpack, get_args, get_origin, get_type_hints
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from samereg.app.registration import (
 )
 from samereg.app.resampling import LABEL_MODES, resample_image
 from samereg.app.scans import naming_bodiless, read_scan
-from samereg.errors import InputError
+from samereg.errors import InputError, UsageError
 from samereg.geometry.grid import Grid
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import Volume
@@ -39,6 +39,8 @@ from samereg.matching.matches import Matches
 from samereg.pipeline.confidence import confidence_of
 from samereg.pipeline.register import Quality
 from samereg.pipeline.register import register as run_stages
+
+IMAGE_MODES = ("linear", "nearest")
 
 Points = NDArray[Any] | Sequence[Sequence[float]] | Tensor
 Frame = Literal["LPS", "RAS"]
@@ -85,8 +87,10 @@ class PairTransform:
             n x 3 positions, in the order given.
 
         Raises:
+            UsageError: an unknown frame.
             InputError: not n x 3 finite numbers.
         """
+        _require_one_of("frame", frame, get_args(Frame))
         points = torch.as_tensor(np.asarray(points_mm, dtype=np.float64))
         if points.ndim != 2 or points.shape[1] != 3 or not bool(torch.isfinite(points).all()):
             raise InputError(f"points: got an array of shape {tuple(points.shape)}; need n x 3 finite numbers in mm.")
@@ -108,8 +112,10 @@ class PairTransform:
             interpolation: between voxels.
 
         Raises:
+            UsageError: no image, or an unknown interpolation.
             InputError: an image that cannot be used.
         """
+        _require_one_of("interpolation", interpolation, IMAGE_MODES)
         moved = resample_image(to_volume(image), self.map, self._target(reference), mode=interpolation)
         return of_kind(moved, image)
 
@@ -128,8 +134,10 @@ class PairTransform:
             interpolation: `label-linear` interpolates each label and takes the strongest: smoother borders.
 
         Raises:
+            UsageError: no label map, or an unknown interpolation.
             InputError: a label map that cannot be used.
         """
+        _require_one_of("interpolation", interpolation, tuple(LABEL_MODES))
         target = self._target(reference)
         return of_kind(resample_labels(to_labels(labels), self.map, target, mode=LABEL_MODES[interpolation]), labels)
 
@@ -208,12 +216,15 @@ def register(
         choices: as the flags of `samereg register`, for example ``preset="fast"``.
 
     Raises:
-        UsageError: no image, or no such device.
+        UsageError: no image, no such device, or a choice that does not exist.
         InputError: a scan that cannot be used.
         NoOverlapError: too little common anatomy.
         WeightsError: weights that are missing, damaged, or do not belong together.
     """
     began = time.perf_counter()
+    for name, allowed in _named_choices().items():
+        if name in choices:
+            _require_one_of(name, choices.get(name), allowed)
     settings = RegisterSettings(machine=MachineSettings(device=device), **choices)
     engine = load_engine(settings, device=choose_device(device))
     first, second = _scan(fixed, "the fixed scan"), _scan(moving, "the moving scan")
@@ -257,6 +268,17 @@ def _scan(image: ImageLike, name: str) -> _Scan:
     volume = to_volume(image, name=name)
     check_ct(volume, name=name)
     return _Scan(name=name, volume=volume, record=memory_record(volume.grid))
+
+
+def _named_choices() -> dict[str, tuple[object, ...]]:
+    """Choices that are one of a few names, with these names."""
+    hints = get_type_hints(RegisterChoices)
+    return {name: get_args(hint) for name, hint in hints.items() if get_origin(hint) is Literal}
+
+
+def _require_one_of(name: str, value: object, allowed: tuple[object, ...]) -> None:
+    if value not in allowed:
+        raise UsageError(f"Got {name}={value!r}; need one of {', '.join(map(repr, allowed))}.")
 
 
 def _flipped(points_mm: Float64[Tensor, "n 3"], frame: Frame) -> Float64[Tensor, "n 3"]:
