@@ -7,7 +7,7 @@ from laws import GRIDS, every_grid, points_around, points_inside, rotation, smoo
 from samereg.geometry.affine import Affine
 from samereg.geometry.chain import chain
 from samereg.geometry.displacement import Displacement
-from samereg.geometry.domain import domain_points, field_grid, in_domain
+from samereg.geometry.domain import deep_in_domain, domain_points, field_grid, in_domain
 from samereg.geometry.grid import Grid, axis_aligned_grid, refined, respaced, strided
 from samereg.geometry.pointwise import invert_at_points
 from samereg.geometry.spline import Spline
@@ -57,6 +57,9 @@ def test_the_domain_is_where_every_field_is(grid: Grid) -> None:
     assert not bool(in_domain(transform, inside + 1000.0).any())
     assert bool(in_domain(TURN, inside + 1000.0).all())
     assert field_grid(transform) is bend.grid
+    middle = TURN.inverse().apply(bend.grid.centre_mm[None])
+    assert bool(deep_in_domain(transform, middle, margin_mm=2.0).all())
+    assert not bool(deep_in_domain(transform, middle, margin_mm=1000.0).any())
     assert field_grid(TURN) is None
     samples = domain_points(transform, 300)
     assert len(samples) == 300
