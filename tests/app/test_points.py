@@ -11,15 +11,14 @@ import torch
 from laws import GRIDS, points_inside, rotation, smooth_displacement
 from samereg.app.directions import point_map
 from samereg.app.points import PointsSettings, move_points_file
-from samereg.app.resampling import apply_file
 from samereg.cli.main import main
 from samereg.errors import UsageError
 from samereg.geometry.affine import Affine
 from samereg.geometry.chain import chain
-from samereg.geometry.grid import Grid, axis_aligned_grid, padded, voxel_centres_mm
+from samereg.geometry.grid import Grid, axis_aligned_grid, padded
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import Volume
-from samereg.io.images import read_volume, write_volume
+from samereg.io.images import write_volume
 from samereg.io.points import read_points_csv, write_table_csv
 from samereg.io.transform_formats.spaces import Spaces
 from samereg.io.transforms import write_transform
@@ -27,9 +26,6 @@ from samereg.io.transforms import write_transform
 TURN = Affine.from_parts(rotation((0.2, 1.0, -0.4), 5.0) * 0.97, torch.tensor([4.0, -9.0, 5.0], dtype=torch.float64))
 THERE = PointsSettings(source="fixed", target="moving")
 BACK = PointsSettings(source="moving", target="fixed")
-
-VOXEL = 0.35
-"""A dot's centre of mass is found this near, in voxels, after it was interpolated and the background cut off."""
 
 
 def known_map(grid: Grid) -> Transform:
@@ -102,46 +98,6 @@ def test_one_space_twice_and_the_wrong_file_of_two_are_refused(place: Path) -> N
     write_transform(TURN, place / "inverse.h5")
     with pytest.raises(UsageError, match=r"is the inverse of transform\.h5 beside it"):
         move_points_file(place / "inverse.h5", place / "fixed.csv", place / "o.csv", settings=THERE)
-
-
-@pytest.mark.parametrize("name", list(GRIDS))
-def test_a_landmark_lands_where_the_warped_image_shows_it(name: str, tmp_path: Path) -> None:
-    grid = GRIDS[name]
-    middle = (torch.tensor(grid.shape, dtype=torch.float64) - 1.0) / 2.0
-    fixed_dot = grid.to_world(middle + torch.tensor([1.0, -2.0, 3.0]))[None]
-    transform = known_map(grid)
-    write_transform(transform, tmp_path / "transform.h5")
-    # The moving image is made so that it shows the dot where the transform takes it.
-    centre = transform.apply(fixed_dot)
-    moving = dot_image(padded(grid, (4, 4, 4), (4, 4, 4)), centre)
-    write_volume(moving, tmp_path / "moving.nii.gz")
-    write_volume(Volume(data=torch.zeros(1, *grid.shape), grid=grid, background=0.0), tmp_path / "fixed.nii.gz")
-    apply_file(
-        tmp_path / "transform.h5",
-        tmp_path / "moving.nii.gz",
-        tmp_path / "moved.nii.gz",
-        reference_path=tmp_path / "fixed.nii.gz",
-        interpolation="linear",
-    )
-    write_points(tmp_path / "moving.csv", centre_of_mass(moving)[None])
-    move_points_file(tmp_path / "transform.h5", tmp_path / "moving.csv", tmp_path / "out.csv", settings=BACK)
-    landed = read_points_csv(tmp_path / "out.csv")[0][0]
-    shown = centre_of_mass(read_volume(tmp_path / "moved.nii.gz"))
-    assert float((grid.to_index(landed) - grid.to_index(shown)).abs().max()) < VOXEL
-    # The other way round it would be off by the whole displacement.
-    wrong = transform.apply(centre_of_mass(moving)[None])[0]
-    assert float((grid.to_index(wrong) - grid.to_index(shown)).abs().max()) > 1.0
-
-
-def dot_image(grid: Grid, centre_mm: torch.Tensor) -> Volume:
-    width_mm = 2.0 * max(grid.spacing_mm)
-    squared = (voxel_centres_mm(grid) - centre_mm[0]).square().sum(-1)
-    return Volume(data=(1000.0 * torch.exp(-0.5 * squared / width_mm**2)).float()[None], grid=grid, background=0.0)
-
-
-def centre_of_mass(image: Volume) -> torch.Tensor:
-    weight = (image.data[0].double() - 300.0).clamp(min=0.0)
-    return (voxel_centres_mm(image.grid) * weight[..., None]).sum((0, 1, 2)) / weight.sum()
 
 
 def test_keypoints_in_voxels_need_both_images(place: Path) -> None:

@@ -6,11 +6,10 @@ from pathlib import Path
 
 from samereg.app.overwriting import refuse_existing
 from samereg.errors import QualityError, UsageError
-from samereg.geometry.affine import Affine
 from samereg.geometry.chain import chain_all, parts
 from samereg.geometry.checks import inverse_consistency_mm
 from samereg.geometry.displacement import Displacement, image_grid, invert_displacement
-from samereg.geometry.domain import domain_points, in_domain
+from samereg.geometry.domain import deep_in_domain, domain_points, field_grid, in_domain
 from samereg.geometry.grid import refined
 from samereg.geometry.transform import Transform
 from samereg.io.transform_files import (
@@ -206,8 +205,10 @@ def _measured(
 ) -> WrittenTransform:
     stored = read_transform_file(output, format=written.format, spaces=spaces)
     points = domain_points(transform, MEASURED_POINTS)
-    if not isinstance(stored, Affine):
+    grid = field_grid(stored)
+    if grid is not None:
         points = points[in_domain(stored, points)]
+        points = points[deep_in_domain(transform, points, margin_mm=max(grid.spacing_mm))]
     apart_mm = (stored.apply(points) - transform.apply(points)).norm(dim=1)
     mean_mm, largest_mm = (float(apart_mm.mean()), float(apart_mm.max())) if len(points) else (float("nan"),) * 2
     faults = []

@@ -31,6 +31,22 @@ def in_domain(transform: Transform, points_mm: Float64[Tensor, "*n 3"]) -> Bool[
     return inside
 
 
+def deep_in_domain(transform: Transform, points_mm: Float64[Tensor, "*n 3"], *, margin_mm: float) -> Bool[Tensor, "*n"]:
+    """Whether each point and the corners of a cube around it are in the domain.
+
+    Where a field ends a transform jumps; sampled on a grid, the jump is spread over the voxels there.
+
+    Args:
+        transform: fixed world to moving world.
+        points_mm: fixed-world positions.
+        margin_mm: half the side of the cube.
+    """
+    deep = in_domain(transform, points_mm)
+    for corner in torch.cartesian_prod(*(torch.tensor([-1.0, 1.0], dtype=torch.float64),) * 3):
+        deep &= in_domain(transform, points_mm + margin_mm * corner)
+    return deep
+
+
 def field_grid(transform: Transform) -> Grid | None:
     """Grid of the first field that points pass through; None for a map without fields."""
     grids = [grid for part in parts(transform) if (grid := _grid_of(part)) is not None]

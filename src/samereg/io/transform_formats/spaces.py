@@ -8,9 +8,12 @@ from samereg.geometry.affine import Affine
 from samereg.geometry.chain import parts
 from samereg.geometry.displacement import Displacement
 from samereg.geometry.fields import from_transform
-from samereg.geometry.grid import Grid
+from samereg.geometry.grid import Grid, refined
 from samereg.geometry.transform import Transform
 from samereg.geometry.velocity import Velocity
+
+FINER = 2
+"""Voxels along each axis for each of the first field's, where further fields lie between its own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -61,7 +64,7 @@ def as_field(transform: Transform, spaces: Spaces, path: Path) -> Displacement:
     """The transform as one displacement field.
 
     On the fixed grid if there is one. Otherwise on the grid of its own first field, which loses nothing when only
-    affine maps follow. `path` is the file that it is for.
+    affine maps follow, and on one twice as fine when fields follow. `path` is the file that it is for.
 
     Raises:
         UsageError: no fixed grid, and no field to take a grid from.
@@ -70,6 +73,9 @@ def as_field(transform: Transform, spaces: Spaces, path: Path) -> Displacement:
         return from_transform(transform, spaces.fixed)
     first, *rest = parts(transform)
     field = first.displacement if isinstance(first, Velocity) else first
+    if isinstance(field, Displacement) and not rest:
+        return field
     if isinstance(field, Displacement):
-        return from_transform(transform, field.grid) if rest else field
+        only_affine = all(isinstance(part, Affine) for part in rest)
+        return from_transform(transform, field.grid if only_affine else refined(field.grid, FINER))
     return from_transform(transform, spaces.need_fixed(f"{path}: a field of this transform"))
