@@ -50,7 +50,7 @@ def both_ways(work: Callable[[T], R], one: T, other: T) -> tuple[R, R]:
 
 
 def descriptor_words(image: Float[Tensor, "d h w"], *, patch: int) -> Words:
-    """MIND-SSC of every voxel in 60 of 64 bits (Heinrich et al., MICCAI 2013, section 2.3)."""
+    """MIND-SSC of every voxel in 60 of 64 bits (Heinrich et al., MICCAI 2013)."""
     context = self_similarity_context(image.float(), radius=patch)
     return kernels.words_of(context.numpy())
 

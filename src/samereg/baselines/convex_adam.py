@@ -15,7 +15,7 @@ DISTRIBUTION = "convexAdam"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConvexAdam:
-    """Coupled convex optimisation, then Adam (Siebert et al., MICCAI 2021), with the package's own defaults.
+    """Coupled convex optimisation, then Adam (Siebert et al., Learn2Reg 2021), with the package's own defaults.
 
     Attributes:
         affine: brings the scans near each other first.

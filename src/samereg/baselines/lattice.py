@@ -77,7 +77,7 @@ def consistent_pair(
 ) -> tuple[Float[Tensor, "3 d h w"], Float[Tensor, "3 d h w"]]:
     """Two fields made inverse to each other, each meeting the other half-way.
 
-    ``u <- (u(x) - v(x + u(x))) / 2`` and the same for ``v``, several times (Heinrich et al., TMI 2013, section II-D).
+    ``u <- (u(x) - v(x + u(x))) / 2`` and the same for ``v``, several times (Heinrich et al., TMI 2013).
 
     Args:
         forward: ``u``, voxels, at the middles of the blocks.

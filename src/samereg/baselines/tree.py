@@ -30,7 +30,7 @@ class Tree:
 
 
 def spanning_tree(image: Float[Tensor, "d h w"], lattice: Lattice) -> Tree:
-    """Tree that joins neighbouring blocks that look alike (Heinrich et al., MICCAI 2012, section 2.2).
+    """Tree that joins neighbouring blocks that look alike (Heinrich et al., MICCAI 2012).
 
     An edge weighs the mean absolute difference of its two blocks, voxel by voxel; of all spanning trees the one of
     least weight is taken, by which bodies hang together and may slide along others.
@@ -62,8 +62,8 @@ def smoothest(
 ) -> NDArray[np.int32]:
     """Displacements of least ``sum_p c_p(l_p) + weight sum_pq |l_p + s_p - l_q - s_q|^2`` over the tree's edges.
 
-    Exact: messages from the leaves to the root, each a lower envelope of parabolas along one axis after another
-    (Felzenszwalb and Huttenlocher, 2006), then choices from the root to the leaves.
+    Exact: messages from the leaves to the root, each a distance transform along one axis after another (Felzenszwalb
+    and Huttenlocher, 2006), then choices from the root to the leaves.
 
     Args:
         costs: ``c``; overwritten.

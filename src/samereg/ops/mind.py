@@ -45,8 +45,8 @@ def self_similarity_context(image: Float[Tensor, "d h w"], *, radius: int = 2) -
 
     ``exp(-(D_e - min D) / V)`` with ``D_e`` the summed squared difference of the patches around the two ends of an
     edge `e` between neighbouring neighbours, and ``V`` the mean of ``D_e - min D`` over the twelve edges (Heinrich et
-    al., "Towards realtime multimodal fusion for image-guided interventions using self-similarities", MICCAI 2013,
-    eqs. 1-3). The border repeats.
+    al., "Towards realtime multimodal fusion for image-guided interventions using self-similarities", MICCAI 2013).
+    The border repeats.
 
     Args:
         image: any intensities; only differences between neighbours matter.
