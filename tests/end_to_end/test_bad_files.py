@@ -14,6 +14,7 @@ import SimpleITK as sitk
 from samereg.app import registration
 from samereg.cli.main import main
 from samereg.errors import NoOverlapError
+from samereg.matching.embed import EmbedderRecord
 
 SEEDS = range(8)
 EXIT_INPUT, EXIT_QUALITY = 3, 10
@@ -23,6 +24,8 @@ Damage = Callable[[bytes, np.random.Generator, Path], Path]
 
 NIFTI_HEADER_BYTES = 348
 DIM, DATATYPE, PIXDIM, SCALE, SFORM_CODE, SFORM = 40, 70, 76, 112, 254, 280
+
+NO_EMBEDDING = EmbedderRecord(name="none", checksum="0" * 64, network="none", precision="float32")
 
 
 def body_hu() -> np.ndarray[Any, np.dtype[np.int16]]:
@@ -173,7 +176,7 @@ def test_a_bad_file_ends_in_a_sentence(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     bad = damage(good.read_bytes(), np.random.default_rng(seed), tmp_path)
-    monkeypatch.setattr(registration, "load_embedder", lambda *_args, **_kwargs: Mock())
+    monkeypatch.setattr(registration, "load_embedder", lambda *_args, **_kwargs: Mock(record=NO_EMBEDDING))
     monkeypatch.setattr(registration, "load_fitting_deformer", lambda *_args, **_kwargs: None)
     monkeypatch.setattr(registration, "register", no_overlap)
     before = sorted(tmp_path.iterdir())

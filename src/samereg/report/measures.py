@@ -163,14 +163,15 @@ def collect(
         transform: fixed world to moving world.
         maps: measured over the fixed scan.
         similarity: before and after.
-        quality: of the run record, which was made with both bodies and both ways at hand; None where not finite.
+        quality: of the run record, which was made with both bodies and both ways at hand; None, or not
+            there, where not measured.
     """
     errors_mm = match_error_mm(matches, transform)
     return Measured(
         matches_kept=float(matches.used.sum()),
         kept_fraction=float(matches.used.double().mean()) if len(matches) else nan,
-        overlap_fraction=_number(quality["overlap_fraction"]),
-        inverse_consistency_mm=_number(quality["inverse_consistency_mm"]),
+        overlap_fraction=_number(quality.get("overlap_fraction")),
+        inverse_consistency_mm=_number(quality.get("inverse_consistency_mm")),
         folded_fraction=folded_fraction(maps.jacobian, maps.body),
         jacobian_std=float(maps.jacobian[maps.body].std()),
         similarity=similarity.after,

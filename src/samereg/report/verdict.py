@@ -66,8 +66,8 @@ class VerdictLimits:
     """Bounds of every figure.
 
     Those of overlap, folding and inverse consistency are red where the command ends with exit code 10. The others
-    were set on validation scans of different patients (docs/decisions/0005): green holds what every preset but
-    `affine` reached there, red what only transforms 20 mm off reached.
+    were set on validation scans of different patients (docs/decisions/0005): green holds what `fast` and
+    `default` reached there, red what only transforms 20 mm off reached.
     """
 
     matches_kept: Bound = field(default_factory=lambda: Bound(amber=300.0, red=60.0))
