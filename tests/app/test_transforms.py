@@ -201,3 +201,25 @@ def test_the_commands_write_and_say(tmp_path: Path, capsys: pytest.CaptureFixtur
     capsys.readouterr()
     assert main(["inspect", "-t", str(tmp_path / "c.h5")]) == 0
     assert "displacement, then affine, then displacement" in capsys.readouterr().out
+
+
+def test_files_beside_the_output_are_kept_too(tmp_path: Path) -> None:
+    bend = chain(smooth_displacement(GRIDS["LPS"]), TURN)
+    write_transform(bend, tmp_path / "bend.h5")
+    write_transform(TURN, tmp_path / "turn.h5")
+    for file, format, taken in (("e.txt", "elastix", "e_field.mha"), ("a", "ants", "a1Warp.nii.gz")):
+        (tmp_path / taken).write_bytes(b"precious")
+        with pytest.raises(UsageError, match=taken):
+            convert_file(tmp_path / "bend.h5", tmp_path / file, formats=Formats(target=format), spaces=NOWHERE)
+        assert (tmp_path / taken).read_bytes() == b"precious"
+    with pytest.raises(UsageError, match="would be taken for a part"):
+        convert_file(
+            tmp_path / "turn.h5", tmp_path / "a", formats=Formats(target="ants"), spaces=NOWHERE, overwrite=True
+        )
+
+
+def test_a_warp_without_a_grid_leaves_nothing_behind(tmp_path: Path) -> None:
+    write_transform(chain(TURN, smooth_displacement(GRIDS["LPS"])), tmp_path / "t.h5")
+    with pytest.raises(UsageError, match="needs the fixed image"):
+        convert_file(tmp_path / "t.h5", tmp_path / "a", formats=Formats(target="ants"), spaces=NOWHERE)
+    assert [path.name for path in tmp_path.iterdir()] == ["t.h5"]

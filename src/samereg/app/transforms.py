@@ -20,6 +20,7 @@ from samereg.io.transform_files import (
     write_transform_file,
 )
 from samereg.io.transform_formats.ants import files_of
+from samereg.io.transform_formats.elastix import field_file_of
 from samereg.io.transform_formats.spaces import Spaces
 
 MEASURED_POINTS = 5000
@@ -195,7 +196,8 @@ def _write(
     transform: Transform, output: Path, target: TransformFormatName | None, *, spaces: Spaces, overwrite: bool
 ) -> _Written:
     chosen = format_by_name(output) if target is None else target
-    for path in (output, *(files_of(output) if chosen == "ants" else ())):
+    beside = {"ants": files_of(output), "elastix": (field_file_of(output),)}
+    for path in (output, *beside.get(chosen, ())):
         refuse_existing(path, overwrite=overwrite)
     return _Written(files=write_transform_file(transform, output, format=chosen, spaces=spaces), format=chosen)
 

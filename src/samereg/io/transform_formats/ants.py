@@ -33,7 +33,7 @@ def write_ants(transform: Transform, path: Path, spaces: Spaces) -> tuple[Path, 
     """Write `PREFIX0GenericAffine.mat` and, for a transform that bends, `PREFIX1Warp.nii.gz`; or one file by its name.
 
     Raises:
-        UsageError: no grid to write a field on.
+        UsageError: no grid to write a field on, or the warp of another transform beside an affine map.
         TransformError: a single affine file is asked for, but the transform bends.
     """
     lowered = path.name.lower()
@@ -45,8 +45,13 @@ def write_ants(transform: Transform, path: Path, spaces: Spaces) -> tuple[Path, 
         raise UsageError(f"{path}: is no name of ANTs; need a prefix, or a name in .mat or .nii.gz.")
     affine_file, warp_file = files_of(path)
     before, affine = _split(transform)
-    written = write_linear(affine, affine_file, spaces)
-    return written if isinstance(before, Affine) else (*written, *write_vector_image(before, warp_file, spaces))
+    if not isinstance(before, Affine):
+        # The warp first: if there is no grid for it, nothing is left behind.
+        warp = write_vector_image(before, warp_file, spaces)
+        return (*write_linear(affine, affine_file, spaces), *warp)
+    if warp_file.exists():
+        raise UsageError(f"{warp_file}: would be taken for a part of this affine transform; need another prefix.")
+    return write_linear(affine, affine_file, spaces)
 
 
 def files_of(prefix: Path) -> tuple[Path, Path]:

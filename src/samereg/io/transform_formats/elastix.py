@@ -65,13 +65,18 @@ def write_elastix(transform: Transform, path: Path, spaces: Spaces) -> tuple[Pat
         text = spline_text(transform)
     else:
         field = as_field(transform, spaces, path)
-        image = path.with_name(path.name.removesuffix(path.suffix) + "_field.mha")
+        image = field_file_of(path)
         extra = write_vector_image(field, image, Spaces())
         text = _field_text(image)
     grid = spaces.fixed or _own_grid(transform)
     with atomic_file(path) as temporary:
         temporary.write_text(text + _COMMON + (grid_text(grid) if grid else ""), encoding="utf-8")
     return (path, *extra)
+
+
+def field_file_of(path: Path) -> Path:
+    """Where the field of a parameter file lies."""
+    return path.with_name(path.name.removesuffix(path.suffix) + "_field.mha")
 
 
 def _read(path: Path, *, depth: int) -> Transform:
