@@ -1,0 +1,53 @@
+"""Makes a page of docs/results from a finished run of `samereg bench`: its tables without links, and its figures.
+
+    python recipes/comparison_page.py --run RUN --title TITLE --page docs/results/NAME.md
+
+Figures go beside the page, into NAME/. What the page says about the tables is written by hand, between the title and
+the first table, and is kept when the page is made again.
+"""
+
+import argparse
+import re
+import shutil
+from pathlib import Path
+
+TABLES = ("table-1", "table-2", "statistics", "groups", "scores")
+FIGURES = "figures"
+FIRST_TABLE = "\n## "
+
+
+def main() -> None:
+    """Read the run, write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--title", required=True)
+    parser.add_argument("--page", type=Path, required=True)
+    options = parser.parse_args()
+    tables = [unlinked((options.run / "tables" / f"{name}.md").read_text(encoding="utf-8")) for name in TABLES]
+    pictures = copy_figures(options.run / FIGURES, options.page.with_suffix(""))
+    shown = [f"![{path.stem}]({options.page.stem}/{path.name})" for path in pictures]
+    text = "\n".join([heading(options.page, options.title), *tables, *shown])
+    options.page.write_text(text.rstrip() + "\n", encoding="utf-8")
+
+
+def heading(page: Path, title: str) -> str:
+    """The title and what was written under it by hand."""
+    if not page.is_file():
+        return f"# {title}\n"
+    before = page.read_text(encoding="utf-8").split(FIRST_TABLE)[0]
+    return before.rstrip() + "\n"
+
+
+def unlinked(markdown: str) -> str:
+    """Text of Markdown links instead of the links, which lead into the run's folder."""
+    return re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", markdown)
+
+
+def copy_figures(source: Path, folder: Path) -> list[Path]:
+    """The PNG figures of a run, in a folder of their own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return [Path(shutil.copy(path, folder / path.name)) for path in sorted(source.glob("*.png"))]
+
+
+if __name__ == "__main__":
+    main()
