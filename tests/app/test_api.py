@@ -220,3 +220,19 @@ def test_the_map_is_what_the_rest_of_the_project_takes(paths: tuple[Path, Path])
     moving = read_volume(paths[1])
     moved = samereg.resample_volume(moving, found.map, found.grid)
     assert torch.equal(moved.data, api.to_volume(found.apply_to_image(moving)).data)
+
+
+def test_the_expected_error_comes_as_the_kind_of_the_fixed_scan_and_is_saved(
+    paths: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def three(fixed: Volume, *_rest: object) -> Volume:
+        return Volume(data=torch.full_like(fixed.data, 3.25), grid=fixed.grid, stored_dtype="float32")
+
+    monkeypatch.setattr(api, "confidence_of", three)
+    images = [sitk.ReadImage(str(path)) for path in paths]
+    assert api.register(*images).confidence is None
+    result = api.register(*images, confidence=True)
+    assert isinstance(result.confidence, sitk.Image)
+    assert result.confidence.GetPixel(0, 0, 0) == 3.25
+    result.save(tmp_path / "out")
+    assert (tmp_path / "out" / "confidence.nii.gz").is_file()

@@ -104,6 +104,19 @@ def test_the_folder_holds_what_is_promised(pair: tuple[Path, Path], tmp_path: Pa
 
 
 @pytest.mark.usefixtures("answer")
+def test_the_expected_error_is_written_when_asked_for(
+    pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def three(fixed: Volume, *_rest: object) -> Volume:
+        return Volume(data=torch.full_like(fixed.data, 3.25), grid=fixed.grid, stored_dtype="float32")
+
+    monkeypatch.setattr(registration, "confidence_of", three)
+    register_files(*pair, tmp_path / "out", settings=RegisterSettings(confidence=True))
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {*FILES, "confidence.nii.gz"}
+    assert read_volume(tmp_path / "out" / "confidence.nii.gz").data.unique().tolist() == [3.25]
+
+
+@pytest.mark.usefixtures("answer")
 def test_transform_and_inverse_point_the_right_ways(pair: tuple[Path, Path], tmp_path: Path) -> None:
     register_files(*pair, tmp_path / "out", settings=RegisterSettings())
     point = torch.tensor([[1.0, 2.0, 3.0]], dtype=torch.float64)
