@@ -1,6 +1,6 @@
 """Makes a page of docs/results from a finished run of `samereg bench`: its tables without links, and its figures.
 
-    python recipes/comparison_page.py --run RUN --title TITLE --page docs/results/NAME.md
+    python recipes/comparison_page.py --run RUN --title TITLE --page docs/results/NAME.md [--without-scans]
 
 Figures go beside the page, into NAME/. What the page says about the tables is written by hand, between the title and
 the first table, and is kept when the page is made again.
@@ -13,6 +13,7 @@ from pathlib import Path
 
 TABLES = ("table-1", "table-2", "statistics", "groups", "scores")
 FIGURES = "figures"
+SHOWS_SCANS = "figure-3"
 FIRST_TABLE = "\n## "
 
 
@@ -22,9 +23,17 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--title", required=True)
     parser.add_argument("--page", type=Path, required=True)
+    parser.add_argument(
+        "--without-scans", action="store_true", help="leave figure 3 out: it shows the scans themselves"
+    )
     options = parser.parse_args()
     tables = [unlinked((options.run / "tables" / f"{name}.md").read_text(encoding="utf-8")) for name in TABLES]
-    pictures = copy_figures(options.run / FIGURES, options.page.with_suffix(""))
+    chosen = [
+        path
+        for path in sorted((options.run / FIGURES).glob("*.png"))
+        if not (options.without_scans and path.stem == SHOWS_SCANS)
+    ]
+    pictures = copy_figures(chosen, options.page.with_suffix(""))
     shown = [f"![{path.stem}]({options.page.stem}/{path.name})" for path in pictures]
     text = "\n".join([heading(options.page, options.title), *tables, *shown])
     options.page.write_text(text.rstrip() + "\n", encoding="utf-8")
@@ -43,10 +52,10 @@ def unlinked(markdown: str) -> str:
     return re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", markdown)
 
 
-def copy_figures(source: Path, folder: Path) -> list[Path]:
-    """The PNG figures of a run, in a folder of their own."""
+def copy_figures(figures: list[Path], folder: Path) -> list[Path]:
+    """Figures of a run, in a folder of their own."""
     folder.mkdir(parents=True, exist_ok=True)
-    return [Path(shutil.copy(path, folder / path.name)) for path in sorted(source.glob("*.png"))]
+    return [Path(shutil.copy(path, folder / path.name)) for path in figures]
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 FORMATS = ("png", "svg")
 DPI = 160
 COLOURS = "tab20"
+MARKS = "osD^v"
+"""Shapes, so that neighbouring colours are told apart."""
 
 WINDOW_HU = (-160.0, 240.0)
 """Soft tissue, as radiologists look at it."""
@@ -81,7 +83,7 @@ def draw_boxes(summary: Summary, task: str, titles: dict[str, str]) -> "Figure":
 
 def draw_dice_against_time(summary: Summary, titles: dict[str, str]) -> "Figure":
     """Mean Dice of all pairs against mean time to compute, one mark a method."""
-    figure, axes = _axes((7.5, 5.0))
+    figure, axes = _axes((8.5, 4.6))
     for place, (name, title) in enumerate(titles.items()):
         if name not in summary.methods:
             continue
@@ -90,13 +92,16 @@ def draw_dice_against_time(summary: Summary, titles: dict[str, str]) -> "Figure"
         if dice is None or seconds is None:
             continue
         at = max(seconds, 0.01), 100 * dice
-        axes.scatter(*at, color=_colour(place), s=45, edgecolor="black", linewidth=0.5, zorder=3)
-        axes.annotate(title, at, xytext=(6, 4), textcoords="offset points", fontsize="small")
+        mark = MARKS[place % len(MARKS)]
+        axes.scatter(*at, color=_colour(place), marker=mark, s=60, edgecolor="black", linewidth=0.5, label=title)
     axes.set_xscale("log")
     axes.set_xlabel("time to compute (s)")
     axes.set_ylabel("mean Dice (%)")
-    axes.margins(x=0.25, y=0.12)
+    axes.set_ylim(0, 100)
     axes.grid(linewidth=0.3)
+    axes.set_axisbelow(True)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize="small", frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 
