@@ -84,7 +84,6 @@ class Register:
         from samereg.app.registration import RegisterSettings, register_files
         from samereg.cli.console import print_facts, print_json, progress, start_logging
         from samereg.cli.summary import print_summary, report_faults
-        from samereg.report.page import write_report
 
         start_logging(self.messages)
         settings = RegisterSettings(
@@ -110,7 +109,11 @@ class Register:
                 overwrite=self.overwrite,
                 on_progress=on_progress,
             )
-        report = write_report(self.output, overwrite=self.overwrite) if self.report else None
+        report = None
+        if self.report:
+            from samereg.report.page import write_report
+
+            report = write_report(self.output, overwrite=self.overwrite)
         if self.messages.json:
             print_json(to_plain(record))
         else:
