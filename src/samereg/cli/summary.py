@@ -19,7 +19,8 @@ def print_summary(record: RunRecord, output: Path) -> None:
         "computed on": f"{record.machine.device}, {record.embedding.precision}",
         "time": ", ".join(f"{stage.name} {stage.seconds:.1f} s" for stage in record.stages)
         + f", all {record.seconds:.1f} s",
-        "written": f"{output}: moved.nii.gz transform.h5 inverse.h5 matches.csv run.json",
+        "written": f"{output}: moved.nii.gz transform.h5 inverse.h5 matches.csv run.json"
+        + (" confidence.nii.gz" if record.settings.confidence else ""),
     }
     print_facts(f"{record.moving.path} -> {record.fixed.path}", facts)
 
