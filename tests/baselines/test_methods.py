@@ -4,6 +4,7 @@ import sys
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import torch
@@ -96,12 +97,16 @@ def median_error_mm(found: Transform) -> float:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.method.name)
-def test_a_known_map_is_found_in_its_direction(case: Case) -> None:
+def test_a_known_map_is_found_in_its_direction_and_nothing_is_left_behind(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     package = PACKAGES[case.method.name]
     if find_spec(package) is None:
         pytest.skip(f"{package} is not installed")
     fixed, moving, _ = scans()
+    monkeypatch.chdir(tmp_path)
     assert median_error_mm(case.method.register(fixed, moving)) < case.within_mm
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_fixed_scan_may_lie_oblique_too() -> None:

@@ -102,8 +102,8 @@ def test_other_failures_of_torch_are_not_hidden() -> None:
 
 
 def test_a_file_that_the_system_refuses_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(Failing(PermissionError(13, "Permission denied", "/root/scan.nii"))) == 3
-    assert "/root/scan.nii" in capsys.readouterr().err
+    assert run(Failing(PermissionError(13, "Permission denied", "/scans/scan.nii"))) == 3
+    assert "/scans/scan.nii" in capsys.readouterr().err
 
 
 def test_interruption_ends_with_130(capsys: pytest.CaptureFixture[str]) -> None:

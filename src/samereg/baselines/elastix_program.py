@@ -5,6 +5,7 @@ parameter maps, and leaves `found.json`, those of the transform, and `field.mha`
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,11 @@ DISTRIBUTION = "itk-elastix"
 
 def main() -> None:
     """Register what the folder of the command line holds."""
-    run(Path(sys.argv[1]), needed_package("itk", DISTRIBUTION, "elastix"))
+    folder = Path(sys.argv[1]).resolve()
+    itk = needed_package("itk", DISTRIBUTION, "elastix")
+    # transformix leaves its field where it is run, too.
+    os.chdir(folder)
+    run(folder, itk)
 
 
 def run(folder: Path, itk: Any) -> None:
