@@ -80,6 +80,23 @@ def test_finds_it_with_and_without_embeddings(settings):
     assert error_cells(found.velocity, known) < 0.7 * error_cells(torch.zeros_like(known), known)
 
 
+CONTEXT_ALONE = replace(SETTINGS, ncc=0.0, embedding=0.0, context=20.0)
+
+
+def test_finds_it_by_self_similarity_alone():
+    known = bump()
+    found = optimise_velocity(scans(known), BODY, settings=CONTEXT_ALONE)
+    assert error_cells(found.velocity, known) < 0.5 * error_cells(torch.zeros_like(known), known)
+
+
+def test_self_similarity_does_not_mind_another_contrast():
+    known = bump()
+    seen = scans(known)
+    negative = replace(seen, moved=-0.5 * seen.moved)
+    found = optimise_velocity(negative, BODY, settings=CONTEXT_ALONE)
+    assert error_cells(found.velocity, known) < 0.5 * error_cells(torch.zeros_like(known), known)
+
+
 def test_scans_that_agree_stay_where_they_are():
     # a floor of the variance that is not far below the texture's would pay for moving to where there is more of it
     found = optimise_velocity(scans(), BODY, settings=replace(SETTINGS, tolerance=1e-4, noise=1e-5))

@@ -14,10 +14,14 @@ from samereg.image.preprocess import window_value
 from samereg.objectives.regularity import diffusion, volume_change
 from samereg.objectives.similarity import embedding_similarity, local_ncc, masked_mean
 from samereg.ops.fields import exponential
+from samereg.ops.mind import self_similarity_context
 from samereg.ops.sample import identity_grid, sample_grid, upsample_aligned, warp
 
 EMBEDDING_STRIDE = 2
 """Embeddings are compared at every second cell, 8 mm: they vary slowly, and warping them costs most."""
+
+CONTEXT_RADIUS = 2
+"""Of the patches of MIND-SSC, and how far apart they are, voxels."""
 
 BETAS = (0.9, 0.99)
 """Adam's (Kingma and Ba, 2015); the second moment is short because a level has few steps."""
@@ -59,7 +63,11 @@ class InstanceSettings:
     Attributes:
         levels: from coarse to fine.
         windows_hu: HU windows in which local NCC is taken, so that lung, soft tissue and bone each have a say.
-        embedding: weight of the embedding similarity beside the NCC's 1.
+        ncc: weight of the NCC.
+        embedding: weight of the embedding similarity.
+        context: weight of the MIND-SSC difference, which compares structure whatever its contrast. On three validation
+            pairs a weight of 5 gains 0.25 % Dice, spreads the Jacobian determinant by 0.04 more and takes 40 % longer;
+            in the NCC's place it loses 2 %.
         smoothness: weight of the diffusion of the velocity; larger is smoother.
         volume: weight of the squared logarithm, to first order, by which the whole map changes volumes other than on
             average; larger keeps the spread of the Jacobian small, also where the start has spread it.
@@ -74,7 +82,9 @@ class InstanceSettings:
         InstanceLevel(lattice_cells=1, image_stride=1, window_radius=2, steps=6, rate_cells=0.1),
     )
     windows_hu: tuple[tuple[float, float], ...] = ((-800.0, -400.0), (-160.0, 240.0), (50.0, 400.0))
+    ncc: float = 1.0
     embedding: float = 0.5
+    context: float = 0.0
     smoothness: float = 0.2
     volume: float = 0.6
     noise: float = 4e-3
@@ -101,7 +111,8 @@ def optimise_velocity(
     """Velocity whose flow brings two roughly aligned scans together.
 
     Minimises ``-NCC(X_f, X_m o exp(v)) - a <S_f, S_m o exp(v)> + b |grad v|^2 + c (div v + l)^2``, with ``l`` the
-    logarithm of the start's change of volume less its mean, level by level, by Adam; similarities over the body. The
+    logarithm of the start's change of volume less its mean, level by level, by Adam; similarities over the body.
+    MIND-SSC (Heinrich et al., 2013) may stand beside the NCC, or in its place. The
     gradient takes ``d exp(v)`` for ``dv``, as log-domain demons do (Vercauteren et al., 2008): exact for small ``v``,
     and cheaper. The flow itself is always the exponential, so that it does not fold. Keeps the best
     velocity of each level, so it is never worse than the start by this measure. Deterministic on a CPU.
@@ -143,6 +154,9 @@ class _Problem:
     fixed_features: Float[Tensor, "1 k d2 h2 w2"]
     moved_features: Float[Tensor, "1 k d3 h3 w3"]
     feature_mask: Float[Tensor, "1 1 d2 h2 w2"]
+    fixed_context: Float[Tensor, "1 c d5 h5 w5"]
+    moved_context: Float[Tensor, "1 c d5 h5 w5"]
+    cell_mask: Float[Tensor, "1 1 d6 h6 w6"]
     log_volume: Float[Tensor, "1 1 d4 h4 w4"]
 
 
@@ -170,6 +184,7 @@ def _problem(scans: AlignedScans, body: Tensor, level: InstanceLevel, settings: 
     far = slice(None, None, EMBEDDING_STRIDE * CELL_VOX)
     near, control = slice(None, None, level.image_stride), slice(None, None, level.lattice_cells)
     fixed, moved = (_averaged(image[None], level.image_stride) for image in (scans.fixed, scans.moved))
+    fixed_context, moved_context = (_context(image, settings) for image in (scans.fixed, scans.moved))
     return _Problem(
         level=level,
         settings=settings,
@@ -180,6 +195,9 @@ def _problem(scans: AlignedScans, body: Tensor, level: InstanceLevel, settings: 
         fixed_features=functional.normalize(scans.fixed_features[None, :, sparse, sparse, sparse], dim=1),
         moved_features=scans.moved_features[None],
         feature_mask=mask[:, :, far, far, far],
+        fixed_context=fixed_context,
+        moved_context=moved_context,
+        cell_mask=mask[:, :, ::CELL_VOX, ::CELL_VOX, ::CELL_VOX],
         log_volume=_uneven(scans.log_volume[None], whole)[:, :, control, control, control],
     )
 
@@ -210,17 +228,24 @@ def _cost(control: Tensor, problem: _Problem) -> Tensor:
     with torch.no_grad():
         flow = exponential(own_units, squarings=settings.squarings) * level.lattice_cells
     displacement = _refined(flow + control - control.detach(), level.lattice_cells, problem.cells)
-    if level.image_stride == 1:
-        dense = CELL_VOX * upsample_aligned(displacement, _size(problem.moved[0]))
-    else:
-        dense = displacement
-    moved = _windowed(warp(problem.moved, dense, clamp=True), settings.windows_hu)
-    ncc = local_ncc(problem.fixed, moved, radius=level.window_radius, noise=settings.noise)
     cost = settings.smoothness * diffusion(own_units) + settings.volume * volume_change(own_units, problem.log_volume)
-    cost = cost - masked_mean(ncc, problem.mask)
+    if settings.ncc:
+        cost = cost - settings.ncc * _ncc_term(displacement, problem)
     if settings.embedding:
         cost = cost - settings.embedding * _embedding_term(displacement, problem)
+    if settings.context:
+        cost = cost + settings.context * _context_term(displacement, problem)
     return cost
+
+
+def _ncc_term(displacement: Tensor, problem: _Problem) -> Tensor:
+    """Mean local NCC over the HU windows, at the voxels that the level compares."""
+    level, settings = problem.level, problem.settings
+    if level.image_stride == 1:
+        displacement = CELL_VOX * upsample_aligned(displacement, _size(problem.moved[0]))
+    moved = _windowed(warp(problem.moved, displacement, clamp=True), settings.windows_hu)
+    ncc = local_ncc(problem.fixed, moved, radius=level.window_radius, noise=settings.noise)
+    return masked_mean(ncc, problem.mask)
 
 
 def _embedding_term(displacement: Tensor, problem: _Problem) -> Tensor:
@@ -231,6 +256,12 @@ def _embedding_term(displacement: Tensor, problem: _Problem) -> Tensor:
     ]
     features = functional.normalize(sample_grid(problem.moved_features, points, clamp=True), dim=1)
     return masked_mean(embedding_similarity(problem.fixed_features, features), problem.feature_mask)
+
+
+def _context_term(displacement: Tensor, problem: _Problem) -> Tensor:
+    """Mean squared difference of the self-similarity contexts at the cells."""
+    moved = warp(problem.moved_context, displacement, clamp=True)
+    return masked_mean((problem.fixed_context - moved).square(), problem.cell_mask)
 
 
 def _has_settled(costs: tuple[float, ...], tolerance: float) -> bool:
@@ -254,6 +285,13 @@ def _averaged(image: Tensor, stride: int) -> Tensor:
     if stride == 1:
         return image
     return functional.avg_pool3d(image, 3, stride, 1, count_include_pad=False)
+
+
+def _context(image: Tensor, settings: InstanceSettings) -> Tensor:
+    """Of one image at its cells, averaged over each; nothing where it has no weight."""
+    if not settings.context:
+        return image.new_zeros(1, 0, 1, 1, 1)
+    return _averaged(self_similarity_context(image[0], radius=CONTEXT_RADIUS)[None], CELL_VOX)
 
 
 def _windowed(image: Tensor, windows_hu: tuple[tuple[float, float], ...]) -> Tensor:
