@@ -11,7 +11,7 @@ import re
 import shutil
 from pathlib import Path
 
-TABLES = ("table-1", "table-2", "statistics", "groups", "scores")
+TABLES = ("table-1", "table-2", "statistics", "groups", "dice-by-pair", "scores")
 FIGURES = "figures"
 SHOWS_SCANS = "figure-3"
 FIRST_TABLE = "\n## "

@@ -51,7 +51,7 @@ def test_the_centre_of_mass_finds_the_shift_that_the_bodies_were_given(finished)
 def test_tables_figures_and_index_are_written_and_every_link_leads_somewhere(finished):
     run, tally = finished
     names = {path.relative_to(run).as_posix() for path in tally.files}
-    for name in ("table-1", "table-2", "scores", "statistics", "groups"):
+    for name in ("table-1", "table-2", "scores", "statistics", "groups", "dice-by-pair"):
         assert {f"tables/{name}{suffix}" for suffix in (".md", ".tex", ".csv")} <= names
     assert {"index.html", "figures/figure-3.png", "figures/figure-3.svg", "figures/dice-against-time.png"} <= names
     page = (run / "index.html").read_text()
@@ -68,6 +68,20 @@ def test_every_row_of_the_papers_tables_is_there_and_says_why_it_is_empty(finish
     for name in TABLE_1:
         assert f"| {titles[name]} |" in first
     assert second.count("not run") == 2 * len(TABLE_2)
+
+
+def test_every_pair_has_a_row_and_every_method_a_column(finished, small_dataset):
+    run, _ = finished
+    header, _, *rows = (run / "tables" / "dice-by-pair.md").read_text().splitlines()[2:]
+    cells = [row.strip("| ").split(" | ") for row in rows if row.startswith("|")]
+    assert header.strip("| ").split(" | ") == ["fixed <- moving", *(method.name for method in EASY)]
+    assert [row[0] for row in cells] == [
+        f"{case.task}: {case.fixed.name} <- {case.moving.name}" for case in small_dataset.cases
+    ]
+    dice = {(r.method, f"{r.task}: {r.fixed} <- {r.moving}"): 100 * r.scores.dice for r in read_records(run)}
+    for pair, *entries in cells:
+        for method, entry in zip(EASY, entries, strict=True):
+            assert entry.startswith(f"[{dice[method.name, pair]:.1f}](../cases/{method.name}/")
 
 
 def test_a_second_run_makes_nothing_anew(finished, small_dataset):

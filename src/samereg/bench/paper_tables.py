@@ -124,6 +124,27 @@ def groups_table(summary: Summary) -> Table:
     )
 
 
+def dice_by_pair_table(summary: Summary) -> Table:
+    """Mean Dice of each pair, one column a method; a dash where it failed or was not run."""
+    shown = [name for name in summary.methods if any(cell.done for cell in summary.row(name))]
+    found = {name: _dice_entries(summary.over_tasks(name)) for name in shown}
+    pairs = tuple(dict.fromkeys(pair for entries in found.values() for pair in entries))
+    dash = Entry(text="-")
+    rows = tuple((Entry(text=pair), *(found[name].get(pair, dash) for name in shown)) for pair in pairs)
+    return Table(title="Mean Dice (%) of every pair", header=("fixed <- moving", *shown), rows=rows)
+
+
+def _dice_entries(cell: Cell) -> dict[str, Entry]:
+    """By pair."""
+    entries = {}
+    for record in cell.records:
+        dice = record.scores.dice if record.scores else None
+        link = record_path(_RUN, record.method, record.task, f"{record.fixed}__{record.moving}")
+        pair = f"{record.task}: {record.fixed} <- {record.moving}"
+        entries[pair] = number(100 * dice if dice is not None else None, 1, link=str(link))
+    return entries
+
+
 def pairs_tables(summary: Summary) -> list[tuple[str, Table]]:
     """For each method and task an anchor and a table with one line a pair; each number links to its record."""
     return [(cell.anchor, _pairs(cell)) for cell in _cells(summary)]

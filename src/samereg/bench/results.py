@@ -7,6 +7,7 @@ from samereg.bench.dataset import Case, Dataset
 from samereg.bench.methods import METHODS, OURS
 from samereg.bench.paper_tables import (
     PAIRS_FILE,
+    dice_by_pair_table,
     every_score,
     groups_table,
     pairs_tables,
@@ -59,6 +60,7 @@ def write_results(dataset: Dataset, records: list[CaseRecord], run: Path) -> tup
         "scores": every_score(summary),
         "statistics": statistics_table(summary),
         "groups": groups_table(summary),
+        "dice-by-pair": dice_by_pair_table(summary),
     }
     written = [
         _write(run / "tables" / f"{name}{suffix}", writer(table))
