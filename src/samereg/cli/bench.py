@@ -34,7 +34,7 @@ class Bench:
     """A phantom of three subjects at 3 mm instead of the paper's ten at 2 mm."""
 
     networks: Annotated[Path | None, arg(metavar="DIR")] = None
-    """Folder of the deformation networks that the paper's other rows need, as recipes/deform.py trains them."""
+    """Folder of the deformation networks that the paper's other rows need: recipes/networks of the repository."""
 
     workers: int = 1
     """Registrations at a time on this computer; processor cores are shared out among them."""
