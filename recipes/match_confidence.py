@@ -23,7 +23,6 @@ from torch import Tensor
 
 from samereg.app.machine import MachineSettings, prepare_machine
 from samereg.estimate.deform import load_deformer
-from samereg.geometry.affine import Affine
 from samereg.geometry.grid import Grid
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import LabelMap, Volume
@@ -36,6 +35,7 @@ from samereg.pipeline.confidence import Confidence
 from samereg.pipeline.pair import Pair, prepare_scan
 from samereg.pipeline.query import Query
 from samereg.pipeline.recipes import fast, same
+from samereg.pipeline.stage import run_in_turn
 
 POINTS = 400
 """Surface points of each organ."""
@@ -70,9 +70,7 @@ def main() -> None:
     stages = same(load_deformer("sam-vm"))
     matches, fields, views = [], [], []
     for labelled in labelled_pairs(options.data, options.set, load_embedder()):
-        transform: Transform = Affine.identity()
-        for stage in stages:
-            transform = stage.run(labelled.pair, transform).transform
+        transform = run_in_turn(stages, labelled.pair).transform
         for label, points_mm in surface_points(labelled.fixed_labels):
             surface = Surface.of(labelled.moving_labels, label)
             if surface is not None:
@@ -154,9 +152,7 @@ def view_samples(labelled: LabelledPair) -> Iterator[Sample]:
     """For each side, what a query says of points of the body, and whether they are out of view (1) or not (0)."""
     pair = labelled.pair
     points_mm = grid_points(pair.fixed.model.grid, body=pair.fixed.body, stride_vox=STRIDE_VOX)
-    transform: Transform = Affine.identity()
-    for stage in fast():
-        transform = stage.run(pair, transform).transform
+    transform = run_in_turn(fast(), pair).transform
     there_mm = transform.apply(points_mm)
     for axis, end in SIDES:
         cropped = crop(from_window(pair.moving.model), there_mm, axis=axis, end=end)

@@ -15,13 +15,11 @@ from pathlib import Path
 from labelled import labelled_pairs, mean
 
 from samereg.app.machine import MachineSettings, prepare_machine
-from samereg.geometry.affine import Affine
-from samereg.geometry.transform import Transform
 from samereg.matching.embed import load_embedder
 from samereg.matching.filters import MatchFilter, StableFilter, ThresholdFilter
 from samereg.pipeline.affine import AffineStage
 from samereg.pipeline.coarse import CoarseStage
-from samereg.pipeline.stage import Stage
+from samereg.pipeline.stage import Stage, beginning
 
 Way = Callable[[], tuple[Stage, ...]]
 
@@ -60,13 +58,13 @@ def measure(data: Path, name: str, recipe: tuple[Stage, ...]) -> list[tuple[floa
     """Mean Dice after affine and after coarse, and seconds, of each pair."""
     rows = []
     for labelled in labelled_pairs(data, name, load_embedder()):
-        transform: Transform = Affine.identity()
+        result = beginning()
         dice, seconds = [], 0.0
         for stage in recipe:
             began = time.perf_counter()
-            transform = stage.run(labelled.pair, transform).transform
+            result = stage.run(labelled.pair, result)
             seconds += time.perf_counter() - began
-            dice.append(mean(labelled.score(transform).values()))
+            dice.append(mean(labelled.score(result.transform).values()))
         rows.append((dice[0], dice[1], seconds))
     return rows
 
