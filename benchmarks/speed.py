@@ -22,15 +22,14 @@ import torch
 from samereg.app.machine import MachineSettings, prepare_machine
 from samereg.app.scans import read_scan
 from samereg.estimate.deform import load_deformer
-from samereg.geometry.affine import Affine
 from samereg.geometry.grid import axis_aligned_grid
-from samereg.geometry.transform import Transform
 from samereg.image.preprocess import to_model_space
 from samereg.io.images import write_volume
 from samereg.matching.embed import load_embedder
 from samereg.phantom.subject import make_subject
 from samereg.pipeline.pair import Pair, prepare_scan
 from samereg.pipeline.recipes import same_plus
+from samereg.pipeline.stage import beginning
 
 PAPER_SHAPE = (192, 144, 208)
 """(d, h, w) of the paper's 208x144x192 at 2 mm."""
@@ -95,10 +94,10 @@ def measure_parts(fixed: Path, moving: Path, repeats: int) -> list[Measured]:
     box = type(model)(data=torch.zeros(1, *PAPER_SHAPE), grid=grid, background=-1.0)
     rows = [best("embed 208x144x192", lambda: embedder.embed(box), repeats)]
     pair = Pair(fixed=prepare_scan(volumes[0], embedder), moving=prepare_scan(volumes[1], embedder), embedder=embedder)
-    transform: Transform = Affine.identity()
+    result = beginning()
     for stage in same_plus(load_deformer("sam-vm")):
-        rows.append(best(stage.name, lambda stage=stage, start=transform: stage.run(pair, start), repeats))  # type: ignore[misc]
-        transform = stage.run(pair, transform).transform
+        rows.append(best(stage.name, lambda stage=stage, before=result: stage.run(pair, before), repeats))  # type: ignore[misc]
+        result = stage.run(pair, result)
     return rows
 
 

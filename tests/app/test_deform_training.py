@@ -16,7 +16,6 @@ from samereg.geometry.affine import Affine
 from samereg.geometry.chain import chain
 from samereg.geometry.displacement import Displacement
 from samereg.geometry.grid import axis_aligned_grid
-from samereg.geometry.transform import Transform
 from samereg.geometry.volume import Volume
 from samereg.io.images import write_volume
 from samereg.matching.embed import NetEmbedder, load_embedder
@@ -41,7 +40,7 @@ class Shift:
     def name(self) -> str:
         return "shift"
 
-    def run(self, pair: Pair, start: Transform) -> StageResult:  # noqa: ARG002
+    def run(self, pair: Pair, before: StageResult) -> StageResult:  # noqa: ARG002
         self._calls.append(1)
         if self.fails:
             raise NoOverlapError("nothing in common")

@@ -16,7 +16,6 @@ from samereg.errors import UsageError
 from samereg.estimate.outcome import Outcome
 from samereg.geometry.affine import Affine
 from samereg.geometry.grid import axis_aligned_grid
-from samereg.geometry.transform import Transform
 from samereg.geometry.volume import Volume
 from samereg.io.images import write_volume
 from samereg.io.transform_files import read_transform_file, write_transform_file
@@ -93,10 +92,10 @@ def test_the_first_stage_begins_with_the_start(small_ct: Volume, monkeypatch: py
     class Watching:
         name = "watching"
 
-        def run(self, pair: Pair, start: Transform) -> StageResult:  # noqa: ARG002
-            begun_with.append(start)
+        def run(self, pair: Pair, before: StageResult) -> StageResult:  # noqa: ARG002
+            begun_with.append(before.transform)
             outcome = Outcome(converged=True, message="done", iterations=1)
-            return StageResult(transform=start, matches=None, outcome=outcome)
+            return StageResult(transform=before.transform, matches=None, outcome=outcome)
 
     monkeypatch.setattr(registering, "prepare_scan", lambda *_args: None)
     monkeypatch.setattr(registering, "Pair", lambda **_kwargs: None)

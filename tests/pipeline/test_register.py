@@ -1,5 +1,7 @@
 """The whole computation on the phantom, with the shipped embedding."""
 
+from dataclasses import dataclass, field
+
 import pytest
 import torch
 
@@ -9,13 +11,14 @@ from samereg.estimate.deform import load_deformer
 from samereg.geometry.affine import Affine
 from samereg.geometry.grid import Grid, axis_aligned_grid, voxel_centres_mm
 from samereg.geometry.volume import Volume
-from samereg.matching.embed import NetEmbedder, load_embedder
+from samereg.matching.embed import EmbeddedVolume, NetEmbedder, load_embedder
 from samereg.phantom.subject import default_grid, make_subject
+from samereg.pipeline.affine import AffineStage
 from samereg.pipeline.coarse import CoarseStage
 from samereg.pipeline.pair import Pair, prepare_scan
 from samereg.pipeline.recipes import affine_only, fast, named_recipe, same, same_plus
 from samereg.pipeline.register import register
-from samereg.pipeline.stage import Stage
+from samereg.pipeline.stage import Stage, beginning
 
 every_recipe = pytest.mark.parametrize("stages", ["fast", "same", "same++"], indirect=True)
 
@@ -75,7 +78,38 @@ def test_a_coarse_stage_that_begins_beside_the_scan_says_so(embedder, scan):
     far = prepare_scan(scan, embedder)
     shift = Affine.from_parts(torch.eye(3, dtype=torch.float64), torch.full((3,), 5000.0, dtype=torch.float64))
     with pytest.raises(NoOverlapError, match="affine alignment has to come first"):
-        CoarseStage().run(Pair(fixed=far, moving=far, embedder=embedder), shift)
+        CoarseStage().run(Pair(fixed=far, moving=far, embedder=embedder), beginning(shift))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CountingEmbedder:
+    """Embeds as another does, and counts how often."""
+
+    other: NetEmbedder
+    volumes: list[Volume] = field(default_factory=list)
+
+    def embed(self, volume: Volume) -> EmbeddedVolume:
+        self.volumes.append(volume)
+        return self.other.embed(volume)
+
+
+@pytest.mark.parametrize(
+    ("coarse", "with_matches", "embeddings"),
+    [
+        pytest.param(CoarseStage(), True, 1, id="the first round takes the matches of the affine stage"),
+        pytest.param(CoarseStage(), False, 2, id="without any it finds its own"),
+        pytest.param(CoarseStage(reuse=False), True, 2, id="or when told to"),
+        pytest.param(CoarseStage(rounds=1), True, 1, id="the paper's one round moves the scan and matches it"),
+    ],
+)
+def test_coarse_embeds_the_moved_scan_as_often_as_it_needs(embedder, scan, coarse, with_matches, embeddings):
+    prepared, counting = prepare_scan(scan, embedder), CountingEmbedder(other=embedder)
+    pair = Pair(fixed=prepared, moving=prepared, embedder=counting)
+    before = AffineStage().run(pair, beginning())
+    found = coarse.run(pair, before if with_matches else beginning(before.transform))
+    assert len(counting.volumes) == embeddings
+    points_mm = voxel_centres_mm(scan.grid)[60:130:8, 40:100:8, 50:160:8].flatten(0, 2)
+    assert (found.transform.apply(points_mm) - points_mm).norm(dim=-1).median() < 0.5
 
 
 def test_scans_without_common_anatomy_are_refused(embedder, scan):

@@ -27,7 +27,7 @@ from samereg.matching.points import grid_points
 from samereg.matching.reduce import Basis, Reduction, find_basis, reduced_map
 from samereg.matching.search import Search, candidates
 from samereg.pipeline.pair import Pair, PreparedScan
-from samereg.pipeline.stage import Stage
+from samereg.pipeline.stage import Stage, run_in_turn
 from samereg.training.aligned import AlignedPair, DeformScan
 from samereg.training.deform import PairSet
 
@@ -148,10 +148,8 @@ def _aligned(
 
 
 def _align(pair: Pair, stages: tuple[Stage, ...]) -> CacheRecord:
-    transform: Transform = Affine.identity()
     try:
-        for stage in stages:
-            transform = stage.run(pair, transform).transform
+        transform = run_in_turn(stages, pair).transform
     except NoOverlapError as error:
         return CacheRecord(arrays={}, notes={"failure": str(error)})
     return _record_of(transform)

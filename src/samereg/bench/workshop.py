@@ -12,12 +12,11 @@ from samereg.app.record import Plain, named_settings
 from samereg.bench.methods import RecipeMethod
 from samereg.errors import WeightsError
 from samereg.estimate.deform import Deformer, load_deformer
-from samereg.geometry.affine import Affine
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import Volume
 from samereg.matching.embed import NetEmbedder, load_embedder
 from samereg.pipeline.pair import Pair, PreparedScan, prepare_scan
-from samereg.pipeline.stage import Stage
+from samereg.pipeline.stage import Stage, run_in_turn
 
 SCANS_KEPT = 12
 """Embedded scans that are kept, about 0.2 GB each: the ten subjects of the paper's protocol and two more."""
@@ -97,9 +96,7 @@ class Workshop:
         scans = [self._prepared(*fixed), self._prepared(*moving)]
         pair = Pair(fixed=scans[0].scan, moving=scans[1].scan, embedder=self.embedder)
         began = time.perf_counter()
-        transform: Transform = Affine.identity()
-        for stage in stages:
-            transform = stage.run(pair, transform).transform
+        transform = run_in_turn(stages, pair).transform
         inverse = transform.inverse()
         seconds = time.perf_counter() - began + sum(scan.seconds for scan in scans)
         return Registered(transform=transform, inverse=inverse, seconds=seconds)
@@ -110,8 +107,8 @@ class Workshop:
         name = method.weights(self.networks)
         if name is None:
             raise WeightsError(
-                f"{method.title}: needs the network {'-'.join(method.network)}, which is not there; train it with "
-                "recipes/deform.py --variants all and name its folder with --networks"
+                f"{method.title}: needs the network {'-'.join(method.network)}, which is not there; name with "
+                "--networks the folder recipes/networks of the repository, or what recipes/deform.py trained"
             )
         if name not in self._deformers:
             self._deformers[name] = load_deformer(name, device=str(self.device))

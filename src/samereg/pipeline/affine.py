@@ -6,7 +6,6 @@ from typing import Literal
 
 from samereg.errors import NoOverlapError
 from samereg.estimate.affine import Fit, fit_affine, fit_rigid, fit_robust, fit_similarity
-from samereg.geometry.transform import Transform
 from samereg.matching.filters import MatchFilter, StableFilter
 from samereg.matching.matches import Matches
 from samereg.matching.points import STRIDE_VOX, grid_points
@@ -56,8 +55,8 @@ class AffineStage:
         """Word for logs and records."""
         return "affine"
 
-    def run(self, pair: Pair, start: Transform) -> StageResult:  # noqa: ARG002
-        """The map that the matches agree on; what `start` was does not matter to it.
+    def run(self, pair: Pair, before: StageResult) -> StageResult:  # noqa: ARG002
+        """The map that the matches agree on; what was found before does not matter to it.
 
         Raises:
             NoOverlapError: too few matches, or too few that agree.

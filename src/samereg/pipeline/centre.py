@@ -10,7 +10,6 @@ from samereg.estimate.outcome import Outcome
 from samereg.geometry.affine import Affine
 from samereg.geometry.chain import chain
 from samereg.geometry.grid import voxel_centres_mm
-from samereg.geometry.transform import Transform
 from samereg.pipeline.pair import Pair, PreparedScan
 from samereg.pipeline.stage import StageResult
 
@@ -25,8 +24,9 @@ class CentreStage:
 
     name = "centre"
 
-    def run(self, pair: Pair, start: Transform) -> StageResult:
+    def run(self, pair: Pair, before: StageResult) -> StageResult:
         """Translate after a start; nothing is matched."""
+        start = before.transform
         shift_mm = middle_mm(pair.moving) - start.apply(middle_mm(pair.fixed))
         translation = Affine.from_parts(torch.eye(3, dtype=torch.float64), shift_mm)
         outcome = Outcome(converged=True, message="bodies centred", iterations=1)

@@ -40,8 +40,10 @@ class CoarseStage:
         last_fill: the same in the last round, whose matches are the best and deserve more detail.
         margin_vox: how far beyond the fixed scan the moved one is looked at, so that anatomy just outside
             can be matched.
-        rounds: times that the scan is moved, embedded and matched; the paper's method is 1. Each round starts
-            from the field of the one before, so its matches are nearer and better.
+        rounds: times that matches fill a field; the paper's method is 1. Each round starts from the field of the one
+            before, so its matches are nearer and better.
+        reuse: whether the first of several rounds takes the matches of the stage before, if it has any, and only the
+            later ones move the scan, embed and match.
         later_reach_mm: reach of the search in every round but the first.
         fewest_matches: fewer used matches than this are no basis for a field.
     """
@@ -57,6 +59,7 @@ class CoarseStage:
     )
     margin_vox: int = 8
     rounds: int = 2
+    reuse: bool = True
     later_reach_mm: float = 40.0
     fewest_matches: int = 60
 
@@ -65,24 +68,27 @@ class CoarseStage:
         """Word for logs and records."""
         return "coarse"
 
-    def run(self, pair: Pair, start: Transform) -> StageResult:
-        """A displacement of the fixed world, followed by `start`.
+    def run(self, pair: Pair, before: StageResult) -> StageResult:
+        """A displacement of the fixed world, followed by what was found before.
 
         Raises:
             NoOverlapError: too few trustworthy matches.
         """
-        so_far = start
+        so_far = start = before.transform
+        earlier = before.matches if self.reuse and self.rounds > 1 else None
         for number in range(self.rounds):
-            search = replace(self.search, reach_mm=self.later_reach_mm) if number else self.search
-            matches = self._match(pair, so_far, search)
+            if number == 0 and earlier is not None:
+                matches = earlier
+            else:
+                search = replace(self.search, reach_mm=self.later_reach_mm) if number else self.search
+                matches = self._match(pair, so_far, search)
             self._refuse_too_few(matches)
-            # All matches are carried back to the start's world: one field is fitted to them, not one on top of
-            # another, so that what the filler promises of its field holds for the result.
-            in_moving = replace(matches, moving_mm=so_far.apply(matches.moving_mm))
             settings = self.last_fill if number == self.rounds - 1 else self.fill
-            found, outcome = self._fill(in_moving, start, pair.fixed.model.grid, settings)
+            # One field is fitted to all matches, not one on top of another, so that what the filler promises of its
+            # field holds for the result.
+            found, outcome = self._fill(matches, start, pair.fixed.model.grid, settings)
             so_far = chain(found, start)
-        return StageResult(transform=so_far, matches=in_moving, outcome=outcome)
+        return StageResult(transform=so_far, matches=matches, outcome=outcome)
 
     def _refuse_too_few(self, matches: Matches) -> None:
         used = int(matches.used.sum())
@@ -93,7 +99,7 @@ class CoarseStage:
             )
 
     def _match(self, pair: Pair, start: Transform, search: Search) -> Matches:
-        """Filtered matches between the fixed scan and the moved one, both in the fixed world."""
+        """Filtered matches of fixed points in the moving world, found in the moving scan as `start` brings it."""
         fixed, stride = pair.fixed, search.stride_vox
         moved = self._moved(pair, start)
         places_mm = grid_points(moved.grid, stride_vox=stride)
@@ -119,7 +125,7 @@ class CoarseStage:
             moving_places=moving_places,
             settings=search,
         )
-        return self.filter.keep(found)
+        return self.filter.keep(replace(found, moving_mm=start.apply(found.moving_mm)))
 
     def _moved(self, pair: Pair, start: Transform) -> EmbeddedVolume:
         margin = (self.margin_vox, self.margin_vox, self.margin_vox)

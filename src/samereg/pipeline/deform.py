@@ -6,7 +6,6 @@ from samereg.estimate.deform import Deformer
 from samereg.estimate.flow import faded, flow_of
 from samereg.estimate.outcome import Outcome
 from samereg.geometry.chain import chain
-from samereg.geometry.transform import Transform
 from samereg.matching.reduce import Reduction
 from samereg.pipeline.features import aligned_scans
 from samereg.pipeline.pair import Pair
@@ -32,9 +31,9 @@ class DeformStage:
         """Word for logs and records."""
         return "deform"
 
-    def run(self, pair: Pair, start: Transform) -> StageResult:
-        """A fine field of the fixed world, followed by `start`; matches are none of its own."""
-        transform = start
+    def run(self, pair: Pair, before: StageResult) -> StageResult:
+        """A fine field of the fixed world, followed by what was found before; matches are none of its own."""
+        transform = before.transform
         outcome = Outcome(converged=True, message="predicted", iterations=self.passes)
         for _ in range(self.passes):
             scans = aligned_scans(pair, transform, reduction=self.reduction)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from samereg.estimate.flow import flow_before
 from samereg.estimate.instance import InstanceSettings, optimise_velocity
 from samereg.geometry.chain import chain
-from samereg.geometry.transform import Transform
 from samereg.matching.reduce import Reduction
 from samereg.pipeline.features import aligned_scans
 from samereg.pipeline.pair import Pair
@@ -29,8 +28,9 @@ class InstanceStage:
         """Word for logs and records."""
         return "instance"
 
-    def run(self, pair: Pair, start: Transform) -> StageResult:
-        """A diffeomorphic field of the fixed world, followed by `start`; matches are none of its own."""
+    def run(self, pair: Pair, before: StageResult) -> StageResult:
+        """A diffeomorphic field of the fixed world, followed by what was found before; matches are none of its own."""
+        start = before.transform
         scans = aligned_scans(pair, start, reduction=self.reduction)
         body = pair.fixed.body.to(scans.fixed.device)[None].float()
         found = optimise_velocity(scans, body, settings=self.settings)

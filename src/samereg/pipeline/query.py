@@ -6,7 +6,6 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
-from samereg.geometry.affine import Affine
 from samereg.geometry.grid import corners_mm
 from samereg.geometry.transform import Transform
 from samereg.matching.modes import Modes, find_modes
@@ -15,6 +14,7 @@ from samereg.matching.trust import MATCH_ERROR, VIEW, ErrorModel, ViewModel, bey
 from samereg.pipeline.affine import AffineStage
 from samereg.pipeline.coarse import CoarseStage
 from samereg.pipeline.pair import Pair
+from samereg.pipeline.stage import beginning
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -77,8 +77,8 @@ class Query:
         Raises:
             NoOverlapError: too little common anatomy to say what one scan shows of the other.
         """
-        affine = self.affine.run(pair, Affine.identity()).transform
-        coarse = self.coarse.run(pair, affine).transform
+        first = self.affine.run(pair, beginning())
+        affine, coarse = first.transform, self.coarse.run(pair, first).transform
         queries = pair.fixed.embedded.at(points_mm)
         modes = find_modes(
             queries,

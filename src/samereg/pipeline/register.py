@@ -9,7 +9,6 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from samereg.estimate.outcome import Outcome
-from samereg.geometry.affine import Affine
 from samereg.geometry.checks import inverse_consistency_mm
 from samereg.geometry.fields import from_transform, jacobian_determinant_mm
 from samereg.geometry.grid import strided
@@ -20,7 +19,7 @@ from samereg.matching.matches import Matches, no_matches
 from samereg.matching.points import grid_points, mask_at
 from samereg.metrics.fields import folded_fraction
 from samereg.pipeline.pair import Pair, prepare_scan
-from samereg.pipeline.stage import Stage, StageResult
+from samereg.pipeline.stage import Stage, StageResult, beginning
 
 _LOG = logging.getLogger(__name__)
 
@@ -117,15 +116,15 @@ def register(
     pair = Pair(fixed=prepare_scan(fixed, embedder), moving=prepare_scan(moving, embedder), embedder=embedder)
     prepared = Outcome(converged=True, message="embedded both scans", iterations=1)
     reports = [StageReport(name="prepare", seconds=clock.stop(), outcome=prepared, matches=0, used=0)]
-    transform: Transform = Affine.identity() if start is None else start
+    result = beginning(start)
     matches: Matches | None = None
     for stage in stages:
         clock.start(stage.name)
-        result = stage.run(pair, transform)
-        transform, matches = result.transform, result.matches or matches
+        result = stage.run(pair, result)
+        matches = result.matches or matches
         reports.append(_report(stage, result, clock.stop()))
     clock.start("inverting and checking")
-    inverse = transform.inverse()
+    transform, inverse = result.transform, result.transform.inverse()
     matches = matches or no_matches()
     quality = measure(pair, transform, inverse, matches)
     inverted = Outcome(converged=True, message="inverted and measured", iterations=1)
