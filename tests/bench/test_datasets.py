@@ -2,8 +2,10 @@ import json
 from dataclasses import replace
 
 import pytest
+import SimpleITK
 
-from samereg.bench.dataset import Dataset
+from samereg.bench.dataset import Dataset, Scan
+from samereg.bench.landmarks import read_landmarks
 from samereg.bench.phantom_dataset import PhantomProtocol, make_phantom_dataset
 from samereg.bench.read_learn2reg import read_learn2reg
 from samereg.bench.read_manifest import read_manifest
@@ -61,6 +63,53 @@ def test_reads_what_learn2reg_hands_out(small_folder, tmp_path):
     assert (dataset.name, dataset.tasks, dataset.cases[0].name) == ("Bodies", ("val",), "one__two")
     assert dataset.cases[0].moving.labels == tmp_path / "labelsTr" / "two.nii.gz"
     assert dataset.structure(2).name == "left lung"
+
+
+def learn2reg_folder(small_folder, folder, points):
+    """Two scans of Learn2Reg with keypoints; each entry of `points` is the text of one file."""
+    for part in ("imagesTr", "keypointsTr"):
+        (folder / part).mkdir()
+    for name, text in zip(("one", "two"), points, strict=True):
+        (folder / "imagesTr" / f"{name}.nii.gz").write_bytes((small_folder / f"{name}.nii.gz").read_bytes())
+        (folder / "keypointsTr" / f"{name}.csv").write_text(text)
+    pair = {"fixed": "./imagesTr/one.nii.gz", "moving": "./imagesTr/two.nii.gz"}
+    (folder / "dataset.json").write_text(json.dumps({"name": "Points", "registration_val": [pair]}))
+    case = read_learn2reg(folder).cases[0]
+    return [(scan.landmarks, scan) for scan in (case.fixed, case.moving)]
+
+
+def test_keypoints_of_learn2reg_are_voxels_as_nifti_counts_them(small_folder, tmp_path):
+    files = learn2reg_folder(small_folder, tmp_path, ("1,2,3\n4.5,0,1\n", "0,0,0\n1,1,1\n"))
+    for (path, scan), found in zip(files, read_landmarks(*files), strict=True):
+        image = SimpleITK.ReadImage(str(scan.image))
+        rows = [[float(cell) for cell in row.split(",")] for row in path.read_text().split()]
+        for row, place in zip(rows, found.values(), strict=True):
+            assert place == pytest.approx(image.TransformContinuousIndexToPhysicalPoint(row), abs=1e-3)
+
+
+def test_landmarks_without_names_have_to_be_as_many(small_folder, tmp_path):
+    files = learn2reg_folder(small_folder, tmp_path, ("1,2,3\n4,5,6\n", "0,0,0\n"))
+    with pytest.raises(InputError, match=r"two\.csv: holds 1 landmarks, .*one\.csv 2; need as many"):
+        read_landmarks(*files)
+
+
+def test_named_landmarks_belong_together_by_name_in_any_format(small_folder, tmp_path):
+    (tmp_path / "one.csv").write_text("name,x,y,z\nA,1,2,3\nB,4,5,6\n")
+    (tmp_path / "two.fcsv").write_text(
+        "# Markups fiducial file version = 4.11\n# CoordinateSystem = LPS\n# columns = id,x,y,z,ow,ox,oy,oz,vis,"
+        "sel,lock,label,desc,associatedNodeID\n1,7,8,9,0,0,0,1,1,1,0,B,,\n"
+    )
+    scans = [Scan(name=name, image=small_folder / f"{name}.nii.gz") for name in ("one", "two")]
+    fixed, moving = read_landmarks((tmp_path / "one.csv", scans[0]), (tmp_path / "two.fcsv", scans[1]))
+    assert fixed == {"A": (1.0, 2.0, 3.0), "B": (4.0, 5.0, 6.0)}
+    assert moving == {"B": (7.0, 8.0, 9.0)}
+
+
+def test_a_landmark_named_twice_is_refused(small_folder, tmp_path):
+    (tmp_path / "one.csv").write_text("name,x,y,z\nA,1,2,3\nA,4,5,6\n")
+    listed = tmp_path / "one.csv", Scan(name="one", image=small_folder / "one.nii.gz")
+    with pytest.raises(InputError, match="2 landmarks named 'A'"):
+        read_landmarks(listed, listed)
 
 
 def test_a_learn2reg_listing_without_pairs_is_refused(tmp_path):

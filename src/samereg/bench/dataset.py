@@ -15,7 +15,8 @@ class Scan:
         name: unique in the dataset.
         image: CT file.
         labels: label map on the grid of the image; None without.
-        landmarks: CSV file of landmarks with a header name,x,y,z in LPS mm, or None.
+        landmarks: file of points in any format that `samereg points` reads, or None. Landmarks of two scans belong
+            together by `name` or `label`; where they have none, by their order.
     """
 
     name: str

@@ -14,6 +14,7 @@ import samereg
 from samereg.app.record import Plain, describe_device, named_settings, sha256_of, to_plain
 from samereg.app.scans import read_scan
 from samereg.bench.dataset import Case, Dataset, Scan
+from samereg.bench.landmarks import read_landmarks
 from samereg.bench.memory import peak_memory_gb, reset_peak_memory
 from samereg.bench.methods import BaselineMethod, BenchMethod
 from samereg.bench.record import CaseRecord, Timing, record_path, transform_path, write_record
@@ -24,13 +25,10 @@ from samereg.geometry.transform import Transform
 from samereg.geometry.volume import Volume
 from samereg.image.body import body_mask
 from samereg.io.images import read_labels
-from samereg.io.points import read_points_csv
 from samereg.io.transforms import write_transform
 
 SCORING = 1
 """Raised when a score changes its meaning: earlier records are then made anew."""
-
-Landmarks = dict[str, tuple[float, float, float]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -182,7 +180,8 @@ def score_case(case: Case, dataset: Dataset, transform: Transform, inverse: Tran
         labels = score_labels(*maps, transform, structures=dataset)
     landmarks = None
     if case.fixed.landmarks is not None and case.moving.landmarks is not None:
-        landmarks = score_landmarks(_landmarks(case.fixed.landmarks), _landmarks(case.moving.landmarks), transform)
+        files = (case.fixed.landmarks, case.fixed), (case.moving.landmarks, case.moving)
+        landmarks = score_landmarks(*read_landmarks(*files), transform)
     return Scores(
         labels=labels,
         dice=mean_of([label.dice for label in labels]),
@@ -191,11 +190,3 @@ def score_case(case: Case, dataset: Dataset, transform: Transform, inverse: Tran
         landmarks=landmarks,
         field=score_field(transform, inverse, body_mask(fixed), fixed.grid),
     )
-
-
-def _landmarks(path: Path) -> Landmarks:
-    """Positions by name; by number where the file has no names."""
-    points_mm, others = read_points_csv(path)
-    names = others.get("name") or tuple(str(number) for number in range(len(points_mm)))
-    places = [(x, y, z) for x, y, z in points_mm.tolist()]
-    return dict(zip(names, places, strict=True))

@@ -14,8 +14,9 @@ def read_learn2reg(folder: Path) -> Dataset:
     """Dataset of a folder as the challenge hands it out.
 
     Pairs are those listed under `registration_val`, `registration_test` and `registration_train`, one task each,
-    without the word `registration_`; labels are the files of the same name in `labelsTr` or `labelsTs`. Keypoints,
-    which the challenge keeps in voxels, are not read.
+    without the word `registration_`; labels are the files of the same name in `labelsTr` or `labelsTs`, landmarks
+    those in `landmarksTr` or `keypointsTr` (voxels of the image, without a header; the n-th of one scan belongs to the
+    n-th of the other).
 
     Raises:
         FileError: no `dataset.json`, a damaged one, or a listed image that is missing.
@@ -40,9 +41,22 @@ def _scan(folder: Path, relative: str, listing: Path) -> Scan:
     image = folder / relative
     if not image.is_file():
         raise FileError(f"{image}: does not exist, but {listing} lists it.")
-    labels = image.parent.parent / image.parent.name.replace("images", "labels") / image.name
     name = image.name.removesuffix(".gz").removesuffix(".nii")
-    return Scan(name=name, image=image, labels=labels if labels.is_file() else None)
+    return Scan(
+        name=name,
+        image=image,
+        labels=_beside(image, image.name, folders=("labels",)),
+        landmarks=_beside(image, f"{name}.csv", folders=("landmarks", "keypoints")),
+    )
+
+
+def _beside(image: Path, name: str, *, folders: tuple[str, ...]) -> Path | None:
+    """A file in the first of some folders that has it, which are called as that of the images but for `images`."""
+    for folder in folders:
+        path = image.parent.parent / image.parent.name.replace("images", folder) / name
+        if path.is_file():
+            return path
+    return None
 
 
 def _structures(contents: dict[str, Any]) -> dict[int, Structure]:

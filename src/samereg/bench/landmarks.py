@@ -1,0 +1,63 @@
+"""Landmarks of two scans: read from any point file, and told which belong together."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from samereg.bench.dataset import Scan
+from samereg.errors import InputError
+from samereg.io.images import read_grid
+from samereg.io.point_files import POINT_FORMATS, recognise_points
+
+Point = tuple[float, float, float]
+Landmarks = dict[str, Point]
+"""World positions (x, y, z), LPS+ mm, by name."""
+
+NAME_COLUMNS = ("name", "label")
+
+
+def read_landmarks(fixed: tuple[Path, Scan], moving: tuple[Path, Scan]) -> tuple[Landmarks, Landmarks]:
+    """Landmarks of both scans of a pair, which belong together by name; where they have none, by their order.
+
+    Args:
+        fixed: file of landmarks, and the scan that they lie in.
+        moving: the same.
+
+    Raises:
+        FileError: a file that is missing or of no known format.
+        InputError: two landmarks of one name, or without names another number in either scan.
+    """
+    one, other = _read(*fixed), _read(*moving)
+    if one.names and other.names:
+        return one.by_name(), other.by_name()
+    if len(one.points_mm) != len(other.points_mm):
+        raise InputError(
+            f"{other.path}: holds {len(other.points_mm)} landmarks, {one.path} {len(one.points_mm)}; need as many, in "
+            "the same order, or a column of names in both."
+        )
+    return one.by_order(), other.by_order()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Listed:
+    """Contents of a file; no names where it has none."""
+
+    path: Path
+    points_mm: tuple[Point, ...]
+    names: tuple[str, ...]
+
+    def by_order(self) -> Landmarks:
+        return {str(number): point for number, point in enumerate(self.points_mm)}
+
+    def by_name(self) -> Landmarks:
+        name, times = Counter(self.names).most_common(1)[0]
+        if times > 1:
+            raise InputError(f"{self.path}: has {times} landmarks named '{name}'; need each name once.")
+        return dict(zip(self.names, self.points_mm, strict=True))
+
+
+def _read(path: Path, scan: Scan) -> _Listed:
+    entry = POINT_FORMATS[recognise_points(path)]
+    found = entry.read(path, read_grid(scan.image) if entry.is_voxels else None)
+    names = next((found.columns[name] for name in NAME_COLUMNS if name in found.columns), ())
+    return _Listed(path=path, points_mm=tuple((x, y, z) for x, y, z in found.points_mm.tolist()), names=names)
