@@ -126,3 +126,21 @@ def test_gradients_of_a_flow_are_those_of_finite_differences():
     # away from the border, where the continuation by border values has a kink
     inner = (slice(None), slice(None), 0, slice(0, 2), 0)
     assert torch.autograd.gradcheck(lambda v: exponential(v, squarings=3)[inner], (field,))
+
+
+def swirl(angle):
+    """Turns the middle of a lattice by an angle, less and less outwards: no fold, but no contraction either."""
+    shape = (12, 40, 40)
+    away = identity_grid(shape).double()[..., 1:] - 19.5
+    turn = angle * torch.exp(-0.5 * (away.norm(dim=-1) / 6.0) ** 2)
+    h, w = away.unbind(-1)
+    moved_h, moved_w = h * turn.cos() - w * turn.sin(), h * turn.sin() + w * turn.cos()
+    return torch.stack([torch.zeros_like(h), moved_h - h, moved_w - w])
+
+
+@pytest.mark.parametrize("degrees", [60, 100, 140])
+def test_a_swirl_is_inverted_however_far_it_turns(degrees):
+    field = swirl(math.radians(degrees))
+    assert float(jacobian_determinant(field[None]).min()) > 0.2
+    inversion = invert(field[None], tolerance_vox=1e-4)
+    assert float(inversion.residual_vox.norm(dim=1).max()) <= 2e-4

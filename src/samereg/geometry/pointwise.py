@@ -12,6 +12,7 @@ from samereg.geometry.displacement import Displacement
 from samereg.geometry.domain import in_domain
 from samereg.geometry.transform import Transform
 from samereg.geometry.velocity import Velocity
+from samereg.ops.newton import Newton, descend
 from samereg.ops.sample import sample_grid
 
 DIFFERENCE_MM = 0.25
@@ -19,9 +20,6 @@ DIFFERENCE_MM = 0.25
 
 LONGEST_STEP_MM = 30.0
 """No step goes farther: a slope says nothing about places that far away."""
-
-SHORTEST_STEP = 1.0 / 64.0
-"""A step that does not help is shortened to this share at least."""
 
 _RESTARTS_MM = 10.0 * torch.cat([torch.eye(3, dtype=torch.float64), -torch.eye(3, dtype=torch.float64)])
 """Points that got stuck begin again beside their first guess."""
@@ -94,43 +92,16 @@ def _solve(
     transform: Transform, targets_mm: Float64[Tensor, "n 3"], *, iterations: int, tolerance_mm: float
 ) -> tuple[Float64[Tensor, "n 3"], Float64[Tensor, "n 3"]]:
     """Points and what is left of their equations, from the first guess or, where that fails, from beside it."""
+    settings = Newton(difference=DIFFERENCE_MM, longest=LONGEST_STEP_MM, tolerance=tolerance_mm, iterations=iterations)
     guess = _first_guess(transform, targets_mm)
     points, left = guess.clone(), transform.apply(guess) - targets_mm
     for offset in (torch.zeros(3, dtype=torch.float64), *_RESTARTS_MM):
         unsolved = (left.norm(dim=1) > tolerance_mm).nonzero().flatten()
         if not len(unsolved):
             break
-        tried, tried_left = _descend(
-            transform, targets_mm[unsolved], guess[unsolved] + offset, iterations=iterations, tolerance_mm=tolerance_mm
-        )
-        better = tried_left.norm(dim=1) < left[unsolved].norm(dim=1)
-        points[unsolved[better]], left[unsolved[better]] = tried[better], tried_left[better]
-    return points, left
-
-
-def _descend(
-    transform: Transform,
-    targets_mm: Float64[Tensor, "n 3"],
-    start_mm: Float64[Tensor, "n 3"],
-    *,
-    iterations: int,
-    tolerance_mm: float,
-) -> tuple[Float64[Tensor, "n 3"], Float64[Tensor, "n 3"]]:
-    """Points and what is left of their equations, after damped steps from one start."""
-    points, left = start_mm.clone(), transform.apply(start_mm) - targets_mm
-    share = torch.ones(len(points), 1, dtype=torch.float64)
-    for _ in range(iterations):
-        active = (left.norm(dim=1) > tolerance_mm).nonzero().flatten()
-        if not len(active):
-            break
-        before = left[active].norm(dim=1, keepdim=True)
-        tried = points[active] - share[active] * _newton_step(transform, points[active], left[active])
-        tried_left = transform.apply(tried) - targets_mm[active]
-        better = tried_left.norm(dim=1, keepdim=True) < before
-        points[active] = torch.where(better, tried, points[active])
-        left[active] = torch.where(better, tried_left, left[active])
-        longer, shorter = (2.0 * share[active]).clamp(max=1.0), (share[active] / 2.0).clamp(min=SHORTEST_STEP)
-        share[active] = torch.where(better, longer, shorter)
+        tried = descend(transform.apply, targets_mm[unsolved], guess[unsolved] + offset, settings=settings)
+        better = tried.left.norm(dim=1) < left[unsolved].norm(dim=1)
+        points[unsolved[better]], left[unsolved[better]] = tried.points[better], tried.left[better]
     return points, left
 
 
@@ -139,17 +110,3 @@ def _first_guess(transform: Transform, targets_mm: Float64[Tensor, "n 3"]) -> Fl
     for part in reversed(parts(transform)):
         position = part.inverse().apply(position) if isinstance(part, Affine) else 2.0 * position - part.apply(position)
     return position.clone()
-
-
-def _newton_step(
-    transform: Transform, points: Float64[Tensor, "n 3"], left: Float64[Tensor, "n 3"]
-) -> Float64[Tensor, "n 3"]:
-    columns = []
-    for unit in torch.eye(3, dtype=torch.float64):
-        ahead, behind = points + DIFFERENCE_MM * unit, points - DIFFERENCE_MM * unit
-        columns.append((transform.apply(ahead) - transform.apply(behind)) / (2.0 * DIFFERENCE_MM))
-    # Least squares: where the map is flat, a step exists all the same.
-    step: Tensor = torch.linalg.pinv(torch.stack(columns, dim=-1)) @ left[:, :, None]
-    length = step[..., 0].norm(dim=1, keepdim=True)
-    limited: Tensor = step[..., 0] * (LONGEST_STEP_MM / length.clamp(min=LONGEST_STEP_MM))
-    return limited

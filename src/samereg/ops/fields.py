@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from samereg.errors import GeometryError
+from samereg.ops.newton import Newton, descend
 from samereg.ops.sample import identity_grid, sample_grid
 
 FIRST_STEP_VOX = 0.25
@@ -17,6 +18,12 @@ _CONTRACTION = 0.9
 """A step that leaves more than this share of the residual is damped from then on."""
 _SMALLEST_STEP = 0.05
 """Damping never goes below this share of a full step."""
+_SIMPLE_STEPS = 15
+"""What simple steps have not solved by then, most often one point in some hundred, is left to Newton's method."""
+_DIFFERENCE_VOX = 0.05
+"""Half the distance over which Newton's method measures slopes: well within a cell, where a field is smooth."""
+_LONGEST_VOX = 4.0
+"""Longest step of Newton's method."""
 _CROWDED = 0.7
 """Solved points drop out of the iteration once fewer than this share is unsolved: moving memory costs too."""
 
@@ -91,8 +98,9 @@ def invert_at(
     """Inverse of ``x -> x + u(x)`` at single points: ``v`` with ``v(y) = -u(y + v(y))``.
 
     Fixed-point iteration; solved points drop out, and a point whose residual does not shrink takes
-    shorter steps, which also solves fields that stretch more than twofold. Beyond its border ``u`` is
-    continued by its border values. A field that folds has no inverse: its residual stays.
+    shorter steps, which also solves fields that stretch more than twofold. The few that are left, where the field
+    turns or squeezes much, go on by Newton's method. Beyond its border ``u`` is continued by its border values. A
+    field that folds has no inverse: its residual stays.
 
     Args:
         displacement: ``u``, voxels along (d, h, w).
@@ -114,17 +122,25 @@ def invert_at(
         size=torch.full_like(points_vox[:, :1], torch.inf),
     )
     taken = 0
-    for taken in range(1, iterations + 1):
+    for taken in range(1, min(iterations, _SIMPLE_STEPS) + 1):
         left = state.inverse + _sample(displacement, state.points + state.inverse)
         size = left.abs().amax(dim=1, keepdim=True)
         keep = size[:, 0] > tolerance_vox
         remaining = int(keep.sum())
-        if remaining < _CROWDED * len(keep) or taken == iterations:
+        if remaining < _CROWDED * len(keep) or taken == min(iterations, _SIMPLE_STEPS):
             field[state.order], residual[state.order] = state.inverse, left
             if remaining == 0:
-                break
+                return Inversion(field=field.T, residual_vox=residual.T, iterations=taken)
             state, left, size = state.keeping(keep), left[keep], size[keep]
         state = state.stepped(left, size)
+    if taken < iterations:
+        newton = Newton(
+            difference=_DIFFERENCE_VOX, longest=_LONGEST_VOX, tolerance=tolerance_vox, iterations=iterations - taken
+        )
+        starts = state.points + field[state.order]
+        solved = descend(lambda x: x + _sample(displacement, x), state.points, starts, settings=newton)
+        field[state.order], residual[state.order] = solved.points - state.points, solved.left
+        taken += solved.iterations
     return Inversion(field=field.T, residual_vox=residual.T, iterations=taken)
 
 
