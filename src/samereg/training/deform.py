@@ -1,6 +1,5 @@
 """Unsupervised training of the deformation network of SAM-VoxelMorph; resumes to the bit on one CPU."""
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -14,18 +13,11 @@ from samereg.errors import UsageError
 from samereg.nets.build import build_deform
 from samereg.nets.deform import DeformNet
 from samereg.training.aligned import AlignedPair, CropBatch, CropSettings, DeformScan, crop_batch
-from samereg.training.checkpoint import (
-    Checkpoint,
-    optimiser_tensors,
-    read_checkpoint,
-    restore_optimiser,
-    write_checkpoint,
-)
+from samereg.training.checkpoint import read_checkpoint, write_checkpoint
 from samereg.training.deform_loss import DeformLoss, DeformLossSettings, DeformModel, Form
 from samereg.training.log import TrainingLog
-from samereg.training.resume import average_into, check_resumable, rate_at, split_by_prefix, step_generator
-
-_LOG = logging.getLogger(__name__)
+from samereg.training.resume import rate_at, step_generator
+from samereg.training.state import TrainingState
 
 Progress = Callable[[int, int, float], None]
 """Called after each step with steps done, steps in all, and the loss."""
@@ -155,53 +147,45 @@ def train_deform(
     if not data.train.pairs:
         raise UsageError("training needs at least one pair of scans with common anatomy, got none")
     trainer = _Trainer(data, settings, fabric)
+    state = trainer.state
     found = read_checkpoint(run)
     if found is not None:
-        trainer.restore(found)
-    log = TrainingLog(run, columns=COLUMNS, first_step=trainer.step) if fabric.is_global_zero else None
-    while trainer.step < settings.steps:
+        state.restore(found)
+    log = TrainingLog(run, columns=COLUMNS, first_step=state.step) if fabric.is_global_zero else None
+    while state.step < settings.steps:
         began = time.monotonic()
         loss = trainer.advance()
         if log:
             _write_down(trainer, loss, log, seconds=time.monotonic() - began)
-        if fabric.is_global_zero and trainer.step % settings.save_every == 0:
-            write_checkpoint(trainer.checkpoint(), run)
+        if fabric.is_global_zero and state.step % settings.save_every == 0:
+            write_checkpoint(state.checkpoint(), run)
         if on_progress:
-            on_progress(trainer.step, settings.steps, float(loss.total))
+            on_progress(state.step, settings.steps, float(loss.total))
     if fabric.is_global_zero:
-        write_checkpoint(trainer.checkpoint(), run)
+        write_checkpoint(state.checkpoint(), run)
     return trainer.averaged()
 
 
 class _Trainer:
-    """Weights, moments and averaged weights between steps."""
+    """The network and what it learns from, between steps."""
 
     def __init__(self, data: DeformData, settings: DeformTraining, fabric: Fabric) -> None:
         self.data, self.settings, self.fabric = data, settings, fabric
-        self.step = 0
         torch.manual_seed(settings.seed)
         net = build_deform(settings.network, correlation=settings.correlation)
         if data.start is not None:
             net.load_state_dict(data.start.state_dict())
         self.bare = DeformModel(net, settings.effective_loss, settings.form, torch.bfloat16)
         optimiser = torch.optim.Adam(self.bare.parameters(), lr=settings.learning_rate)
-        self.average = {name: p.detach().clone() for name, p in net.state_dict().items()}
-        self.model, self.optimiser = fabric.setup(self.bare, optimiser)
+        self.state = TrainingState(self.bare, net, optimiser, recipe=settings, fabric=fabric)
 
     def advance(self) -> DeformLoss:
         """One optimiser step."""
-        settings = self.settings
-        generator = step_generator(settings.seed, self.step, rank=self.fabric.global_rank)
-        batch = self._to_device(crop_batch(self.data.train.scans, self.data.train.pairs, settings.crops, generator))
-        for group in self.optimiser.param_groups:
-            group["lr"] = settings.rate(self.step)
-        loss: DeformLoss = self.model(batch)
-        self.fabric.backward(loss.total)
-        self.fabric.clip_gradients(self.model, self.optimiser, max_norm=settings.gradient_norm)
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
-        self.step += 1
-        average_into(self.average, self.bare.net, keep=settings.average, step=self.step)
+        generator = step_generator(self.settings.seed, self.state.step, rank=self.fabric.global_rank)
+        train = self.data.train
+        batch = self._to_device(crop_batch(train.scans, train.pairs, self.settings.crops, generator))
+        loss: DeformLoss = self.state.model(batch)
+        self.state.take_step(loss.total)
         return loss._replace(total=loss.total.detach())
 
     def validate(self, validation: PairSet) -> DeformLoss:
@@ -218,29 +202,8 @@ class _Trainer:
     def averaged(self) -> DeformNet:
         """A copy of the network with the averaged weights."""
         net = build_deform(self.settings.network, correlation=self.settings.correlation)
-        net.load_state_dict({name: value.cpu() for name, value in self.average.items()})
+        net.load_state_dict(self.state.averaged())
         return net.eval()
-
-    def checkpoint(self) -> Checkpoint:
-        """The state after the last step."""
-        tensors = {f"model/{k}": v for k, v in self.bare.state_dict().items()}
-        tensors |= {f"average/{k}": v for k, v in self.average.items()}
-        tensors |= {f"optimiser/{k}": v for k, v in optimiser_tensors(self.bare, self.optimiser).items()}
-        return Checkpoint(step=self.step, settings=asdict(self.settings), tensors=tensors)
-
-    def restore(self, found: Checkpoint) -> None:
-        """Go on from a checkpoint.
-
-        Raises:
-            UsageError: it was made with other settings, the number of steps before the decay excepted.
-        """
-        check_resumable(found, self.settings, decay=self.settings.decay)
-        parts = split_by_prefix(found.tensors, ("model", "average", "optimiser"))
-        self.bare.load_state_dict(parts["model"])
-        self.average = {k: v.to(self.fabric.device) for k, v in parts["average"].items()}
-        restore_optimiser(self.bare, self.optimiser, parts["optimiser"])
-        self.step = found.step
-        _LOG.info("resumed after step %d", found.step)
 
     def _to_device(self, batch: CropBatch) -> CropBatch:
         device = self.fabric.device
@@ -256,7 +219,7 @@ class _Trainer:
 
 def _write_down(trainer: _Trainer, loss: DeformLoss, log: TrainingLog, *, seconds: float) -> None:
     """Rows of a step that is to be logged, and of the validation after it."""
-    step, settings = trainer.step, trainer.settings
+    step, settings = trainer.state.step, trainer.settings
     rate = settings.rate(step)
     if step % settings.log_every == 0:
         log.write(step, "train", _values(loss), rate=rate, seconds=seconds)

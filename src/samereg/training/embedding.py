@@ -1,9 +1,7 @@
 """Self-supervised training of the embedding network; resumes to the bit on one CPU."""
 
-import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -14,21 +12,14 @@ from samereg.errors import UsageError
 from samereg.nets.build import build_embedding
 from samereg.nets.embedding import EmbeddingNet
 from samereg.training.batches import CrossPair, PairBatch, cross_batch, local_batch, whole_batch
-from samereg.training.checkpoint import (
-    Checkpoint,
-    optimiser_tensors,
-    read_checkpoint,
-    restore_optimiser,
-    write_checkpoint,
-)
+from samereg.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from samereg.training.contrast import ContrastiveModel, ContrastLoss
 from samereg.training.crosses import find_crosses
 from samereg.training.log import TrainingLog
-from samereg.training.resume import average_into, check_resumable, split_by_prefix, step_generator
+from samereg.training.resume import step_generator
 from samereg.training.scans import TrainingScan
 from samereg.training.settings import EmbeddingTraining
-
-_LOG = logging.getLogger(__name__)
+from samereg.training.state import TrainingState
 
 Progress = Callable[[int, int, float], None]
 """Called after each step with steps done, steps in all, and the loss."""
@@ -74,25 +65,26 @@ def train_embedding(
     found = read_checkpoint(run)
     if found is not None:
         trainer.restore(found)
-    log = TrainingLog(run, columns=COLUMNS, first_step=trainer.step) if fabric.is_global_zero else None
-    while trainer.step < settings.steps:
+    state = trainer.state
+    log = TrainingLog(run, columns=COLUMNS, first_step=state.step) if fabric.is_global_zero else None
+    while state.step < settings.steps:
         started = time.monotonic()
         loss, kind = trainer.advance()
-        if log and trainer.step % settings.log_every in (0, 1, 2, 3):
+        if log and state.step % settings.log_every in (0, 1, 2, 3):
             values = dict(zip(COLUMNS, map(float, loss), strict=True))
-            rate = settings.rate(trainer.step)
-            log.write(trainer.step, kind, values, rate=rate, seconds=time.monotonic() - started)
-        if fabric.is_global_zero and trainer.step % settings.save_every == 0:
+            rate = settings.rate(state.step)
+            log.write(state.step, kind, values, rate=rate, seconds=time.monotonic() - started)
+        if fabric.is_global_zero and state.step % settings.save_every == 0:
             write_checkpoint(trainer.checkpoint(), run)
         if on_progress:
-            on_progress(trainer.step, settings.steps, float(loss.total))
+            on_progress(state.step, settings.steps, float(loss.total))
     if fabric.is_global_zero:
         write_checkpoint(trainer.checkpoint(), run)
     return trainer.averaged()
 
 
 class _Trainer:
-    """Weights, moments, averaged weights and cross pairs between steps."""
+    """The network, what it learns from, and the cross pairs that it found, between steps."""
 
     def __init__(
         self,
@@ -103,7 +95,6 @@ class _Trainer:
         start: EmbeddingNet | None,
     ) -> None:
         self.scans, self.settings, self.fabric = scans, settings, fabric
-        self.step = 0
         self.crosses: list[CrossPair] = []
         torch.manual_seed(settings.seed)
         net = build_embedding(settings.network)
@@ -113,12 +104,11 @@ class _Trainer:
         optimiser = torch.optim.AdamW(
             self.bare.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
-        self.average = {name: p.detach().clone() for name, p in net.state_dict().items()}
-        self.model, self.optimiser = fabric.setup(self.bare, optimiser)
+        self.state = TrainingState(self.bare, net, optimiser, recipe=settings, fabric=fabric)
 
     def advance(self) -> tuple[ContrastLoss, str]:
         """One optimiser step."""
-        settings, step = self.settings, self.step
+        settings, step = self.settings, self.state.step
         if step >= settings.cross_from and (step - settings.cross_from) % settings.cross_every == 0:
             self.crosses = find_crosses(
                 self.averaged(),
@@ -132,32 +122,23 @@ class _Trainer:
         kind = self._kind(step)
         batch = self._to_device(self._batch(kind, generator))
         ring = torch.randn(*batch.anchors.shape[:2], settings.contrast.rings, 3, generator=generator)
-        for group in self.optimiser.param_groups:
-            group["lr"] = settings.rate(step)
-        loss: ContrastLoss = self.model(batch, ring.to(self.fabric.device))
-        self.fabric.backward(loss.total)
-        self.fabric.clip_gradients(self.model, self.optimiser, max_norm=settings.gradient_norm)
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
-        self.step += 1
-        average_into(self.average, self.bare.net, keep=settings.average, step=self.step)
+        loss: ContrastLoss = self.state.model(batch, ring.to(self.fabric.device))
+        self.state.take_step(loss.total)
         return loss._replace(total=loss.total.detach()), kind
 
     def averaged(self) -> EmbeddingNet:
         """A copy of the network with the averaged weights."""
         net = build_embedding(self.settings.network)
-        net.load_state_dict({name: value.cpu() for name, value in self.average.items()})
+        net.load_state_dict(self.state.averaged())
         return net.eval()
 
     def checkpoint(self) -> Checkpoint:
-        """The state after the last step."""
-        tensors = {f"model/{k}": v for k, v in self.bare.state_dict().items()}
-        tensors |= {f"average/{k}": v for k, v in self.average.items()}
-        tensors |= {f"optimiser/{k}": v for k, v in optimiser_tensors(self.bare, self.optimiser).items()}
-        for i, cross in enumerate(self.crosses):
-            name = f"cross/{i:05d}/{cross.first}/{cross.second}"
-            tensors[name] = torch.cat([cross.first_vox, cross.second_vox], 1)
-        return Checkpoint(step=self.step, settings=asdict(self.settings), tensors=tensors)
+        """The state after the last step, cross pairs included."""
+        crosses = {
+            f"cross/{i:05d}/{cross.first}/{cross.second}": torch.cat([cross.first_vox, cross.second_vox], 1)
+            for i, cross in enumerate(self.crosses)
+        }
+        return self.state.checkpoint(crosses)
 
     def restore(self, found: Checkpoint) -> None:
         """Go on from a checkpoint.
@@ -165,14 +146,8 @@ class _Trainer:
         Raises:
             UsageError: it was made with other settings, the number of steps before the decay excepted.
         """
-        check_resumable(found, self.settings, decay=self.settings.decay)
-        parts = split_by_prefix(found.tensors, ("model", "average", "optimiser", "cross"))
-        self.bare.load_state_dict(parts["model"])
-        self.average = {k: v.to(self.fabric.device) for k, v in parts["average"].items()}
-        restore_optimiser(self.bare, self.optimiser, parts["optimiser"])
-        self.crosses = [_cross(name, parts["cross"][name]) for name in sorted(parts["cross"])]
-        self.step = found.step
-        _LOG.info("resumed after step %d", found.step)
+        crosses = self.state.restore(found, further="cross")
+        self.crosses = [_cross(name, crosses[name]) for name in sorted(crosses)]
 
     def _kind(self, step: int) -> str:
         order = ("local", "cross", "whole", "cross") if self.crosses else ("local", "whole")
