@@ -77,6 +77,7 @@ class InstanceSettings:
     """
 
     levels: tuple[InstanceLevel, ...] = (
+        InstanceLevel(lattice_cells=4, image_stride=2, window_radius=2, steps=12, rate_cells=0.6),
         InstanceLevel(lattice_cells=2, image_stride=2, window_radius=2, steps=15, rate_cells=0.2),
         InstanceLevel(lattice_cells=1, image_stride=2, window_radius=2, steps=12, rate_cells=0.1),
         InstanceLevel(lattice_cells=1, image_stride=1, window_radius=2, steps=6, rate_cells=0.1),
@@ -86,7 +87,7 @@ class InstanceSettings:
     embedding: float = 0.5
     context: float = 0.0
     smoothness: float = 0.2
-    volume: float = 0.6
+    volume: float = 0.5
     noise: float = 4e-3
     squarings: int = 5
     tolerance: float = 2e-4
