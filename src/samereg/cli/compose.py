@@ -7,12 +7,12 @@ from typing import Annotated
 from tyro.conf import arg
 
 from samereg.cli.options import (
-    FixedImage,
     MessageFlags,
     Messages,
-    MovingImage,
     OutputFile,
     TargetFormat,
+    TransformImageFlags,
+    TransformImages,
 )
 
 
@@ -36,11 +36,7 @@ class Compose:
     target: TargetFormat = "auto"
     """Format of the output, if its name does not tell; see `samereg convert`."""
 
-    fixed: FixedImage = None
-    """Fixed image of the first: fields are written on its grid."""
-
-    moving: MovingImage = None
-    """Moving image of the last, for formats in voxels."""
+    images: TransformImageFlags = field(default_factory=TransformImages)
 
     tolerance: Annotated[float, arg(metavar="MM")] = 0.05
     """Largest difference between the file and the transforms one after another that passes."""
@@ -55,14 +51,14 @@ class Compose:
         from samereg.app.spaces import read_spaces
         from samereg.app.transforms import compose_files
         from samereg.cli.console import start_logging
-        from samereg.cli.written import print_written
+        from samereg.cli.written import format_or_none, print_written
 
         start_logging(self.messages)
         record = compose_files(
             (self.first, *self.then),
             self.output,
-            target=None if self.target == "auto" else self.target,
-            spaces=read_spaces(self.fixed, self.moving),
+            target=format_or_none(self.target),
+            spaces=read_spaces(self.images.fixed, self.images.moving),
             tolerance_mm=self.tolerance,
             overwrite=self.overwrite,
         )

@@ -6,14 +6,14 @@ from typing import Annotated
 from tyro.conf import arg
 
 from samereg.cli.options import (
-    FixedImage,
     MessageFlags,
     Messages,
-    MovingImage,
     OutputFile,
-    SourceFormat,
-    TargetFormat,
     TransformFile,
+    TransformFormatFlags,
+    TransformFormats,
+    TransformImageFlags,
+    TransformImages,
 )
 
 
@@ -32,17 +32,9 @@ class Convert:
     output: OutputFile
     """File to write; for ants a prefix."""
 
-    source: SourceFormat = "auto"
-    """Format of the input, if the file does not tell."""
+    formats: TransformFormatFlags = field(default_factory=TransformFormats)
 
-    target: TargetFormat = "auto"
-    """Format of the output; auto goes by its name: .h5 .tfm itk, .nii.gz .mha .nrrd field, .npz learn2reg."""
-
-    fixed: FixedImage = None
-    """Fixed image: fields are written on its grid; needed for learn2reg and fsl."""
-
-    moving: MovingImage = None
-    """Moving image: needed for learn2reg and fsl."""
+    images: TransformImageFlags = field(default_factory=TransformImages)
 
     tolerance: Annotated[float, arg(metavar="MM")] = 0.05
     """Largest difference that passes."""
@@ -55,19 +47,16 @@ class Convert:
     def run(self) -> int:
         """Convert, say what was lost, return the exit code."""
         from samereg.app.spaces import read_spaces
-        from samereg.app.transforms import Formats, convert_file
+        from samereg.app.transforms import convert_file
         from samereg.cli.console import start_logging
-        from samereg.cli.written import print_written
+        from samereg.cli.written import chosen_formats, print_written
 
         start_logging(self.messages)
         record = convert_file(
             self.transform,
             self.output,
-            formats=Formats(
-                source=None if self.source == "auto" else self.source,
-                target=None if self.target == "auto" else self.target,
-            ),
-            spaces=read_spaces(self.fixed, self.moving),
+            formats=chosen_formats(self.formats),
+            spaces=read_spaces(self.images.fixed, self.images.moving),
             tolerance_mm=self.tolerance,
             overwrite=self.overwrite,
         )

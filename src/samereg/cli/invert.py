@@ -6,14 +6,14 @@ from typing import Annotated
 from tyro.conf import arg
 
 from samereg.cli.options import (
-    FixedImage,
     MessageFlags,
     Messages,
-    MovingImage,
     OutputFile,
-    SourceFormat,
-    TargetFormat,
     TransformFile,
+    TransformFormatFlags,
+    TransformFormats,
+    TransformImageFlags,
+    TransformImages,
 )
 
 
@@ -31,17 +31,9 @@ class Invert:
     output: OutputFile
     """File to write."""
 
-    source: SourceFormat = "auto"
-    """Format of the input, if the file does not tell."""
+    formats: TransformFormatFlags = field(default_factory=TransformFormats)
 
-    target: TargetFormat = "auto"
-    """Format of the output, if its name does not tell; see `samereg convert`."""
-
-    fixed: FixedImage = None
-    """The transform's fixed image, for formats that need it."""
-
-    moving: MovingImage = None
-    """Its moving image: the inverse, if it has to be one field, is written on that grid."""
+    images: TransformImageFlags = field(default_factory=TransformImages)
 
     tolerance: Annotated[float, arg(metavar="MM")] = 0.5
     """Farthest that 99 of 100 points may be from where they began."""
@@ -54,19 +46,16 @@ class Invert:
     def run(self) -> int:
         """Invert, say how well, return the exit code."""
         from samereg.app.spaces import read_spaces
-        from samereg.app.transforms import Formats, invert_file
+        from samereg.app.transforms import invert_file
         from samereg.cli.console import start_logging
-        from samereg.cli.written import print_written
+        from samereg.cli.written import chosen_formats, print_written
 
         start_logging(self.messages)
         record = invert_file(
             self.transform,
             self.output,
-            formats=Formats(
-                source=None if self.source == "auto" else self.source,
-                target=None if self.target == "auto" else self.target,
-            ),
-            spaces=read_spaces(self.fixed, self.moving),
+            formats=chosen_formats(self.formats),
+            spaces=read_spaces(self.images.fixed, self.images.moving),
             tolerance_mm=self.tolerance,
             overwrite=self.overwrite,
         )

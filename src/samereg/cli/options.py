@@ -49,5 +49,29 @@ class Machine:
     """Decides everything random: one seed, one result."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TransformImages:
+    """The images that a transform belongs to."""
+
+    fixed: FixedImage = None
+    """Fixed image of the transform: fields are written on its grid; needed for learn2reg and fsl."""
+
+    moving: MovingImage = None
+    """Moving image of the transform: inverse fields are written on its grid; needed for learn2reg and fsl."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TransformFormats:
+    """What a transform is read and written as."""
+
+    source: SourceFormat = "auto"
+    """Format of the input, if the file does not tell."""
+
+    target: TargetFormat = "auto"
+    """Format of the output; auto goes by its name: .h5 .tfm itk, .nii.gz .mha .nrrd field, .npz learn2reg."""
+
+
 MessageFlags = Annotated[Messages, arg(name="")]
+TransformImageFlags = Annotated[TransformImages, arg(name="")]
+TransformFormatFlags = Annotated[TransformFormats, arg(name="")]
 MachineFlags = Annotated[Machine, arg(name="")]

@@ -1,9 +1,21 @@
-"""What is said about a transform that was written."""
+"""What the commands that write a transform share: the formats asked for, and what is said afterwards."""
 
 from samereg.app.record import to_plain
-from samereg.app.transforms import WrittenTransform
+from samereg.app.transforms import Formats, WrittenTransform
 from samereg.cli.console import print_facts, print_json
+from samereg.cli.options import TransformFormatOrAuto, TransformFormats
 from samereg.cli.summary import report_faults
+from samereg.io.transform_files import TransformFormatName
+
+
+def chosen_formats(flags: TransformFormats) -> Formats:
+    """Formats that flags ask for."""
+    return Formats(source=format_or_none(flags.source), target=format_or_none(flags.target))
+
+
+def format_or_none(name: TransformFormatOrAuto) -> TransformFormatName | None:
+    """A format by name; None for `auto`."""
+    return None if name == "auto" else name
 
 
 def print_written(record: WrittenTransform, title: str, *, json: bool) -> None:
