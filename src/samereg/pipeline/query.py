@@ -54,7 +54,7 @@ class Query:
         apart_mm: least distance between two of them.
         search: how each is refined.
         affine: finds the frame in which a place can lie outside the other scan.
-        coarse: bends it.
+        coarse: bends it; finds all its matches itself, as it did when `view` was fitted.
         error: expected error of a match.
         view: whether a place is outside.
     """
@@ -63,7 +63,7 @@ class Query:
     apart_mm: float = 32.0
     search: Search = field(default_factory=Search)
     affine: AffineStage = field(default_factory=AffineStage)
-    coarse: CoarseStage = field(default_factory=CoarseStage)
+    coarse: CoarseStage = field(default_factory=lambda: CoarseStage(reuse=False))
     error: ErrorModel = MATCH_ERROR
     view: ViewModel = VIEW
 
