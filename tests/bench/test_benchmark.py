@@ -84,6 +84,21 @@ def test_every_pair_has_a_row_and_every_method_a_column(finished, small_dataset)
             assert entry.startswith(f"[{dice[method.name, pair]:.1f}](../cases/{method.name}/")
 
 
+def test_tables_of_a_run_that_still_goes_on_say_how_many_pairs_they_rest_on(small_dataset, tmp_path):
+    only_tables = replace(SETTINGS, tables_only=True)
+    with pytest.raises(UsageError, match="holds no results"):
+        run_benchmark(small_dataset, EASY, tmp_path, settings=only_tables)
+    run_benchmark(small_dataset, EASY, tmp_path, settings=SETTINGS)
+    gone = next((tmp_path / "cases" / "centre-of-mass").rglob("*.json"))
+    gone.unlink()
+    tally = run_benchmark(small_dataset, EASY, tmp_path, settings=only_tables)
+    assert (tally.made, tally.kept, tally.left) == (0, 11, 1)
+    assert not gone.exists()
+    pairs = sum(case.task == gone.parent.name for case in small_dataset.cases)
+    row = next(r for r in (tmp_path / "tables" / "table-1.md").read_text().splitlines() if "centre of mass" in r)
+    assert row.count(f"({pairs - 1} of {pairs} pairs)") == 1
+
+
 def test_a_second_run_makes_nothing_anew(finished, small_dataset):
     run, _ = finished
     before = {path: path.stat().st_mtime_ns for path in (run / "cases").rglob("*.json")}

@@ -177,6 +177,7 @@ FLAGS = {
         "--scheduler",
         "--time-limit",
         "--retry-failed",
+        "--tables-only",
         "--device",
         "--threads",
         *SHARED,

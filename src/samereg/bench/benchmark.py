@@ -12,7 +12,7 @@ from samereg.bench.dataset import Dataset
 from samereg.bench.job import Job, describe
 from samereg.bench.methods import BenchMethod
 from samereg.bench.phantom_dataset import PAPER, SMALL, make_phantom_dataset
-from samereg.bench.plan import Plan, make_plan, records_of
+from samereg.bench.plan import Plan, make_plan
 from samereg.bench.read_learn2reg import read_learn2reg
 from samereg.bench.read_manifest import read_manifest
 from samereg.bench.results import write_results
@@ -37,6 +37,7 @@ class BenchSettings:
         networks: folder of trained deformation networks, or None for the shipped one alone.
         limit_s: a registration that takes longer has failed.
         retry_failed: try again what failed before.
+        tables_only: register nothing; write tables and figures from the records that are there.
     """
 
     workers: int = 1
@@ -46,6 +47,7 @@ class BenchSettings:
     networks: Path | None = None
     limit_s: float = 1800.0
     retry_failed: bool = False
+    tables_only: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +57,7 @@ class Tally:
     Attributes:
         kept: records of an earlier run that still hold.
         made: records made now.
+        left: registrations that are still to be made.
         failed: registrations that failed, now or before.
         unavailable: methods that cannot run here, with the reason.
         files: tables, figures and the index page.
@@ -62,6 +65,7 @@ class Tally:
 
     kept: int
     made: int
+    left: int
     failed: int
     unavailable: dict[str, str]
     files: tuple[Path, ...] = field(default_factory=tuple)
@@ -115,7 +119,7 @@ def run_benchmark(
         on_progress: told about each record.
 
     Raises:
-        UsageError: a device that does not exist, or an impossible number.
+        UsageError: a device that does not exist, an impossible number, or tables of a run without records.
         FileError: an earlier record that is damaged.
     """
     check(settings)
@@ -123,13 +127,18 @@ def run_benchmark(
     workshop = Workshop(device=device, networks=settings.networks)
     described = {method: describe(method, workshop) for method in methods}
     plan = make_plan(dataset, described, run, retry_failed=settings.retry_failed)
-    for done, job in enumerate(_carry_out(plan, run, settings, str(device)), start=1):
-        if on_progress is not None:
-            on_progress(f"{job.method.name} {job.case.name}", done, len(plan.jobs))
-    records = records_of(plan)
+    made = 0
+    if not settings.tables_only:
+        for made, job in enumerate(_carry_out(plan, run, settings, str(device)), start=1):
+            if on_progress is not None:
+                on_progress(f"{job.method.name} {job.case.name}", made, len(plan.jobs))
+    records = plan.kept_records() if settings.tables_only else plan.all_records()
+    if settings.tables_only and all(record.status == "unavailable" for record in records):
+        raise UsageError(f"{run}: holds no results of these methods and pairs; need a run without --tables-only first.")
     return Tally(
         kept=plan.kept,
-        made=len(plan.jobs),
+        made=made,
+        left=len(plan.jobs) - made,
         failed=sum(record.status == "failed" for record in records),
         unavailable={method.name: found.missing for method, found in described.items() if found.missing},
         files=write_results(dataset, records, run),

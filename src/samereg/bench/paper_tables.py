@@ -204,9 +204,17 @@ def _dice(summary: Summary, name: str) -> list[Entry]:
         else:
             mean = cell.mean(lambda scores: scores.dice)
             percent = number(100 * mean if mean is not None else None, link=f"{PAIRS_FILE}#{cell.anchor}")
-            failed = f" ({cell.failed} failed)" if cell.failed else ""
-            entries.append(Entry(text=percent.text + failed, link=percent.link))
+            entries.append(Entry(text=percent.text + _reservation(cell, summary), link=percent.link))
     return entries
+
+
+def _reservation(cell: Cell, summary: Summary) -> str:
+    """That a mean leaves out pairs which failed or, in a run that still goes on, are not done yet."""
+    pairs = max(len(other.records) for other in summary.cells.values() if other.task == cell.task)
+    missing = [f"{cell.failed} failed"] if cell.failed else []
+    if len(cell.records) < pairs:
+        missing.append(f"{len(cell.records)} of {pairs} pairs")
+    return f" ({', '.join(missing)})" if missing else ""
 
 
 def _time_and_spread(summary: Summary, name: str) -> tuple[Entry, Entry]:

@@ -24,6 +24,15 @@ class Plan:
     kept: int
     records: tuple[Path, ...]
 
+    def all_records(self) -> list[CaseRecord]:
+        """Records of every method and pair, once all is done."""
+        return [read_record(path) for path in self.records]
+
+    def kept_records(self) -> list[CaseRecord]:
+        """Records that hold while nothing has been done."""
+        due = {job.path for job in self.jobs}
+        return [read_record(path) for path in self.records if path not in due]
+
 
 def make_plan(
     dataset: Dataset, described: Mapping[BenchMethod, Description], run: Path, *, retry_failed: bool = False
@@ -64,11 +73,6 @@ def make_plan(
     due.sort(key=lambda job: isinstance(job.method, BaselineMethod) and job.method.alone)
     runnable = sum(not job.described.missing for job in every)
     return Plan(jobs=tuple(due), kept=runnable - len(due), records=tuple(job.path for job in every))
-
-
-def records_of(plan: Plan) -> list[CaseRecord]:
-    """Records of every method and pair of a plan that was carried out."""
-    return [read_record(path) for path in plan.records]
 
 
 def _holds(job: Job, *, retry_failed: bool) -> bool:

@@ -48,6 +48,9 @@ class Bench:
     retry_failed: bool = False
     """Try again what failed before."""
 
+    tables_only: bool = False
+    """Register nothing: write tables and figures from the results that are there, as of a run that still goes on."""
+
     device: str = "auto"
     """auto, cpu, cuda or cuda:N. auto takes the first NVIDIA GPU if there is one."""
 
@@ -72,6 +75,7 @@ class Bench:
             networks=self.networks,
             limit_s=self.time_limit,
             retry_failed=self.retry_failed,
+            tables_only=self.tables_only,
         )
         methods = find_methods(self.methods)
         with progress(self.messages) as on_progress:
@@ -82,7 +86,7 @@ class Bench:
             print_json(to_plain(tally))
             return 0
         facts = {
-            "registrations": f"{tally.made} made now, {tally.kept} kept from before",
+            "registrations": f"{tally.made} made now, {tally.kept} kept from before, {tally.left} left to do",
             "failed": str(tally.failed),
             **{name: reason for name, reason in tally.unavailable.items()},
             "written": f"{self.output / 'index.html'}, tables/, figures/, cases/, transforms/",
