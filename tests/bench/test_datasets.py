@@ -105,6 +105,13 @@ def test_named_landmarks_belong_together_by_name_in_any_format(small_folder, tmp
     assert moving == {"B": (7.0, 8.0, 9.0)}
 
 
+def test_blank_labels_are_no_names(small_folder, tmp_path):
+    (tmp_path / "one.csv").write_text("label,x,y,z\n,1,2,3\n,4,5,6\n")
+    listed = tmp_path / "one.csv", Scan(name="one", image=small_folder / "one.nii.gz")
+    fixed, _ = read_landmarks(listed, listed)
+    assert list(fixed.values()) == [(1.0, 2.0, 3.0), (4.0, 5.0, 6.0)]
+
+
 def test_a_landmark_named_twice_is_refused(small_folder, tmp_path):
     (tmp_path / "one.csv").write_text("name,x,y,z\nA,1,2,3\nA,4,5,6\n")
     listed = tmp_path / "one.csv", Scan(name="one", image=small_folder / "one.nii.gz")

@@ -40,7 +40,7 @@ def read_landmarks(fixed: tuple[Path, Scan], moving: tuple[Path, Scan]) -> tuple
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Listed:
-    """Contents of a file; no names where it has none."""
+    """Contents of a file; no names where a point of it has none."""
 
     path: Path
     points_mm: tuple[Point, ...]
@@ -59,5 +59,5 @@ class _Listed:
 def _read(path: Path, scan: Scan) -> _Listed:
     entry = POINT_FORMATS[recognise_points(path)]
     found = entry.read(path, read_grid(scan.image) if entry.is_voxels else None)
-    names = next((found.columns[name] for name in NAME_COLUMNS if name in found.columns), ())
+    names = next((found.columns[name] for name in NAME_COLUMNS if all(found.columns.get(name, ("",)))), ())
     return _Listed(path=path, points_mm=tuple((x, y, z) for x, y, z in found.points_mm.tolist()), names=names)

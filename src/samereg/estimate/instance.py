@@ -126,9 +126,10 @@ def optimise_velocity(
     cells = _size(scans.fixed_features)
     velocity = scans.fixed.new_zeros(1, 3, *cells)
     outcome = Outcome(converged=True, message="nothing to do", iterations=0)
+    contexts = (_context(scans.fixed, settings), _context(scans.moved, settings))
     taken = 0
     for level in settings.levels:
-        problem = _problem(scans, body, level, settings)
+        problem = _problem(scans, body, contexts, level, settings)
         at = slice(None, None, level.lattice_cells)
         start = _Adam.at(velocity[:, :, at, at, at])
         last, outcome = iterate(
@@ -177,7 +178,9 @@ class _Adam:
         return _Adam(control=control, first=zeros, second=zeros, best=control)
 
 
-def _problem(scans: AlignedScans, body: Tensor, level: InstanceLevel, settings: InstanceSettings) -> _Problem:
+def _problem(
+    scans: AlignedScans, body: Tensor, contexts: tuple[Tensor, Tensor], level: InstanceLevel, settings: InstanceSettings
+) -> _Problem:
     mask = (body.to(scans.seen) * scans.seen)[None]
     # Volumes are evened out in the whole body, also where the moving scan has nothing to compare.
     whole = body.to(scans.seen)[None, :, ::CELL_VOX, ::CELL_VOX, ::CELL_VOX]
@@ -185,7 +188,6 @@ def _problem(scans: AlignedScans, body: Tensor, level: InstanceLevel, settings: 
     far = slice(None, None, EMBEDDING_STRIDE * CELL_VOX)
     near, control = slice(None, None, level.image_stride), slice(None, None, level.lattice_cells)
     fixed, moved = (_averaged(image[None], level.image_stride) for image in (scans.fixed, scans.moved))
-    fixed_context, moved_context = (_context(image, settings) for image in (scans.fixed, scans.moved))
     return _Problem(
         level=level,
         settings=settings,
@@ -196,8 +198,8 @@ def _problem(scans: AlignedScans, body: Tensor, level: InstanceLevel, settings: 
         fixed_features=functional.normalize(scans.fixed_features[None, :, sparse, sparse, sparse], dim=1),
         moved_features=scans.moved_features[None],
         feature_mask=mask[:, :, far, far, far],
-        fixed_context=fixed_context,
-        moved_context=moved_context,
+        fixed_context=contexts[0],
+        moved_context=contexts[1],
         cell_mask=mask[:, :, ::CELL_VOX, ::CELL_VOX, ::CELL_VOX],
         log_volume=_uneven(scans.log_volume[None], whole)[:, :, control, control, control],
     )
