@@ -12,6 +12,7 @@ from lightning_fabric import Fabric
 from samereg.errors import UsageError
 from samereg.nets.build import build_deform
 from samereg.nets.deform import DeformNet
+from samereg.nets.precision import training_dtype
 from samereg.training.aligned import AlignedPair, CropBatch, CropSettings, DeformScan, crop_batch
 from samereg.training.checkpoint import read_checkpoint, write_checkpoint
 from samereg.training.deform_loss import DeformLoss, DeformLossSettings, DeformModel, Form
@@ -175,7 +176,7 @@ class _Trainer:
         net = build_deform(settings.network, correlation=settings.correlation)
         if data.start is not None:
             net.load_state_dict(data.start.state_dict())
-        self.bare = DeformModel(net, settings.effective_loss, settings.form, torch.bfloat16)
+        self.bare = DeformModel(net, settings.effective_loss, settings.form, training_dtype(fabric.device))
         optimiser = torch.optim.Adam(self.bare.parameters(), lr=settings.learning_rate)
         self.state = TrainingState(self.bare, net, optimiser, recipe=settings, fabric=fabric)
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from samereg.errors import UsageError
 from samereg.nets.build import build_embedding
 from samereg.nets.embedding import EmbeddingNet
+from samereg.nets.precision import training_dtype
 from samereg.training.batches import CrossPair, PairBatch, cross_batch, local_batch, whole_batch
 from samereg.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from samereg.training.contrast import ContrastiveModel, ContrastLoss
@@ -100,7 +101,7 @@ class _Trainer:
         net = build_embedding(settings.network)
         if start is not None:
             net.load_state_dict(start.state_dict())
-        self.bare = ContrastiveModel(net, settings.contrast, torch.bfloat16)
+        self.bare = ContrastiveModel(net, settings.contrast, training_dtype(fabric.device))
         optimiser = torch.optim.AdamW(
             self.bare.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
