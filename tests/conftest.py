@@ -8,16 +8,31 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from samereg.app.record import describe_device
 from samereg.geometry.grid import axis_aligned_grid
 from samereg.geometry.volume import LabelMap, Volume
+from samereg.nets.precision import fastest_dtype
+
+INSTRUCTION_LIMITS = ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "OMP_NUM_THREADS")
 
 # Laws draw the same examples in every run, and a busy computer is no failure.
 settings.register_profile("steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
 
-# Tests run beside each other; more threads than cores slow all of them down.
+# Workers of pytest-xdist share the cores; more threads than cores slow all of them down. Set in the environment too,
+# for the commands that tests start.
 if "OMP_NUM_THREADS" not in os.environ:
-    torch.set_num_threads(min(2, os.cpu_count() or 1))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    threads = max(1, min(2, (os.cpu_count() or 1) // workers))
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    torch.set_num_threads(threads)
+
+
+def pytest_report_header() -> str:
+    """The processor and what it may use: results in bfloat16 and in single precision differ."""
+    limits = [f"{name}={os.environ[name]}" for name in INSTRUCTION_LIMITS if name in os.environ]
+    dtype = str(fastest_dtype(torch.device("cpu"))).removeprefix("torch.")
+    return ", ".join([describe_device(torch.device("cpu")), torch.backends.cpu.get_cpu_capability(), dtype, *limits])
 
 
 @pytest.fixture(autouse=True)

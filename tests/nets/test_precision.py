@@ -27,7 +27,7 @@ def test_a_cpu_without_bfloat16_never_emulates_it(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.usefixtures("_capable")
 @pytest.mark.parametrize("isa", ["AVX2", "avx512_core", "AVX512_CORE_VNNI"])
-def test_an_instruction_set_that_onednn_may_not_use_is_not_counted_on(isa: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_instruction_set_that_onednn_may_not_use_does_not_count(isa: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", isa)
     assert training_dtype(CPU) == torch.float32
 

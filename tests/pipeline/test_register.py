@@ -20,7 +20,9 @@ from samereg.pipeline.recipes import affine_only, fast, named_recipe, same, same
 from samereg.pipeline.register import register
 from samereg.pipeline.stage import Stage, beginning
 
-every_recipe = pytest.mark.parametrize("stages", ["fast", "same", "same++"], indirect=True)
+every_recipe = pytest.mark.parametrize(
+    "stages", ["fast", "same", pytest.param("same++", marks=pytest.mark.slow)], indirect=True
+)
 
 
 @pytest.fixture
