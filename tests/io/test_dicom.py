@@ -1,99 +1,33 @@
 """DICOM folders, as scanners and archives make them, become volumes or a sentence."""
 
-import logging
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from pydicom import dcmread
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.sequence import Sequence
-from pydicom.uid import (
-    CTImageStorage,
-    EnhancedCTImageStorage,
-    ExplicitVRLittleEndian,
-    RLELossless,
-    generate_uid,
-)
+from pydicom.dataset import Dataset
 
+from dicom_series import (
+    LPS,
+    ORIGIN,
+    SERIES,
+    SHAPE,
+    STEP,
+    Change,
+    as_modality,
+    dataset,
+    enhanced,
+    moved,
+    place,
+    slice_at,
+    stored_values,
+    with_value,
+    without,
+    write_series,
+)
 from laws import rotation
 from samereg.errors import FileError, GeometryError, InputError, NotCTError, UsageError
 from samereg.io.images import read_volume
-
-SHAPE = (6, 9, 8)
-SERIES = "1.2.826.0.1.3680043.8.498.1"
-LPS = np.array([[1.0, 0, 0], [0, 1.0, 0]])
-STEP = np.array([0.0, 0.0, 2.5])
-ORIGIN = np.array([-30.0, -40.0, 100.0])
-
-Change = Callable[[Dataset, int], None]
-
-
-def stored_values(shape: tuple[int, ...] = SHAPE) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 2000, shape).astype(np.int16)
-
-
-def meta(storage: str, syntax: str = ExplicitVRLittleEndian) -> FileMetaDataset:
-    made = FileMetaDataset()
-    made.MediaStorageSOPClassUID = storage
-    made.MediaStorageSOPInstanceUID = generate_uid()
-    made.TransferSyntaxUID = syntax
-    return made
-
-
-def dataset(path: Path, pixels: np.ndarray, *, storage: str = CTImageStorage, series: str = SERIES) -> FileDataset:
-    made = FileDataset(str(path), {}, file_meta=meta(storage), preamble=b"\0" * 128)
-    made.SOPClassUID = storage
-    made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID
-    made.SeriesInstanceUID = series
-    made.Modality = "CT"
-    made.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
-    made.Rows, made.Columns = pixels.shape[-2:]
-    made.SamplesPerPixel = 1
-    made.PhotometricInterpretation = "MONOCHROME2"
-    made.BitsAllocated = made.BitsStored = 16
-    made.HighBit = 15
-    made.PixelRepresentation = 1
-    made.PixelData = pixels.tobytes()
-    return made
-
-
-def place(made: Dataset, position: np.ndarray, directions: np.ndarray = LPS) -> None:
-    made.ImagePositionPatient = [f"{v:.6f}" for v in position]
-    made.ImageOrientationPatient = [f"{v:.8f}" for v in directions.ravel()]
-    made.PixelSpacing = ["0.8", "0.7"]
-    made.RescaleSlope, made.RescaleIntercept = "1", "-1024"
-
-
-def write_series(
-    folder: Path,
-    *,
-    values: np.ndarray | None = None,
-    step: np.ndarray = STEP,
-    directions: np.ndarray = LPS,
-    series: str = SERIES,
-    change: Change | None = None,
-) -> np.ndarray:
-    """A series whose file names are in no order; the stored numbers are returned."""
-    folder.mkdir(parents=True, exist_ok=True)
-    values = stored_values() if values is None else values
-    names = np.random.default_rng(1).permutation(len(values))
-    for number, plane in enumerate(values):
-        path = folder / f"IM{names[number]:04d}-{series[-1]}.dcm"
-        made = dataset(path, plane, series=series)
-        place(made, ORIGIN + number * step, directions)
-        made.InstanceNumber = int(names[number])
-        if change is not None:
-            change(made, number)
-        made.save_as(path, enforce_file_format=True)
-    return values
-
-
-def slice_at(folder: Path, number: int) -> Path:
-    return folder / f"IM{np.random.default_rng(1).permutation(SHAPE[0])[number]:04d}-{SERIES[-1]}.dcm"
 
 
 def test_slices_are_ordered_by_position_and_rescaled(tmp_path: Path) -> None:
@@ -124,17 +58,6 @@ def test_oblique_stacks_lie_where_their_headers_say(tmp_path: Path) -> None:
     assert grid.is_orthonormal
 
 
-def test_every_slice_has_its_own_rescaling(tmp_path: Path) -> None:
-    def change(made: Dataset, number: int) -> None:
-        made.RescaleSlope, made.RescaleIntercept = str(1 + 0.5 * number), str(-1000 - number)
-
-    values = write_series(tmp_path, change=change)
-    volume = read_volume(tmp_path)
-    numbers = np.arange(SHAPE[0])[:, None, None]
-    np.testing.assert_allclose(volume.data[0].numpy(), values * (1 + 0.5 * numbers) - 1000 - numbers)
-    assert volume.stored_dtype == "float32"
-
-
 def test_the_largest_ct_is_taken_unless_another_is_asked_for(tmp_path: Path) -> None:
     write_series(tmp_path / "a", values=stored_values((3, 9, 8)), series="1.2.3.1")
     write_series(tmp_path / "a", series="1.2.3.2")
@@ -146,13 +69,6 @@ def test_the_largest_ct_is_taken_unless_another_is_asked_for(tmp_path: Path) -> 
         read_volume(tmp_path, series="1.2")
     with pytest.raises(UsageError, match=r"no series begins with '7'; it holds"):
         read_volume(tmp_path, series="7")
-
-
-def as_modality(name: str) -> Change:
-    def change(made: Dataset, _number: int) -> None:
-        made.Modality = name
-
-    return change
 
 
 def test_a_folder_without_ct_says_what_it_holds(tmp_path: Path) -> None:
@@ -189,30 +105,6 @@ def test_missing_slices_are_counted(tmp_path: Path) -> None:
     slice_at(tmp_path, 3).unlink()
     with pytest.raises(GeometryError, match=r"2 slices are missing between 102\.50 and 110\.00 mm"):
         read_volume(tmp_path)
-
-
-def moved(number: int, offset: tuple[float, float, float]) -> Change:
-    def change(made: Dataset, index: int) -> None:
-        if index == number:
-            made.ImagePositionPatient = [str(v) for v in ORIGIN + index * STEP + np.array(offset)]
-
-    return change
-
-
-def with_value(number: int, name: str, value: Any) -> Change:
-    def change(made: Dataset, index: int) -> None:
-        if index == number:
-            setattr(made, name, value)
-
-    return change
-
-
-def without(number: int, name: str) -> Change:
-    def change(made: Dataset, index: int) -> None:
-        if index == number:
-            delattr(made, name)
-
-    return change
 
 
 @pytest.mark.parametrize(
@@ -279,73 +171,6 @@ def test_a_tilted_gantry_is_straightened(slide: tuple[float, float, float], tmp_
     assert float(measured[~inside].min()) == -1024.0
 
 
-def test_padding_becomes_the_background(tmp_path: Path) -> None:
-    values = stored_values()
-    values[:, :2] = -2000
-    write_series(tmp_path / "low", values=values, change=padded_with(-2000))
-    volume = read_volume(tmp_path / "low")
-    assert volume.background == -3024.0
-    assert float(volume.data[0, 0, 0, 0]) == -3024.0
-    values[:, :2] = 3000
-    write_series(tmp_path / "high", values=values, change=padded_with(3000))
-    volume = read_volume(tmp_path / "high")
-    assert volume.background == -1024.0
-    assert float(volume.data[0, 0, 0, 0]) == -1024.0
-
-
-def padded_with(value: int) -> Change:
-    def change(made: Dataset, _number: int) -> None:
-        made.PixelPaddingValue = value
-
-    return change
-
-
-def test_run_length_compression_is_decoded(tmp_path: Path) -> None:
-    values = write_series(tmp_path, change=lambda made, _: made.compress(RLELossless))
-    np.testing.assert_array_equal(read_volume(tmp_path).data[0].numpy(), values - 1024.0)
-
-
-def test_files_without_preamble_are_read(tmp_path: Path) -> None:
-    values = write_series(tmp_path)
-    for path in sorted(tmp_path.iterdir()):
-        path.write_bytes(path.read_bytes()[132:])
-    np.testing.assert_array_equal(read_volume(tmp_path).data[0].numpy(), values - 1024.0)
-
-
-def test_files_without_any_file_header_are_read(tmp_path: Path) -> None:
-    values = write_series(tmp_path)
-    for path in sorted(tmp_path.iterdir()):
-        made = dcmread(path)
-        bare = Dataset()
-        bare.update(made)
-        bare.save_as(path, implicit_vr=True, little_endian=True)
-    np.testing.assert_array_equal(read_volume(tmp_path).data[0].numpy(), values - 1024.0)
-
-
-def test_truncated_pixels_are_refused_by_file(tmp_path: Path) -> None:
-    write_series(tmp_path)
-    path = slice_at(tmp_path, 3)
-    path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(FileError, match=rf"{path.name}: has pixels that are truncated or cannot be decoded"):
-        read_volume(tmp_path)
-
-
-def test_a_header_that_is_not_understood_leaves_a_gap(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    write_series(tmp_path)
-    path = slice_at(tmp_path, 3)
-    path.write_bytes(path.read_bytes()[:200])
-    with caplog.at_level(logging.WARNING), pytest.raises(GeometryError, match="1 slice is missing"):
-        read_volume(tmp_path)
-
-
-def test_junk_is_no_series(tmp_path: Path) -> None:
-    random = np.random.default_rng(0)
-    for number in range(30):
-        (tmp_path / f"{number}.dcm").write_bytes(b"\0" * 128 * (number % 2) + b"DICM" + random.bytes(300))
-    with pytest.raises(FileError, match="holds no DICOM images"):
-        read_volume(tmp_path)
-
-
 def test_one_slice_is_no_volume(tmp_path: Path) -> None:
     write_series(tmp_path, values=stored_values((1, 9, 8)))
     with pytest.raises(NotCTError, match="need one of at least 2 slices"):
@@ -354,30 +179,6 @@ def test_one_slice_is_no_volume(tmp_path: Path) -> None:
         read_volume(tmp_path, series=SERIES)
     with pytest.raises(FileError, match="is a single DICOM image; give the folder"):
         read_volume(next(tmp_path.iterdir()))
-
-
-def enhanced(path: Path, values: np.ndarray) -> None:
-    """An enhanced CT whose frames are stored in no order."""
-    order = np.random.default_rng(2).permutation(len(values))
-    made = dataset(path, values[order], storage=EnhancedCTImageStorage)
-    made.NumberOfFrames = len(values)
-    shared, orientation, measures = Dataset(), Dataset(), Dataset()
-    orientation.ImageOrientationPatient = LPS.ravel().tolist()
-    measures.PixelSpacing = [0.8, 0.7]
-    shared.PlaneOrientationSequence = Sequence([orientation])
-    shared.PixelMeasuresSequence = Sequence([measures])
-    made.SharedFunctionalGroupsSequence = Sequence([shared])
-    made.PerFrameFunctionalGroupsSequence = Sequence([frame(ORIGIN + number * STEP) for number in order])
-    made.save_as(path, enforce_file_format=True)
-
-
-def frame(position: np.ndarray) -> Dataset:
-    own, plane, rescaling = Dataset(), Dataset(), Dataset()
-    plane.ImagePositionPatient = position.tolist()
-    rescaling.RescaleSlope, rescaling.RescaleIntercept = "1", "-1024"
-    own.PlanePositionSequence = Sequence([plane])
-    own.PixelValueTransformationSequence = Sequence([rescaling])
-    return own
 
 
 def test_an_enhanced_ct_is_read_from_its_file_and_from_its_folder(tmp_path: Path) -> None:
@@ -394,8 +195,9 @@ def test_frames_without_places_are_refused(tmp_path: Path) -> None:
     place(made, ORIGIN)
     made.NumberOfFrames = SHAPE[0]
     made.save_as(tmp_path / "scan.dcm", enforce_file_format=True)
-    with pytest.raises(InputError, match="holds no CT series"):
-        read_volume(tmp_path)
+    for path in (tmp_path, tmp_path / "scan.dcm"):
+        with pytest.raises(GeometryError, match=r"holds 6 frames and does not say where its frames lie.*ImagePosition"):
+            read_volume(path)
 
 
 def test_dicom_without_suffix_is_known_by_its_first_bytes(tmp_path: Path) -> None:

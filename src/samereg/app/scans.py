@@ -8,6 +8,8 @@ from samereg.errors import FileError, InputError, UsageError
 from samereg.geometry.volume import Volume
 from samereg.image.body import body_mask
 from samereg.image.checks import check_ct
+from samereg.io.dicom import holds_ct
+from samereg.io.dicom_files import files_below, is_dicom
 from samereg.io.images import read_volume
 
 IMAGE_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -66,8 +68,8 @@ def find_scans(data: Path) -> tuple[Path, ...]:
     """Paths of the scans that training is to use, sorted.
 
     Args:
-        data: a folder, searched with all its subfolders for image files and for folders of `.dcm` slices (the
-            largest series of each), or a text file with one path per line, relative to that file.
+        data: a folder, searched with all its subfolders, links included, for image files and for folders of
+            DICOM slices (the largest series of each), or a text file with one path per line, relative to that file.
 
     Raises:
         FileError: no such folder or file, or nothing in it.
@@ -93,10 +95,14 @@ def _require_body(volume: Volume, path: Path) -> None:
 
 
 def _scans_in_folder(folder: Path) -> tuple[Path, ...]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    files = files_below(folder)
     images = [path for path in files if is_image(path)]
-    slices = sorted({path.parent for path in files if path.suffix.lower() == ".dcm"})
-    return tuple(images + slices)
+    slices: set[Path] = set()
+    for path in files:
+        # One slice is enough: the others of its folder need no look.
+        if path.parent not in slices and not is_image(path) and is_dicom(path) and holds_ct(path):
+            slices.add(path.parent)
+    return tuple(images + sorted(slices))
 
 
 def _scans_in_list(listing: Path) -> tuple[Path, ...]:

@@ -6,20 +6,25 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from samereg.errors import FileError, GeometryError, InputError, NotCTError, UsageError
 from samereg.geometry.volume import Volume
-from samereg.io.dicom_headers import Slice, slices_in_file, slices_in_folder
+from samereg.io.dicom_headers import headers_in_folder, read_header
+from samereg.io.dicom_padding import fill_padding
 from samereg.io.dicom_pixels import read_hu
-from samereg.io.dicom_stack import order_slices, same_place, stack_grid, straighten
+from samereg.io.dicom_slices import Damaged, Slice
+from samereg.io.dicom_stack import (
+    SAME_PLACE_MM,
+    order_slices,
+    refuse_rivals,
+    require_place,
+    same_place,
+    stack_grid,
+    straighten,
+)
 from samereg.io.stored import naming, require_usable_grid, whole_number_dtype
 
 _LOG = logging.getLogger(__name__)
-
-_AIR_HU = -1024.0
-_HIGHEST_PADDING_HU = -500.0
-"""Padding above this would read as tissue: those voxels are set to air instead."""
 
 
 def read_series(folder: Path, *, series: str | None = None) -> Volume:
@@ -28,54 +33,90 @@ def read_series(folder: Path, *, series: str | None = None) -> Volume:
     Copies of a slice are dropped; a stack that a tilted gantry has sheared is straightened slice by slice.
 
     Args:
-        folder: searched with all its subfolders.
+        folder: searched with all its subfolders, links included.
         series: UID of the series or the beginning of one; by default the CT series with most voxels.
 
     Raises:
         UsageError: `series` does not name exactly one.
-        FileError: no DICOM images, or pixels that are truncated or cannot be decoded.
-        NotCTError: no CT among them.
+        FileError: no DICOM images, a damaged file that belongs or may belong to the series, or pixels that are
+            truncated or cannot be decoded.
+        NotCTError: no CT among them, or values in another unit.
         GeometryError: slices that are missing, not parallel, of different sizes or spacing, or at one place.
     """
-    slices = slices_in_folder(folder)
-    if not slices:
+    slices, damaged = headers_in_folder(folder)
+    _refuse_unnamed(slices)
+    if not slices and not damaged:
         raise FileError(f"{folder}: holds no DICOM images; need a folder of CT slices, or an image file.")
-    return _volume(folder, _choose(folder, slices, series))
+    if damaged and not _has_candidate(slices, series):
+        raise _refusal(damaged[0])
+    chosen = _choose(folder, slices, series)
+    _refuse_damaged(chosen[0].series_uid, damaged)
+    return _volume(folder, chosen)
 
 
 def read_dicom_file(path: Path) -> Volume:
     """A multi-frame DICOM file (enhanced CT) as a volume in HU.
 
     Raises:
-        FileError: a single slice, or a file that cannot be decoded.
+        FileError: a single slice, no image, or a file that is damaged or cannot be decoded.
         GeometryError: frames as of `read_series`.
     """
-    slices = list(slices_in_file(path))
+    slices = read_header(path)
+    if isinstance(slices, Damaged):
+        raise _refusal(slices)
     if not slices:
-        raise FileError(f"{path}: is a DICOM file without an image that can be understood; need CT slices.")
+        raise FileError(f"{path}: is a DICOM file without an image; need CT slices.")
     if len(slices) == 1:
+        require_place(path, slices[0])
         raise FileError(f"{path}: is a single DICOM image; give the folder that holds its whole series.")
-    return _volume(path, slices)
+    return _volume(path, list(slices))
+
+
+def holds_ct(path: Path) -> bool:
+    """Whether a DICOM file holds CT slices, or may have: a damaged one counts, so that reading it says so."""
+    found = read_header(path)
+    return isinstance(found, Damaged) or any(item.modality == "CT" for item in found)
+
+
+def _refuse_unnamed(slices: list[Slice]) -> None:
+    for item in slices:
+        if not item.series_uid and item.modality in ("CT", ""):
+            raise FileError(
+                f"{item.path}: has no SeriesInstanceUID, which says what series it belongs to; need one in every "
+                "image, or the image elsewhere."
+            )
+
+
+def _refuse_damaged(chosen_uid: str, damaged: list[Damaged]) -> None:
+    for broken in damaged:
+        # Of a file that is cut off, the UID may be cut off too, or missing.
+        if chosen_uid.startswith(broken.series_uid):
+            raise _refusal(broken)
+        _LOG.warning("%s: %s; its series %s is not read", broken.path, broken.reason, broken.series_uid)
+
+
+def _refusal(broken: Damaged) -> FileError:
+    return FileError(f"{broken.path}: {broken.reason}; need it whole, or elsewhere if it is none of the slices.")
 
 
 def _choose(folder: Path, slices: list[Slice], wanted: str | None) -> list[Slice]:
-    by_series: dict[str, list[Slice]] = defaultdict(list)
-    for item in slices:
-        by_series[item.series_uid].append(item)
+    by_series = _by_series(slices)
     if wanted is not None:
         return by_series[_named_series(folder, by_series, wanted)]
-    stacks = {
-        uid: members
-        for uid, members in by_series.items()
-        if members[0].modality == "CT" and sum(_is_stackable(item) for item in members) > 1
-    }
+    stacks = {uid: members for uid, members in by_series.items() if _is_ct_stack(members)}
     if not stacks:
-        kinds = ", ".join(f"{n} {kind or 'unknown'}" for kind, n in Counter(s.modality for s in slices).items())
-        raise NotCTError(f"{folder}: holds no CT series (images by modality: {kinds}); need one of at least 2 slices.")
+        raise _no_stack(folder, slices)
     uid = min(stacks, key=lambda uid: (-_voxels(stacks[uid]), uid))
     if len(by_series) > 1:
         _LOG.info("%s: taking series %s, the largest CT of %d series", folder, uid, len(by_series))
     return stacks[uid]
+
+
+def _by_series(slices: list[Slice]) -> dict[str, list[Slice]]:
+    by_series: dict[str, list[Slice]] = defaultdict(list)
+    for item in slices:
+        by_series[item.series_uid].append(item)
+    return by_series
 
 
 def _named_series(folder: Path, by_series: dict[str, list[Slice]], wanted: str) -> str:
@@ -85,6 +126,30 @@ def _named_series(folder: Path, by_series: dict[str, list[Slice]], wanted: str) 
     known = "; ".join(f"{uid} ({m[0].modality}, {len(m)} images)" for uid, m in sorted(by_series.items()))
     count = f"{len(matching)} series begin" if matching else "no series begins"
     raise UsageError(f"{folder}: {count} with {wanted!r}; it holds {known}.")
+
+
+def _no_stack(folder: Path, slices: list[Slice]) -> InputError:
+    """Why none of the images can be stacked."""
+    for item in slices:
+        if item.modality == "CT" and not item.is_localizer:
+            require_place(folder, item)
+    kinds = ", ".join(f"{n} {kind or 'unknown'}" for kind, n in Counter(map(_kind, slices)).items())
+    return NotCTError(f"{folder}: holds no CT series (images by modality: {kinds}); need one of at least 2 slices.")
+
+
+def _kind(item: Slice) -> str:
+    return f"{item.modality} localizer" if item.is_localizer else item.modality
+
+
+def _has_candidate(slices: list[Slice], wanted: str | None) -> bool:
+    """Whether there is a series to choose without those of which only damaged files are left."""
+    if wanted is not None:
+        return any(item.series_uid.startswith(wanted) for item in slices)
+    return any(map(_is_ct_stack, _by_series(slices).values()))
+
+
+def _is_ct_stack(members: list[Slice]) -> bool:
+    return any(item.modality == "CT" for item in members) and sum(_is_stackable(item) for item in members) > 1
 
 
 def _is_stackable(item: Slice) -> bool:
@@ -101,7 +166,7 @@ def _volume(source: Path, members: list[Slice]) -> Volume:
     data = read_hu(ordered)
     if not np.isfinite(data).all():
         raise InputError(f"{source}: holds voxels that are NaN or infinite; need finite numbers.")
-    background_hu = _fill_padding(data, ordered)
+    background_hu = fill_padding(source, data, ordered)
     whole = all(item.slope.is_integer() and item.intercept.is_integer() for item in ordered)
     stack = Volume(
         data=torch.from_numpy(data)[None],
@@ -118,35 +183,18 @@ def _volume(source: Path, members: list[Slice]) -> Volume:
 
 
 def _without_copies(source: Path, ordered: list[Slice]) -> list[Slice]:
-    """Slices without those that repeat another at the same place, pixel by pixel."""
+    """Slices without those that repeat another: at the same place, with the same pixels, whatever they are called."""
     kept = ordered[:1]
     for item in ordered[1:]:
         if not same_place(kept[-1], item):
             kept.append(item)
             continue
+        aside = float(np.linalg.norm(item.position_mm - kept[-1].position_mm))
         first, second = read_hu([kept[-1], item])
-        if not np.array_equal(first, second):
-            raise GeometryError(
-                f"{source}: {kept[-1].path.name} and {item.path.name} are different slices at one place "
-                "(several phases in one series?); need one slice at each."
-            )
+        if aside > SAME_PLACE_MM or not np.array_equal(first, second):
+            refuse_rivals(source, kept[-1], item, ordered)
     if len(kept) < 2:
         raise GeometryError(f"{source}: all its slices lie at one place; need at least 2 places.")
+    if len(kept) < len(ordered):
+        _LOG.info("%s: left out %d copies of slices", source, len(ordered) - len(kept))
     return kept
-
-
-def _fill_padding(data: NDArray[np.float32], ordered: list[Slice]) -> float:
-    """Value for "nothing measured": the padding of the headers, or of air where there is none or it is too high.
-
-    Padding that would read as tissue is replaced in `data`, which is filled anew by the caller for this.
-    """
-    lowest = _AIR_HU
-    for plane, item in zip(data, ordered, strict=True):
-        if item.padding is None:
-            continue
-        padding_hu = item.padding * item.slope + item.intercept
-        if padding_hu > _HIGHEST_PADDING_HU:
-            plane[plane == np.float32(padding_hu)] = _AIR_HU
-        else:
-            lowest = padding_hu
-    return lowest

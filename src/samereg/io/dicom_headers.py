@@ -1,10 +1,10 @@
 """What single DICOM files say about the slices they hold; no pixels, no order."""
 
-import logging
+import struct
 import warnings
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from math import isfinite, nan
 from pathlib import Path
 from typing import Any
@@ -14,115 +14,110 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    EnhancedCTImageStorage,
+    LegacyConvertedEnhancedCTImageStorage,
+)
 
-_LOG = logging.getLogger(__name__)
+from samereg.io.dicom_files import files_below, is_dicom
+from samereg.io.dicom_slices import GEOMETRY, Damaged, Slice
 
-_PREAMBLE = 128
-_MAGIC = b"DICM"
-_DICOM_SUFFIXES = (".dcm", ".ima", ".dicom")
-"""Files that are read even without the preamble that Part 10 asks for."""
+_CT_CLASSES = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
+_GEOMETRY = dict(
+    zip(GEOMETRY, ("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence"), strict=True)
+)
+_RESCALING = dict.fromkeys(("RescaleSlope", "RescaleIntercept", "RescaleType"), "PixelValueTransformationSequence")
+_PHASES = {
+    "TemporalPositionIdentifier": "",
+    "TemporalPositionIndex": "FrameContentSequence",
+    "NominalPercentageOfCardiacPhase": "CardiacSynchronizationSequence",
+    "AcquisitionNumber": "",
+    "FrameAcquisitionNumber": "FrameContentSequence",
+    "StackID": "FrameContentSequence",
+    "ConvolutionKernel": "CTReconstructionSequence",
+    "KVP": "CTXRayDetailsSequence",
+    "TriggerTime": "",
+    "AcquisitionTime": "",
+    "ContentTime": "",
+}
+"""Elements that tell several volumes of one series apart, the most telling first."""
+_GROUPS: Mapping[str, str] = {**_GEOMETRY, **_RESCALING, **_PHASES, "FrameType": "CTImageFrameTypeSequence"}
+"""Functional group of a multi-frame file in which Part 3 puts each element; private groups may repeat them."""
 _TAGS = (
+    *(name for name in _GROUPS if name != "FrameType"),
     "SOPClassUID",
     "SOPInstanceUID",
     "SeriesInstanceUID",
-    "SeriesDescription",
     "Modality",
     "ImageType",
     "Rows",
     "Columns",
     "SamplesPerPixel",
+    "PhotometricInterpretation",
     "NumberOfFrames",
-    "ImagePositionPatient",
-    "ImageOrientationPatient",
-    "PixelSpacing",
-    "RescaleSlope",
-    "RescaleIntercept",
+    "BitsAllocated",
     "PixelRepresentation",
     "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
 )
-BAD_HEADER = (AttributeError, KeyError, IndexError, TypeError, ValueError, NotImplementedError, EOFError, OSError)
+BAD_HEADER = (
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    NotImplementedError,
+    RecursionError,
+    EOFError,
+    OSError,
+    struct.error,
+    zlib.error,
+)
 """What pydicom raises, besides its own error, for bytes that are not what they should be."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Slice:
-    """One plane of voxels as its header describes it.
+def headers_in_folder(folder: Path) -> tuple[list[Slice], list[Damaged]]:
+    """Every slice of every DICOM image below a folder, in the order of the paths, and the files that are damaged.
 
-    Attributes:
-        path: file that holds it.
-        frame: number of the plane in a multi-frame file, or None.
-        series_uid: series that it belongs to.
-        instance_uid: its own identity; two files with the same are copies.
-        modality: CT, MR, ...
-        is_localizer: whether it is a planning projection, not a slice.
-        shape: rows and columns.
-        samples: numbers per voxel.
-        position_mm: centre of its first voxel, LPS, (3,); NaN if the header has none.
-        directions: unit vectors along a row and down a column, (2, 3); NaN if the header has none.
-        spacing_mm: between rows and between columns, (2,); NaN if the header has none.
-        slope: factor from stored numbers to HU.
-        intercept: summand from stored numbers to HU.
-        padding: stored number that stands for "nothing measured", if any.
+    Files that are not DICOM, and DICOM objects that are no images, are left out.
+
+    Raises:
+        FileError: a file or folder that cannot be opened.
     """
-
-    path: Path
-    frame: int | None
-    series_uid: str
-    instance_uid: str
-    modality: str
-    is_localizer: bool
-    shape: tuple[int, int]
-    samples: int
-    position_mm: NDArray[np.float64]
-    directions: NDArray[np.float64]
-    spacing_mm: NDArray[np.float64]
-    slope: float
-    intercept: float
-    padding: float | None
-
-    @property
-    def is_placed(self) -> bool:
-        """Whether the header says where the plane lies."""
-        numbers = (*self.position_mm, *self.directions.flat, *self.spacing_mm)
-        return all(isfinite(number) for number in numbers)
-
-    @property
-    def normal(self) -> NDArray[np.float64]:
-        """Unit vector across the plane, (3,)."""
-        normal = np.cross(self.directions[0], self.directions[1])
-        return np.asarray(normal / np.linalg.norm(normal))
+    slices: list[Slice] = []
+    damaged: list[Damaged] = []
+    for path in files_below(folder):
+        found = read_header(path) if is_dicom(path) else ()
+        if isinstance(found, Damaged):
+            damaged.append(found)
+        else:
+            slices += found
+    return slices, damaged
 
 
-def is_dicom(path: Path) -> bool:
-    """Whether a file begins as DICOM files do, or is named like one."""
-    with path.open("rb") as stream:
-        start = stream.read(_PREAMBLE + len(_MAGIC))
-    return start[_PREAMBLE:] == _MAGIC or path.suffix.lower() in _DICOM_SUFFIXES
-
-
-def slices_in_folder(folder: Path) -> list[Slice]:
-    """Every slice of every DICOM image in a folder and its subfolders, in the order of the paths."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return [found for path in paths for found in slices_in_file(path)]
-
-
-def slices_in_file(path: Path) -> tuple[Slice, ...]:
-    """The slices of one file: none if it is no DICOM image, several if it is multi-frame."""
+def read_header(path: Path) -> tuple[Slice, ...] | Damaged:
+    """The slices of one DICOM file: none if it is no image, several if it is multi-frame."""
+    header = Dataset()
     with quiet_pydicom():
         try:
-            if not is_dicom(path):
+            with path.open("rb") as stream:
+                header = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=list(_TAGS), force=True)
+                is_cut = stream.tell() >= path.stat().st_size and not _is_deflated(header)
+            if not _is_image(header):
                 return ()
-            header = pydicom.dcmread(
-                path, stop_before_pixels=True, specific_tags=list(_TAGS), force=path.suffix.lower() in _DICOM_SUFFIXES
-            )
-            if "Rows" not in header or "SeriesInstanceUID" not in header:
-                return ()
+            if is_cut or "Rows" not in header:
+                return _damaged(path, header, "is cut off before its pixels")
             return tuple(_slices(path, header))
         except (InvalidDicomError, *BAD_HEADER) as error:
-            _LOG.warning("%s: skipped, its DICOM header cannot be understood (%s)", path, type(error).__name__)
-            return ()
+            cause = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            return _damaged(
+                path, header, f"has a DICOM header that cannot be understood ({cause or type(error).__name__})"
+            )
 
 
 @contextmanager
@@ -133,54 +128,114 @@ def quiet_pydicom() -> Iterator[None]:
         yield
 
 
+def _is_deflated(header: Dataset) -> bool:
+    # Such a file is unpacked whole before it is searched for its pixels.
+    return str(header.file_meta.get("TransferSyntaxUID", "")) == DeflatedExplicitVRLittleEndian
+
+
+def _is_image(header: Dataset) -> bool:
+    """Whether a header is an image's; reports, plans, contours and indices are not."""
+    uid = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID")
+    if "Rows" in header:
+        return True
+    if not uid:
+        raise ValueError("it does not say what it holds")
+    return UID(str(uid)).name.endswith("Image Storage")
+
+
+def _damaged(path: Path, header: Dataset, reason: str) -> Damaged:
+    try:
+        uid = _text(header, "SeriesInstanceUID")
+    except BAD_HEADER:
+        # This element is the damaged one; then the file may belong to any series.
+        uid = ""
+    return Damaged(path=path, series_uid=uid, reason=reason)
+
+
 def _slices(path: Path, header: Dataset) -> Iterator[Slice]:
+    frames = int(header.get("NumberOfFrames") or 1)
     if "PerFrameFunctionalGroupsSequence" not in header:
-        # A multi-frame file without functional groups says nothing about where its frames lie.
-        frames = int(header.get("NumberOfFrames") or 1)
-        yield _slice(path, header, (header,), frame=None if frames == 1 else 0, placed=frames == 1)
+        # Without functional groups, a multi-frame file says nothing about where its frames lie.
+        yield _slice(path, header, (), frame=None if frames == 1 else 0)
         return
-    shared = header.get("SharedFunctionalGroupsSequence") or [Dataset()]
-    for number, own in enumerate(header.PerFrameFunctionalGroupsSequence):
-        groups = [item[0] for group in (own, shared[0]) for item in _sequences(group)]
-        yield _slice(path, header, (*groups, header), frame=number, placed=True)
+    own = header.PerFrameFunctionalGroupsSequence
+    if len(own) != frames:
+        raise ValueError(f"it has {frames} frames and describes {len(own)}")
+    shared = list(header.get("SharedFunctionalGroupsSequence") or ())[:1]
+    for number, groups in enumerate(own):
+        yield _slice(path, header, (groups, *shared), frame=number)
 
 
-def _sequences(group: Dataset) -> list[Any]:
-    return [element.value for element in group if element.VR == "SQ" and len(element.value) > 0]
-
-
-def _slice(path: Path, header: Dataset, places: tuple[Dataset, ...], *, frame: int | None, placed: bool) -> Slice:
-    position = _numbers(places if placed else (), "ImagePositionPatient", 3)
-    directions = _numbers(places, "ImageOrientationPatient", 6)
-    slope = _numbers(places, "RescaleSlope", 1, default=1.0)
-    intercept = _numbers(places, "RescaleIntercept", 1, default=0.0)
-    padding = header.get("PixelPaddingValue")
+def _slice(path: Path, header: Dataset, groups: tuple[Dataset, ...], *, frame: int | None) -> Slice:
+    frames = int(header.get("NumberOfFrames") or 1)
+    # A place in the header of several frames cannot be that of each.
+    place = (header,) if frames == 1 else ()
+    slope = float(_numbers(groups, (header,), "RescaleSlope", 1)[0])
+    intercept = float(_numbers(groups, (header,), "RescaleIntercept", 1)[0])
+    if slope == 0.0:
+        raise ValueError("RescaleSlope is 0")
+    kind = (*(header.get("ImageType") or ()), *(_element(groups, (), "FrameType") or ()))
     return Slice(
         path=path,
         frame=frame,
-        series_uid=str(header.SeriesInstanceUID),
-        instance_uid=f"{header.get('SOPInstanceUID', path)}/{frame}",
-        modality=str(header.get("Modality", "")),
-        is_localizer="LOCALIZER" in (header.get("ImageType") or ()),
+        frames=frames,
+        series_uid=_text(header, "SeriesInstanceUID"),
+        instance_uid=_text(header, "SOPInstanceUID"),
+        modality=_modality(header),
+        is_localizer="LOCALIZER" in kind,
         shape=(int(header.Rows), int(header.Columns)),
         samples=int(header.get("SamplesPerPixel") or 1),
-        position_mm=position,
-        directions=directions.reshape(2, 3),
-        spacing_mm=_numbers(places, "PixelSpacing", 2),
-        slope=float(slope[0]),
-        intercept=float(intercept[0]),
-        padding=float(padding) if isinstance(padding, int) else None,
+        photometric=_text(header, "PhotometricInterpretation"),
+        position_mm=_numbers(groups, place, "ImagePositionPatient", 3),
+        directions=_numbers(groups, (header,), "ImageOrientationPatient", 6).reshape(2, 3),
+        spacing_mm=_numbers(groups, (header,), "PixelSpacing", 2),
+        is_rescaled=isfinite(slope) and isfinite(intercept),
+        slope=slope if isfinite(slope) else 1.0,
+        intercept=intercept if isfinite(intercept) else 0.0,
+        unit=str(_element(groups, (header,), "RescaleType") or ""),
+        padding=_padding(header),
+        phases={name: str(value) for name in _PHASES if (value := _element(groups, (header,), name)) is not None},
     )
 
 
-def _numbers(places: tuple[Dataset, ...], name: str, count: int, *, default: float = nan) -> NDArray[np.float64]:
-    """Numbers of the first place that has the element; the default if none has it."""
-    for place in places:
+def _text(header: Dataset, name: str) -> str:
+    return str(header.get(name) or "")
+
+
+def _modality(header: Dataset) -> str:
+    return _text(header, "Modality") or ("CT" if header.get("SOPClassUID") in _CT_CLASSES else "")
+
+
+def _padding(header: Dataset) -> tuple[float, float] | None:
+    """Range of the stored numbers that are padding, brought into the type of the pixels."""
+    first = header.get("PixelPaddingValue")
+    if not isinstance(first, int):
+        return None
+    last = header.get("PixelPaddingRangeLimit")
+    bits = int(header.get("BitsAllocated") or 16)
+    lowest = -(1 << bits - 1) if header.get("PixelRepresentation") == 1 else 0
+    # Some scanners write the number with the other sign convention than the pixels.
+    ends = [(end - lowest) % (1 << bits) + lowest for end in (first, last) if isinstance(end, int)]
+    return float(min(ends)), float(max(ends))
+
+
+def _element(groups: tuple[Dataset, ...], places: tuple[Dataset, ...], name: str) -> Any:
+    """Value of an element, of the first that has it: a functional group, or one of the other places."""
+    wanted = _GROUPS[name]
+    inside = [group[wanted].value[0] for group in groups if wanted and wanted in group and len(group[wanted].value) > 0]
+    for place in (*inside, *places):
         value = place.get(name)
-        if value is None or value == "":
-            continue
-        numbers = np.atleast_1d(np.array(value, dtype=np.float64))
-        if numbers.shape != (count,) or not bool(np.isfinite(numbers).all()):
-            raise ValueError(f"{name} is {value}")
-        return numbers
-    return np.full(count, default)
+        if value is not None and value != "":
+            return value
+    return None
+
+
+def _numbers(groups: tuple[Dataset, ...], places: tuple[Dataset, ...], name: str, count: int) -> NDArray[np.float64]:
+    """Numbers of an element; NaN if there is none."""
+    value = _element(groups, places, name)
+    if value is None:
+        return np.full(count, nan)
+    numbers = np.atleast_1d(np.array(value, dtype=np.float64))
+    if numbers.shape != (count,) or not bool(np.isfinite(numbers).all()):
+        raise ValueError(f"{name} is {value}")
+    return numbers

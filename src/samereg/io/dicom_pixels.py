@@ -7,14 +7,27 @@ import numpy as np
 import pydicom
 import SimpleITK as sitk
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import ImplicitVRLittleEndian
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import (
+    JPEG2000,
+    UID,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+)
 
 from samereg.errors import FileError
-from samereg.io.dicom_headers import BAD_HEADER, Slice, quiet_pydicom
+from samereg.io.dicom_headers import BAD_HEADER, quiet_pydicom
+from samereg.io.dicom_slices import Slice
 from samereg.io.itk import quiet_itk
 
 _UNDECODABLE = (InvalidDicomError, RuntimeError, MemoryError, *BAD_HEADER)
+_DECODED_BY_ITK = (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, JPEG2000Lossless, JPEG2000)
+_DECODERS = "pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg"
+"""Packages that bring pydicom the decoders of every kind of JPEG."""
 
 
 def read_hu(ordered: Sequence[Slice]) -> NDArray[np.float32]:
@@ -45,13 +58,8 @@ def _decode(item: Slice) -> NDArray[Any]:
     try:
         with quiet_pydicom():
             dataset = pydicom.dcmread(item.path, force=True)
-            syntax = dataset.file_meta.setdefault("TransferSyntaxUID", ImplicitVRLittleEndian)
-            try:
-                pixels: NDArray[Any] = dataset.pixel_array
-            except (RuntimeError, NotImplementedError):
-                if item.frame is not None or not syntax.value.is_encapsulated:
-                    raise
-                return _decode_with_itk(item)
+            syntax = UID(str(dataset.file_meta.setdefault("TransferSyntaxUID", ImplicitVRLittleEndian).value))
+            pixels = _stored(item, dataset, syntax)
         return pixels if item.frame is None or pixels.ndim == 3 else pixels[None]
     except _UNDECODABLE as error:
         raise FileError(
@@ -59,8 +67,44 @@ def _decode(item: Slice) -> NDArray[Any]:
         ) from error
 
 
+def _stored(item: Slice, dataset: Dataset, syntax: UID) -> NDArray[Any]:
+    if not syntax.is_transfer_syntax:
+        raise FileError(f"{item.path}: has the transfer syntax {syntax}, which is not one that can be decoded.")
+    if not syntax.is_encapsulated:
+        _require_low_bits(item, dataset)
+    try:
+        pixels: NDArray[Any] = dataset.pixel_array
+    except (RuntimeError, NotImplementedError) as error:
+        if item.frame is None and syntax in _DECODED_BY_ITK:
+            return _decode_with_itk(item)
+        if not syntax.is_encapsulated or _has_decoder(syntax):
+            raise
+        raise FileError(
+            f"{item.path}: is compressed as {syntax.name}, which no installed package decodes; need: "
+            f"python -m pip install {_DECODERS}"
+        ) from error
+    return pixels
+
+
+def _require_low_bits(item: Slice, dataset: Dataset) -> None:
+    """Refuse numbers that are not in the lowest bits: others would be read in their place."""
+    stored, highest = int(dataset.BitsStored), int(dataset.get("HighBit", dataset.BitsStored - 1))
+    if highest >= stored:
+        raise FileError(
+            f"{item.path}: keeps {stored} bits for each pixel, with bit {highest} as the highest; need bit "
+            f"{stored - 1}, as the DICOM standard does."
+        )
+
+
+def _has_decoder(syntax: UID) -> bool:
+    try:
+        return get_decoder(syntax).is_available
+    except NotImplementedError:
+        return False
+
+
 def _decode_with_itk(item: Slice) -> NDArray[Any]:
-    # ITK brings decoders of JPEG, JPEG-LS and JPEG 2000. It rescales; that is undone for the caller to repeat.
+    # It rescales; that is undone for the caller to repeat.
     with quiet_itk():
         rescaled = sitk.GetArrayFromImage(sitk.ReadImage(str(item.path)))
     pixels: NDArray[Any] = np.rint((rescaled.astype(np.float64) - item.intercept) / item.slope)

@@ -1,5 +1,6 @@
 """Single slices put in order and onto one grid, or refused by name; no pixels but to undo a gantry's tilt."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from samereg.errors import GeometryError, InputError
+from samereg.errors import GeometryError, InputError, NotCTError
 from samereg.geometry.grid import Grid, slab_centres_mm
 from samereg.geometry.volume import Volume
-from samereg.io.dicom_headers import Slice
+from samereg.io.dicom_slices import Slice
 from samereg.ops.sample import sample_grid
 
 SAME_PLACE_MM = 0.01
@@ -25,10 +26,15 @@ _LINE_TOLERANCE_MM = 0.3
 """How far a slice may be from the straight line through all of them, sideways."""
 _DRIFT_MM = 0.1
 """A stack that slides sideways by less than this from end to end is not sheared."""
+_GREY = ("", "MONOCHROME1", "MONOCHROME2")
+_HU = ("", "HU", "HU_MOD", "US")
+"""Units of a CT's rescaled numbers that may be HU: named so, unspecified, or not given."""
+_MOST_SHOWN = 8
+"""Values or slices at most that are looked at for a message."""
 
 
 def order_slices(source: Path, members: Sequence[Slice]) -> list[Slice]:
-    """Slices sorted along their common normal, copies of one file dropped.
+    """Slices sorted along their common normal.
 
     Args:
         source: what error messages begin with.
@@ -36,27 +42,61 @@ def order_slices(source: Path, members: Sequence[Slice]) -> list[Slice]:
 
     Raises:
         GeometryError: too few, without a place, not parallel, or of different sizes or spacing.
-        InputError: colour images.
+        InputError: colour images, or slices of which only some say how their numbers become HU.
+        NotCTError: numbers that are not HU.
     """
-    unique = list({item.instance_uid: item for item in members}.values())
-    if len(unique) < 2:
-        raise GeometryError(f"{source}: its series holds {len(unique)} slice; need at least 2.")
-    for item in unique:
-        if not item.is_placed:
-            raise GeometryError(
-                f"{source}: {item.path.name} does not say where it lies; need position, orientation and pixel "
-                "spacing in every slice."
-            )
-        if item.samples != 1:
-            raise InputError(f"{source}: {item.path.name} holds {item.samples} numbers per pixel; need one.")
-    _refuse_mixed(source, unique)
-    normal = unique[0].normal
-    return sorted(unique, key=lambda item: (float(item.position_mm @ normal), item.instance_uid))
+    if len(members) < 2:
+        raise GeometryError(f"{source}: its series holds {len(members)} slice; need at least 2.")
+    for item in members:
+        require_place(source, item)
+        _refuse_other_numbers(source, item)
+    _refuse_mixed(source, members)
+    normal = members[0].normal
+    return sorted(members, key=lambda item: (float(item.position_mm @ normal), str(item.path), item.frame or 0))
+
+
+def require_place(source: Path, item: Slice) -> None:
+    """Refuse a slice whose header does not say where it lies.
+
+    Raises:
+        GeometryError: and what is missing.
+    """
+    if item.is_placed:
+        return
+    where = "its frames lie" if item.frames > 1 else "it lies"
+    frames = f"holds {item.frames} frames and " if item.frames > 1 else ""
+    subject = "" if source == item.path else f"{item.path.name} "
+    raise GeometryError(
+        f"{source}: {subject}{frames}does not say where {where}; need position, orientation and pixel "
+        f"spacing of every slice (missing: {', '.join(item.lacking)})."
+    )
 
 
 def same_place(first: Slice, second: Slice) -> bool:
     """Whether two slices of one series lie at one place along their normal."""
     return abs(float((second.position_mm - first.position_mm) @ first.normal)) < SAME_PLACE_MM
+
+
+def refuse_rivals(source: Path, first: Slice, second: Slice, members: Sequence[Slice]) -> None:
+    """Refuse two different slices at one place, with what tells them apart and how to choose.
+
+    Raises:
+        GeometryError: always.
+    """
+    found = f"{source}: {first.name} and {second.name} are different slices at one place"
+    if first.instance_uid and (first.instance_uid, first.frame) == (second.instance_uid, second.frame):
+        raise GeometryError(f"{found}, though both are called {first.instance_uid}; need one of them.")
+    for name in first.phases:
+        if first.phases[name] != second.phases.get(name):
+            break
+    else:
+        raise GeometryError(f"{found} (several phases in one series?); need one slice at each.")
+    values = sorted({item.phases.get(name, "none") for item in members}, key=lambda value: (len(value), value))
+    shown = ", ".join(values[:_MOST_SHOWN]) + (", ..." if len(values) > _MOST_SHOWN else "")
+    raise GeometryError(
+        f"{found}: the series holds several volumes (several phases?), which differ in {name} ({shown}); need "
+        f"one: put the files with one {name} into a folder of their own."
+    )
 
 
 def stack_grid(source: Path, ordered: Sequence[Slice]) -> Grid:
@@ -67,7 +107,7 @@ def stack_grid(source: Path, ordered: Sequence[Slice]) -> Grid:
     """
     positions = np.stack([item.position_mm for item in ordered])
     normal = ordered[0].normal
-    _refuse_gaps(source, positions @ normal)
+    _refuse_gaps(source, ordered, positions @ normal)
     step = (positions[-1] - positions[0]) / (len(ordered) - 1)
     line = positions[0] + np.arange(len(ordered))[:, None] * step
     aside = positions - line
@@ -98,45 +138,97 @@ def straighten(volume: Volume) -> Volume:
     return Volume(data=data, grid=grid, background=volume.background, stored_dtype=volume.stored_dtype)
 
 
+def _refuse_other_numbers(source: Path, item: Slice) -> None:
+    if item.samples != 1:
+        raise InputError(f"{source}: {item.name} holds {item.samples} numbers per pixel; need one.")
+    if item.photometric not in _GREY:
+        raise InputError(f"{source}: {item.name} is a colour image ({item.photometric}); need grey values.")
+    if item.modality == "CT" and item.unit not in _HU:
+        raise NotCTError(f"{source}: {item.name} holds values in {item.unit}; need Hounsfield units (HU).")
+
+
 def _refuse_mixed(source: Path, members: Sequence[Slice]) -> None:
-    first = members[0]
-    shapes = sorted({item.shape for item in members})
-    if len(shapes) > 1:
-        raise GeometryError(f"{source}: its slices have different sizes, {shapes[0]} and {shapes[1]}; need one.")
-    if not _is_right_angled(first.directions):
-        raise GeometryError(f"{source}: the rows and columns of {first.path.name} are not at right angles.")
+    usual = _most_common_shape(members)
     for item in members:
-        if float(np.abs(item.directions - first.directions).max()) > _DIRECTION_TOLERANCE:
+        if item.shape != usual.shape:
             raise GeometryError(
-                f"{source}: its slices are not parallel ({first.path.name} and {item.path.name}); need one stack."
+                f"{source}: its slices have different sizes, {item.shape} of {item.name} and {usual.shape} of "
+                f"{usual.name}; need one."
             )
-        if not np.allclose(item.spacing_mm, first.spacing_mm, rtol=_SPACING_TOLERANCE, atol=0.0):
-            found = f"{first.spacing_mm.tolist()} and {item.spacing_mm.tolist()}"
-            raise GeometryError(f"{source}: its slices have different pixel spacing, {found} mm; need one.")
-    if float(first.spacing_mm.min()) <= 0.0:
-        found = str(first.spacing_mm.tolist())
-        raise GeometryError(f"{source}: has a pixel spacing of {found} mm; need positive numbers.")
+        if not _is_right_angled(item.directions):
+            raise GeometryError(f"{source}: the rows and columns of {item.name} are not at right angles.")
+        if float(item.spacing_mm.min()) <= 0.0:
+            found = str(item.spacing_mm.tolist())
+            raise GeometryError(f"{source}: {item.name} has a pixel spacing of {found} mm; need positive numbers.")
+    usual = _most_parallel(members)
+    for item in members:
+        _refuse_unlike(source, item, usual)
 
 
-def _refuse_gaps(source: Path, heights: NDArray[np.float64]) -> None:
+def _refuse_unlike(source: Path, item: Slice, usual: Slice) -> None:
+    if not _are_parallel(item, usual):
+        raise GeometryError(
+            f"{source}: its slices are not parallel ({item.name} and {usual.name}); need one stack. Move projections "
+            "and views in other directions elsewhere."
+        )
+    if not np.allclose(item.spacing_mm, usual.spacing_mm, rtol=_SPACING_TOLERANCE, atol=0.0):
+        found = f"{item.spacing_mm.tolist()} of {item.name} and {usual.spacing_mm.tolist()} of {usual.name}"
+        raise GeometryError(f"{source}: its slices have different pixel spacing, {found} mm; need one.")
+    if item.is_rescaled != usual.is_rescaled:
+        lacking = item if usual.is_rescaled else usual
+        raise InputError(
+            f"{source}: {lacking.name} has no RescaleSlope and RescaleIntercept, and other slices of its series have; "
+            "need them in every slice."
+        )
+
+
+def _most_common_shape(members: Sequence[Slice]) -> Slice:
+    shape = Counter(item.shape for item in members).most_common(1)[0][0]
+    return next(item for item in members if item.shape == shape)
+
+
+def _most_parallel(members: Sequence[Slice]) -> Slice:
+    """One of the slices that most others are like, so that an error names the odd one."""
+    half = len(members) / 2
+    candidates = members[:_MOST_SHOWN]
+    return next((item for item in candidates if sum(_are_parallel(item, m) for m in members) > half), members[0])
+
+
+def _are_parallel(first: Slice, second: Slice) -> bool:
+    return float(np.abs(first.directions - second.directions).max()) <= _DIRECTION_TOLERANCE
+
+
+def _refuse_gaps(source: Path, ordered: Sequence[Slice], heights: NDArray[np.float64]) -> None:
     distances = np.diff(heights)
-    usual = float(np.median(distances))
+    # One of the distances, not the mean of two, so that a single gap between three slices is one.
+    usual = float(np.quantile(distances, 0.5, method="lower"))
     allowed = _GAP_TOLERANCE * usual + _GAP_SLACK_MM
     wrong = np.flatnonzero(np.abs(distances - usual) > allowed)
     if len(wrong) == 0:
         return
     place = int(wrong[0])
     low, high, distance = heights[place], heights[place + 1], float(distances[place])
+    between = f"between {low:.2f} and {high:.2f} mm along the stack ({ordered[place].name}, {ordered[place + 1].name})"
     multiple = round(distance / usual)
     if multiple >= 2 and abs(distance - multiple * usual) <= allowed * multiple:
         missing = "1 slice is" if multiple == 2 else f"{multiple - 1} slices are"
         raise GeometryError(
-            f"{source}: {missing} missing between {low:.2f} and {high:.2f} mm along the stack "
-            f"(gaps in all: {len(wrong)}); need every slice."
+            f"{source}: {missing} missing {between}; gaps in all: {len(wrong)}; need every "
+            f"slice.{_acquisitions(ordered)}"
         )
     raise GeometryError(
-        f"{source}: its slices are unevenly spaced, {usual:.2f} mm and {distance:.2f} mm; need even spacing."
+        f"{source}: its slices are unevenly spaced, {usual:.2f} mm and {distance:.2f} mm {between}; need even "
+        f"spacing.{_acquisitions(ordered)}"
     )
+
+
+def _acquisitions(members: Sequence[Slice]) -> str:
+    """What may explain gaps and uneven spacing: several acquisitions in one series."""
+    for name in ("TemporalPositionIdentifier", "TemporalPositionIndex", "AcquisitionNumber"):
+        count = len({item.phases[name] for item in members if name in item.phases})
+        if 1 < count < len(members):
+            return f" The series holds {count} volumes by {name}: put the files of one into a folder of their own."
+    return ""
 
 
 def _grid(first: Slice, step: NDArray[np.float64], count: int) -> Grid:

@@ -13,7 +13,7 @@ from samereg.geometry.grid import Grid
 from samereg.geometry.volume import LabelMap, Volume
 from samereg.io.atomic import atomic_file
 from samereg.io.dicom import read_dicom_file, read_series
-from samereg.io.dicom_headers import is_dicom
+from samereg.io.dicom_files import is_dicom
 from samereg.io.itk import read_itk, write_itk
 from samereg.io.nifti import read_nifti, write_nifti
 from samereg.io.stored import StoredImage, naming, require_file, require_usable_grid, rescaled_dtype, to_float32
