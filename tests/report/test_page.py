@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from base64 import b64decode
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -137,14 +136,6 @@ def test_without_labels_there_is_no_table_of_structures(made: Made, tmp_path: Pa
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "<h2>Structures</h2>" not in page
     assert "data-outline" not in page.partition("<script")[0]
-
-
-def test_a_confidence_volume_is_shown(copied: Made) -> None:
-    shutil.copy(copied.fixed, copied.folder / "confidence.nii.gz")
-    write_report(copied.folder)
-    page = (copied.folder / "report.html").read_text(encoding="utf-8")
-    assert 'data-mode="confidence"' in page
-    assert "Confidence, axial" in page
 
 
 def test_a_page_is_not_written_over_unasked(copied: Made) -> None:

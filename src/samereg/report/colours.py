@@ -23,8 +23,8 @@ HEAT = ((10, 14, 40), (66, 30, 120), (160, 44, 112), (230, 94, 66), (252, 176, 6
 BALANCE = ((33, 84, 168), (104, 166, 216), (240, 240, 240), (232, 140, 96), (172, 36, 46))
 """From less, through neither, to more."""
 
-TRUST = ((172, 36, 46), (240, 190, 90), (60, 150, 90))
-"""From doubtful to certain."""
+ERROR = ((60, 150, 90), (240, 190, 90), (172, 36, 46))
+"""From small, which is good, to large."""
 
 FOLDED = (255, 0, 220)
 """Where space is inside out: a colour that no map has."""

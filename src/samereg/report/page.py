@@ -25,7 +25,15 @@ from samereg.report.measures import (
     measure_similarity,
     score_organs,
 )
-from samereg.report.pictures import DIFFERENCE_HU, PLANES, Scene, make_scene, shown_grid, still_pictures
+from samereg.report.pictures import (
+    DIFFERENCE_HU,
+    PLANES,
+    Scene,
+    difference_scale,
+    make_scene,
+    shown_grid,
+    still_pictures,
+)
 from samereg.report.sections import (
     colourbar,
     facts_table,
@@ -180,10 +188,13 @@ def page(story: Story) -> str:
 
 
 def _stills(scene: Scene) -> list[str]:
-    return [
+    end = f"{DIFFERENCE_HU:.0f} HU"
+    scale = colourbar(difference_scale().gradient(), f"-{end}", end, "difference: fixed less moved")
+    pictures = [
         stills([(f"{name}, {plane}", picture) for name, picture in still_pictures(scene, plane).items()])
         for plane in PLANES
     ]
+    return [*pictures, scale]
 
 
 def _map_stills(shown: ShownMap, story: Story) -> str:

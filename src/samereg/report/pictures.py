@@ -105,7 +105,7 @@ def still_pictures(scene: Scene, plane: Plane) -> dict[str, UInt8[ndarray, "h w 
     """Slices of one plane by name: fixed, moved, checkerboard, difference; with outlines of the fixed labels."""
     fixed, moved = (finer(cut(v.data[0].float(), scene.middle, plane)) for v in (scene.fixed, scene.moved))
     shades = gray(fixed), gray(moved)
-    difference = Scale(anchors=BALANCE, low=-DIFFERENCE_HU, high=DIFFERENCE_HU).colour(fixed - moved)
+    difference = difference_scale().colour(fixed - moved)
     pictures = {
         "Fixed": rgb(shades[0]),
         "Moved": rgb(shades[1]),
@@ -116,6 +116,11 @@ def still_pictures(scene: Scene, plane: Plane) -> dict[str, UInt8[ndarray, "h w 
         return pictures
     outlines = finer_labels(cut(scene.labels[0].data, scene.middle, plane))
     return {name: outlined(each, outlines) for name, each in pictures.items()}
+
+
+def difference_scale() -> Scale:
+    """Colours of fixed less moved, HU."""
+    return Scale(anchors=BALANCE, low=-DIFFERENCE_HU, high=DIFFERENCE_HU)
 
 
 def map_picture(

@@ -21,7 +21,7 @@ NEEDED = ("versions", "machine", "settings", "fixed", "moving", "stages", "quali
 """Parts of a run record that the page shows."""
 
 CONFIDENCE = "confidence.nii.gz"
-"""Volume on the fixed grid that a registration may have written, 0 to 1."""
+"""Volume on the fixed grid that `--confidence` writes: expected error in mm, -1 outside the body."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +57,7 @@ class Sources:
         matches: of the last stage that matched points.
         labels: of the fixed and of the moving scan; None unless both are given.
         label_names: label value to name, as far as named.
-        confidence: what a registration may have said of its own error, on the fixed grid.
+        confidence: expected error of the registration on the fixed grid, mm, -1 where nothing is said; or None.
     """
 
     record: Mapping[str, Any]
