@@ -1,6 +1,8 @@
 """An affine start by path, and a registration that starts from another tool's transform."""
 
 import json
+import shlex
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,6 +62,39 @@ def test_a_start_is_one_file_for_each_tool(pair: tuple[Path, Path], tmp_path: Pa
     assert "'" + str(pair[0]) + "'" in record.starts[3].command
     with pytest.raises(UsageError, match=r"init\.tfm: exists"):
         find_start(*pair, tmp_path / "init.tfm", settings=RegisterSettings())
+
+
+@pytest.mark.parametrize(
+    "name",
+    ['it\'s a "scan"', "a; touch $HOME `b` $(c)", "C:\\data\\new folder", "-o", "é ü 肺", "a,b [2] {c} *?", "#x\ty"],
+)
+def test_every_printed_command_is_one_command_with_the_very_paths(
+    pair: tuple[Path, Path], tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    fixed, moving = (path.rename(folder / path.name) for path in pair)
+    record = find_start(fixed, moving, folder / "init.tfm", settings=RegisterSettings())
+    for start in record.starts[1:]:
+        words = shlex.split(start.command)
+        assert str(start.file) in words
+        assert sum(str(fixed) in word and str(moving) in word for word in words) == 1 or {
+            str(fixed),
+            str(moving),
+        } < set(words)
+        assert "\n" not in start.command
+        shell = ["bash", "-c", start.command.replace(words[0], "printf '%s\\0'", 1)]
+        assert subprocess.run(["bash", "-n", "-c", start.command], check=False).returncode == 0
+        found = subprocess.run(shell, check=True, capture_output=True, cwd=tmp_path).stdout.decode().split("\0")[:-1]
+        assert found == words[1:]
+
+
+def test_a_path_that_begins_with_a_dash_is_no_flag(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    grid = axis_aligned_grid((4, 4, 4))
+    scans = Path("-fixed.nii.gz"), Path("-moving.nii.gz")
+    for start in starting.write_starts(TURN, Path("-init.tfm"), scans=scans, grids=(grid, grid))[1:]:
+        assert f"./{start.file}" in shlex.split(start.command)
 
 
 def test_the_command_prints_the_commands(

@@ -133,17 +133,30 @@ def _beside(output: Path, suffix: str) -> Path:
 
 
 def _slicer(output: Path) -> str:
-    name = shlex.quote(str(output))
-    return f"Slicer: add {name} as a transform and choose it as the parent of the moving volume"
+    return f"Slicer: add {output} as a transform and choose it as the parent of the moving volume"
 
 
 def _command(tool: str, file: Path, fixed: Path, moving: Path) -> str:
-    f, m, start = (shlex.quote(str(path)) for path in (fixed, moving, file))
-    commands = {
-        "ANTs": f"antsRegistration -d 3 -r {start} -m 'MI[{fixed},{moving},1,32,Regular,0.25]' -t 'SyN[0.1,3,0]' "
-        "-c '[100x70x50,1e-6,10]' -f 8x4x2 -s 3x2x1vox -o '[ants_,ants_moved.nii.gz]'",
-        "elastix": f"elastix -f {f} -m {m} -t0 {start} -p bspline.txt -out elastix_out",
-        "greedy": f"greedy -d 3 -a -i {f} {m} -ia {start} -m NCC 4x4x4 -n 100x50x10 -o greedy_affine.mat",
-        "NiftyReg": f"reg_aladin -ref {f} -flo {m} -inaff {start} -aff niftyreg_affine.txt -res niftyreg_moved.nii.gz",
+    """One line for a POSIX shell, every word quoted as it needs."""
+    f, m, start = (_argument(path) for path in (fixed, moving, file))
+    words: dict[str, list[str]] = {
+        "ANTs": [
+            *("antsRegistration", "-d", "3", "-r", start, "-m", f"MI[{f},{m},1,32,Regular,0.25]", "-t", "SyN[0.1,3,0]"),
+            *("-c", "[100x70x50,1e-6,10]", "-f", "8x4x2", "-s", "3x2x1vox", "-o", "[ants_,ants_moved.nii.gz]"),
+        ],
+        "elastix": ["elastix", "-f", f, "-m", m, "-t0", start, "-p", "bspline.txt", "-out", "elastix_out"],
+        "greedy": [
+            *("greedy", "-d", "3", "-a", "-i", f, m, "-ia", start, "-m", "NCC", "4x4x4", "-n", "100x50x10"),
+            *("-o", "greedy_affine.mat"),
+        ],
+        "NiftyReg": [
+            *("reg_aladin", "-ref", f, "-flo", m, "-inaff", start),
+            *("-aff", "niftyreg_affine.txt", "-res", "niftyreg_moved.nii.gz"),
+        ],
     }
-    return commands[tool]
+    return shlex.join(words[tool])
+
+
+def _argument(path: Path) -> str:
+    """A path as no program takes it for a flag."""
+    return f"./{path}" if str(path).startswith("-") else str(path)
