@@ -1,6 +1,6 @@
 """The whole way once, on a synthetic pair made on the spot, so that anybody can see it work without data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from samereg.app.cohort import centred_grid, write_label_names
@@ -73,6 +73,8 @@ def run_demo(
             settings=settings,
             on_progress=on_progress,
         )
+        record = _at_its_place(record, output)
+        write_json(record, folder / "registration" / "run.json")
         transform = read_transform(folder / "registration" / "transform.h5")
         before = organ_dice(fixed, moving, Affine.identity())
         after = organ_dice(fixed, moving, transform)
@@ -85,6 +87,12 @@ def run_demo(
         )
         write_json(result, folder / MARK)
     return result
+
+
+def _at_its_place(record: RunRecord, output: Path) -> RunRecord:
+    """The record with the scans where they lie once the demo's folder is in place."""
+    fixed, moving = (output.absolute() / name for name in ("fixed.nii.gz", "moving.nii.gz"))
+    return replace(record, fixed=replace(record.fixed, path=fixed), moving=replace(record.moving, path=moving))
 
 
 def write_pair(folder: Path, *, seed: int) -> tuple[LabelMap, LabelMap]:

@@ -1,17 +1,19 @@
 """A whole comparison: dataset, methods, records, tables and figures."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
 from samereg.app.machine import choose_device
+from samereg.app.overwriting import require_writable
 from samereg.app.progress import OnProgress
 from samereg.bench.dataset import Dataset
 from samereg.bench.job import Job, describe
 from samereg.bench.methods import BenchMethod
 from samereg.bench.phantom_dataset import PAPER, SMALL, make_phantom_dataset
+from samereg.bench.pictures import require_matplotlib
 from samereg.bench.plan import Plan, make_plan
 from samereg.bench.read_learn2reg import read_learn2reg
 from samereg.bench.read_manifest import read_manifest
@@ -71,22 +73,27 @@ class Tally:
     files: tuple[Path, ...] = field(default_factory=tuple)
 
 
-def open_dataset(name: str, run: Path, *, small: bool, on_progress: OnProgress | None = None) -> Dataset:
+def open_dataset(name: str, scans: Path | None, *, small: bool, on_progress: OnProgress | None = None) -> Dataset:
     """A dataset by folder, or the phantom.
 
     Args:
         name: folder with `manifest.csv` or with `dataset.json`, or `phantom`.
-        run: folder of the run, where the phantom's files go.
+        scans: folder that the phantom's files go into or are found in, as the folder of a run; None without one.
         small: a phantom for minutes instead of the paper's protocol.
         on_progress: told about each synthetic subject.
 
     Raises:
         FileError: no such folder, or nothing known in it.
-        UsageError: `small` for a dataset that is not the phantom.
+        UsageError: `small` for a dataset that is not the phantom, or the phantom without a folder for its scans.
     """
     if name == PHANTOM:
+        if scans is None:
+            raise UsageError(
+                f"The dataset {PHANTOM} needs a place for its scans; name with --scans the folder of the bench run "
+                "that has them, or one to make them in."
+            )
         protocol = SMALL if small else PAPER
-        folder = run / f"phantom-{protocol.subjects}x{protocol.spacing_mm:g}mm"
+        folder = scans / f"phantom-{protocol.subjects}x{protocol.spacing_mm:g}mm"
         return make_phantom_dataset(folder, protocol, on_progress=on_progress)
     if small:
         raise UsageError(f"--small makes a smaller phantom; the dataset {name} is as large as it is.")
@@ -120,10 +127,13 @@ def run_benchmark(
 
     Raises:
         UsageError: a device that does not exist, an impossible number, or tables of a run without records.
-        FileError: an earlier record that is damaged.
+        MissingPackageError: figures need matplotlib.
+        FileError: an earlier record that is damaged, a folder that is not there or cannot be written.
     """
     check(settings)
-    device = choose_device(settings.device)
+    require_matplotlib()
+    require_writable(run / "index.html")
+    device = _describing_device(settings)
     workshop = Workshop(device=device, networks=settings.networks)
     described = {method: describe(method, workshop) for method in methods}
     plan = make_plan(dataset, described, run, retry_failed=settings.retry_failed)
@@ -146,24 +156,40 @@ def run_benchmark(
 
 
 def check(settings: BenchSettings) -> None:
-    """Refuse impossible numbers.
+    """Refuse impossible settings.
 
     Raises:
-        UsageError: no workers, or no time.
+        UsageError: no workers, or no time; workers of this computer besides those of a cluster.
+        FileError: no folder of networks under that name.
     """
     if settings.workers < 1 or settings.limit_s <= 0:
         raise UsageError(f"Got {settings.workers} workers and a limit of {settings.limit_s} s; need more than 0.")
+    if settings.scheduler and settings.workers > 1:
+        raise UsageError(
+            f"Got {settings.workers} workers and the scheduler {settings.scheduler}; need one of --workers, for this "
+            "computer, and --scheduler, whose cluster has its own."
+        )
+    if settings.networks is not None and not settings.networks.is_dir():
+        raise FileError(f"{settings.networks}: is no folder; need one of trained networks, as recipes/networks.")
+
+
+def _describing_device(settings: BenchSettings) -> torch.device:
+    """Where methods are described: on a cluster the workers have the device, which this computer may lack."""
+    if settings.scheduler and settings.device.startswith("cuda"):
+        return torch.device("cpu")
+    return choose_device(settings.device)
 
 
 def _carry_out(plan: Plan, run: Path, settings: BenchSettings, device: str) -> Iterator[Job]:
-    threads = settings.threads or torch.get_num_threads()
+    """Paths are absolute, because workers may have been started in another folder."""
     worker = WorkerSettings(
         device=device,
-        threads=max(1, threads // settings.workers),
-        networks=settings.networks,
+        threads=max(1, (settings.threads or torch.get_num_threads()) // settings.workers),
+        networks=settings.networks.absolute() if settings.networks is not None else None,
         limit_s=settings.limit_s,
-        log=run / "logs" / "worker.txt",
+        log=run.absolute() / "logs" / "worker.txt",
     )
     if settings.scheduler:
-        return run_on_cluster(plan.jobs, worker, scheduler=settings.scheduler)
+        there = replace(worker, device=settings.device, threads=settings.threads)
+        return run_on_cluster(plan.jobs, there, scheduler=settings.scheduler)
     return run_here(plan.jobs, worker, workers=settings.workers)

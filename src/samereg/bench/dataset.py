@@ -1,10 +1,12 @@
 """What a comparison runs on: labelled scans and the ordered pairs to register; knows no file layout."""
 
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from samereg.errors import InputError
+from samereg.errors import FileError, InputError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +63,10 @@ class Structure:
     partial: bool = False
 
 
+_NO_NAME = re.compile(r"[/\\\x00-\x1f]|^\.|^$")
+"""What the name of a scan or of a set of pairs may not have in it: files and folders are called after it."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dataset:
     """Labelled scans and pairs.
@@ -95,3 +101,36 @@ class Dataset:
             raise InputError(f"{self.name}: has no set of pairs '{unknown[0]}'; it has {', '.join(self.tasks)}.")
         kept = tuple(case for case in self.cases if not tasks or case.task in tasks)
         return Dataset(name=self.name, cases=kept, structures=self.structures)
+
+
+def checked(dataset: Dataset, source: Path) -> Dataset:
+    """The dataset, if results can be told apart by its names and all of its files exist.
+
+    Args:
+        dataset: as it was read.
+        source: file or folder that it was read from, for messages.
+
+    Raises:
+        FileError: a file that does not exist.
+        InputError: a name that no file can have, two scans of one name, or a pair that is listed twice.
+    """
+    scans = list(dict.fromkeys(scan for case in dataset.cases for scan in (case.fixed, case.moving)))
+    for name in (*(scan.name for scan in scans), *dataset.tasks):
+        if _NO_NAME.search(name):
+            raise InputError(
+                f"{source}: has the name {name!r}, which files are called after; need one without slashes and control "
+                "characters that does not begin with a dot."
+            )
+    _refuse_twice([scan.name for scan in scans], f"{source}: has two scans named")
+    _refuse_twice([f"{case.name} of {case.task}" for case in dataset.cases], f"{source}: lists twice the pair")
+    for scan in scans:
+        for path in (scan.image, scan.labels, scan.landmarks):
+            if path is not None and not path.exists():
+                raise FileError(f"{path}: does not exist, but {source} lists it for the scan '{scan.name}'.")
+    return dataset
+
+
+def _refuse_twice(names: Sequence[str], found: str) -> None:
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if twice:
+        raise InputError(f"{found} '{twice[0]}'; need each once.")

@@ -6,20 +6,16 @@ from pathlib import Path
 from samereg.app.record import write_json
 from samereg.app.scans import read_scan
 from samereg.bench.dataset import Case, Dataset
+from samereg.bench.find_transforms import Files, find_transforms, read_found
 from samereg.bench.job import score_case
-from samereg.bench.learn2reg import ChallengeScores, challenge_scores
+from samereg.bench.learn2reg import ChallengeScores, challenge_scores, require_surface_distance
 from samereg.bench.scores import Scores
 from samereg.errors import FileError
 from samereg.geometry.transform import Transform
 from samereg.io.atomic import atomic_file
-from samereg.io.images import read_labels
-from samereg.io.transforms import read_transform
-
-TRANSFORM_NAMES = ("transform.h5", "transform.tfm", "transform.nii.gz", "transform.mha", "transform.nrrd")
-"""Looked for in the folder RESULTS/FIXED__MOVING, in this order."""
-
-SUFFIXES = (".h5", ".tfm", ".nii.gz", ".mha", ".nrrd")
-"""Looked for as RESULTS/FIXED__MOVING.SUFFIX."""
+from samereg.io.images import read_grid, read_labels
+from samereg.io.transform_files import TransformFormatName
+from samereg.io.transform_formats.spaces import Spaces
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +26,7 @@ class Evaluated:
         task: set of pairs.
         fixed: name of the scan that stays.
         moving: name of the scan that was aligned with it.
-        transform: file that was scored.
+        transform: files that were scored, in the order in which they are applied.
         scores: in physical units.
         challenge: figures as the Learn2Reg challenge computes them; None unless asked for.
     """
@@ -38,64 +34,69 @@ class Evaluated:
     task: str
     fixed: str
     moving: str
-    transform: Path
+    transform: Files
     scores: Scores
     challenge: ChallengeScores | None = None
 
 
-def evaluate_dataset(dataset: Dataset, results: Path, *, learn2reg_compat: bool = False) -> tuple[Evaluated, ...]:
+def evaluate_dataset(
+    dataset: Dataset, results: Path, *, format: TransformFormatName | None = None, learn2reg_compat: bool = False
+) -> tuple[Evaluated, ...]:
     """Score a transform for every pair of a dataset.
 
     Args:
         dataset: labelled pairs.
-        results: folder that holds FIXED__MOVING/transform.h5 or FIXED__MOVING.h5 for each pair, or another format
-            that is read; each maps fixed points to moving points.
+        results: folder that holds a transform for each pair, see `find_transform`; each maps fixed points to moving
+            points.
+        format: of the transforms; None tells it from each file.
         learn2reg_compat: compute the challenge's figures too.
 
     Raises:
-        FileError: no transform for a pair, or a damaged one.
+        FileError: no transform for a pair, several, or a damaged one; or a pair without the labels that the challenge's
+            figures need.
+        MissingPackageError: the challenge's figures need the package `surface-distance`.
     """
-    found = [(case, find_transform(results, case)) for case in dataset.cases]
-    return tuple(evaluate_case(case, dataset, path, learn2reg_compat=learn2reg_compat) for case, path in found)
+    if learn2reg_compat:
+        require_surface_distance()
+        _require_labels(dataset.cases)
+    found = zip(dataset.cases, find_transforms(results, dataset.cases), strict=True)
+    return tuple(
+        evaluate_case(case, dataset, files, format=format, learn2reg_compat=learn2reg_compat) for case, files in found
+    )
 
 
-def evaluate_case(case: Case, dataset: Dataset, path: Path, *, learn2reg_compat: bool = False) -> Evaluated:
-    """Score the transform of a file on one pair.
+def evaluate_case(
+    case: Case,
+    dataset: Dataset,
+    files: Files,
+    *,
+    format: TransformFormatName | None = None,
+    learn2reg_compat: bool = False,
+) -> Evaluated:
+    """Score the transform of one or several files on one pair.
 
     Args:
         case: the pair.
         dataset: what the labels are called.
-        path: transform, fixed world to moving world.
+        files: of the transform, fixed world to moving world, in the order in which they are applied.
+        format: of the files; None tells it from each.
         learn2reg_compat: compute the challenge's figures too.
 
     Raises:
         FileError: missing or damaged.
         TransformError: not a transform of 3-D space.
     """
-    transform = read_transform(path)
-    scores = score_case(case, dataset, transform, transform.inverse(), read_scan(case.fixed.image))
+    fixed = read_scan(case.fixed.image)
+    spaces = Spaces(fixed=fixed.grid, moving=read_grid(case.moving.image))
+    transform = read_found(files, format=format, spaces=spaces)
     return Evaluated(
         task=case.task,
         fixed=case.fixed.name,
         moving=case.moving.name,
-        transform=path,
-        scores=scores,
+        transform=files,
+        scores=score_case(case, dataset, transform, transform.inverse(), fixed),
         challenge=_challenge(case, transform) if learn2reg_compat else None,
     )
-
-
-def find_transform(results: Path, case: Case) -> Path:
-    """File that holds the transform of a pair.
-
-    Raises:
-        FileError: there is none.
-    """
-    inside = [results / case.name / name for name in TRANSFORM_NAMES]
-    beside = [results / f"{case.name}{suffix}" for suffix in SUFFIXES]
-    for path in (*inside, *beside):
-        if path.is_file():
-            return path
-    raise FileError(f"{results}: holds no transform for the pair {case.name}; need {inside[0]} or {beside[0]}.")
 
 
 def write_evaluation(found: tuple[Evaluated, ...], path: Path) -> None:
@@ -104,7 +105,17 @@ def write_evaluation(found: tuple[Evaluated, ...], path: Path) -> None:
         write_json(found, temporary)
 
 
-def _challenge(case: Case, transform: Transform) -> ChallengeScores:
+def _require_labels(cases: tuple[Case, ...]) -> None:
+    for case in cases:
+        _labels_of(case)
+
+
+def _labels_of(case: Case) -> tuple[Path, Path]:
     if case.fixed.labels is None or case.moving.labels is None:
         raise FileError(f"{case.name}: has no labels, which the challenge's figures need.")
-    return challenge_scores(read_labels(case.fixed.labels), read_labels(case.moving.labels), transform)
+    return case.fixed.labels, case.moving.labels
+
+
+def _challenge(case: Case, transform: Transform) -> ChallengeScores:
+    fixed, moving = (read_labels(path) for path in _labels_of(case))
+    return challenge_scores(fixed, moving, transform)

@@ -20,21 +20,27 @@ COLUMNS: tuple[Column, ...] = (
 )
 
 CHALLENGE_COLUMNS: tuple[Column, ...] = (
-    ("L2R Dice (%)", lambda e: 100 * e.challenge.dice if e.challenge else None, 2),
+    ("L2R Dice (%)", lambda e: 100 * e.challenge.dice if e.challenge and e.challenge.dice is not None else None, 2),
     ("L2R HD95 (vox)", lambda e: e.challenge.hd95_vox if e.challenge else None, 2),
     ("L2R SD log J", lambda e: e.challenge.log_jacobian_std if e.challenge else None, 3),
 )
 
 
 def evaluation_table(found: Sequence[Evaluated]) -> tuple[tuple[str, ...], list[list[str]]]:
-    """Header and rows: a line for each pair, and their mean."""
+    """Header and rows: a line for each pair, and their mean; a mean over fewer pairs says over how many."""
     challenge = any(each.challenge is not None for each in found)
     columns = (*COLUMNS, *(CHALLENGE_COLUMNS if challenge else ()))
-    rows = [[each.task, f"{each.fixed} <- {each.moving}", *_cells(columns, [each])] for each in found]
-    rows.append(["all", f"mean of {len(found)}", *_cells(columns, found)])
+    rows = [
+        [each.task, f"{each.fixed} <- {each.moving}", *(_cell(column, [each]) for column in columns)] for each in found
+    ]
+    rows.append(["all", f"mean of {len(found)}", *(_cell(column, found) for column in columns)])
     return ("set", "fixed <- moving", *(name for name, _, _ in columns)), rows
 
 
-def _cells(columns: Sequence[Column], found: Sequence[Evaluated]) -> list[str]:
-    means = [(mean_of([value(each) for each in found]), digits) for _, value, digits in columns]
-    return ["-" if mean is None else f"{mean:.{digits}f}" for mean, digits in means]
+def _cell(column: Column, found: Sequence[Evaluated]) -> str:
+    _, value, digits = column
+    values = [value(each) for each in found]
+    mean, there = mean_of(values), sum(each is not None for each in values)
+    if mean is None:
+        return "-"
+    return f"{mean:.{digits}f}" + (f" ({there} of {len(values)})" if there < len(values) else "")

@@ -18,9 +18,17 @@ from samereg.bench.landmarks import read_landmarks
 from samereg.bench.memory import peak_memory_gb, reset_peak_memory
 from samereg.bench.methods import BaselineMethod, BenchMethod
 from samereg.bench.record import CaseRecord, Timing, record_path, transform_path, write_record
-from samereg.bench.scores import LabelScore, Scores, mean_of, score_field, score_labels, score_landmarks
+from samereg.bench.scores import (
+    LabelScore,
+    Scores,
+    mean_of,
+    require_measured,
+    score_field,
+    score_labels,
+    score_landmarks,
+)
 from samereg.bench.workshop import Registered, Workshop
-from samereg.errors import MissingPackageError, SameregError, WeightsError
+from samereg.errors import MissingPackageError, NoOverlapError, SameregError, WeightsError
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import Volume
 from samereg.image.body import body_mask
@@ -149,19 +157,27 @@ def _done(job: Job, workshop: Workshop) -> CaseRecord:
         machine={"device": describe_device(workshop.device), "threads": torch.get_num_threads()},
         timing=timing,
         peak_gb=peak_gb,
-        scores=score_case(job.case, job.dataset, found.transform, found.inverse, fixed),
+        scores=_require_common_view(score_case(job.case, job.dataset, found.transform, found.inverse, fixed), job.case),
     )
 
 
 def _register(job: Job, workshop: Workshop, fixed: Volume, moving: Volume) -> Registered:
     method, case = job.method, job.case
     if not isinstance(method, BaselineMethod):
-        return workshop.register(method, (case.fixed.name, fixed), (case.moving.name, moving))
+        named = [(_identity(scan.image), volume) for scan, volume in ((case.fixed, fixed), (case.moving, moving))]
+        return workshop.register(method, *named)
     baseline = method.load()
     began = time.perf_counter()
     transform = baseline.register(fixed, moving)
     inverse = transform.inverse()
     return Registered(transform=transform, inverse=inverse, seconds=time.perf_counter() - began)
+
+
+def _identity(image: Path) -> str:
+    """Text that differs whenever the files of a scan do: a worker may outlive them, or serve several datasets."""
+    files = sorted(path for path in image.rglob("*") if path.is_file()) if image.is_dir() else [image]
+    found = [(str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return json.dumps(found)
 
 
 def score_case(case: Case, dataset: Dataset, transform: Transform, inverse: Transform | None, fixed: Volume) -> Scores:
@@ -173,6 +189,9 @@ def score_case(case: Case, dataset: Dataset, transform: Transform, inverse: Tran
         transform: fixed world to moving world.
         inverse: moving world to fixed world, or None.
         fixed: the fixed scan in HU, whose body the field is measured in.
+
+    Raises:
+        TransformError: a transform that gives NaN or infinity.
     """
     labels: tuple[LabelScore, ...] = ()
     if case.fixed.labels is not None and case.moving.labels is not None:
@@ -182,7 +201,7 @@ def score_case(case: Case, dataset: Dataset, transform: Transform, inverse: Tran
     if case.fixed.landmarks is not None and case.moving.landmarks is not None:
         files = (case.fixed.landmarks, case.fixed), (case.moving.landmarks, case.moving)
         landmarks = score_landmarks(*read_landmarks(*files), transform)
-    return Scores(
+    scores = Scores(
         labels=labels,
         dice=mean_of([label.dice for label in labels]),
         asd_mm=mean_of([label.asd_mm for label in labels]),
@@ -190,3 +209,12 @@ def score_case(case: Case, dataset: Dataset, transform: Transform, inverse: Tran
         landmarks=landmarks,
         field=score_field(transform, inverse, body_mask(fixed), fixed.grid),
     )
+    return require_measured(scores, case.name)
+
+
+def _require_common_view(scores: Scores, case: Case) -> Scores:
+    """The scores, if the method left any structure in common view: one that takes all of them away has failed."""
+    states = {label.state for label in scores.labels}
+    if scores.dice is None and "not in common view" in states:
+        raise NoOverlapError(f"{case.name}: no structure of the fixed scan lands in the moving scan.")
+    return scores

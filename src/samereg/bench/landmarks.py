@@ -25,11 +25,16 @@ def read_landmarks(fixed: tuple[Path, Scan], moving: tuple[Path, Scan]) -> tuple
 
     Raises:
         FileError: a file that is missing or of no known format.
-        InputError: two landmarks of one name, or without names another number in either scan.
+        InputError: two landmarks of one name, no name in common, or without names another number in either scan.
     """
     one, other = _read(*fixed), _read(*moving)
     if one.names and other.names:
-        return one.by_name(), other.by_name()
+        named = one.by_name(), other.by_name()
+        if named[0] and named[1] and not set(named[0]) & set(named[1]):
+            raise InputError(
+                f"{other.path}: has no landmark of a name that {one.path} has; need the same names in both."
+            )
+        return named
     if len(one.points_mm) != len(other.points_mm):
         raise InputError(
             f"{other.path}: holds {len(other.points_mm)} landmarks, {one.path} {len(one.points_mm)}; need as many, in "

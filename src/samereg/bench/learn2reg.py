@@ -1,6 +1,7 @@
 """Figures as the evaluation of the Learn2Reg challenge computes them, its quirks included."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ class ChallengeScores:
     """The challenge's figures for one pair.
 
     Attributes:
-        dice: mean over the labels that neither scan lacks; wherever the field of view ends.
+        dice: mean over the labels that neither scan lacks, wherever the field of view ends; None without any.
         hd95_vox: mean over the same labels of the robust Hausdorff distance in voxels, whatever the spacing; None
             where no label has it.
         log_jacobian_std: standard deviation of log(|J| + 3) over the whole grid but two voxels at each face, body or
@@ -38,7 +39,7 @@ class ChallengeScores:
         dropped: labels that one scan lacks, which count for nothing.
     """
 
-    dice: float
+    dice: float | None
     hd95_vox: float | None
     log_jacobian_std: float
     dropped: tuple[int, ...]
@@ -68,7 +69,7 @@ def challenge_scores(fixed: LabelMap, moving: LabelMap, transform: Transform) ->
             hd95.append(robust_hausdorff_vox(first, second))
     field = to_index_field(from_transform(transform, fixed.grid, dtype=torch.float64))
     return ChallengeScores(
-        dice=float(np.mean(dice)) if dice else 0.0,
+        dice=float(np.mean(dice)) if dice else None,
         hd95_vox=float(np.mean(hd95)) if hd95 else None,
         log_jacobian_std=offset_log_jacobian_std(field),
         dropped=tuple(dropped),
@@ -90,6 +91,17 @@ def offset_log_jacobian_std(field_vox: Float64[Tensor, "1 3 d h w"]) -> float:
 
 def robust_hausdorff_vox(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
     """The 95 % Hausdorff distance of the package `surface-distance`, spacing taken as one."""
+    package = require_surface_distance()
+    distances = package.compute_surface_distances(first, second, (1.0, 1.0, 1.0))
+    return float(package.compute_robust_hausdorff(distances, HD_PERCENT))
+
+
+def require_surface_distance() -> Any:
+    """The package that the challenge measures distances with.
+
+    Raises:
+        MissingPackageError: not installed.
+    """
     try:
         import surface_distance  # noqa: PLC0415 - optional
     except ImportError as error:
@@ -97,5 +109,4 @@ def robust_hausdorff_vox(first: NDArray[np.bool_], second: NDArray[np.bool_]) ->
             "surface-distance is not installed, which the challenge's Hausdorff distance needs: "
             "python -m pip install 'samereg[bench]'"
         ) from error
-    distances = surface_distance.compute_surface_distances(first, second, (1.0, 1.0, 1.0))
-    return float(surface_distance.compute_robust_hausdorff(distances, HD_PERCENT))
+    return surface_distance

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
+from urllib.parse import quote
 
 from samereg.bench.methods import METHODS, OURS, TABLE_1, TABLE_2
-from samereg.bench.record import Timing, record_path
+from samereg.bench.record import CaseRecord, Timing, record_path
 from samereg.bench.scores import mean_of
 from samereg.bench.statistics import FEWEST_PAIRS, Comparison, compare
 from samereg.bench.summary import Cell, Summary, Value, dice_by_group
@@ -102,7 +103,8 @@ def statistics_table(summary: Summary) -> Table:
         header=("Methods", "pairs", "difference", "95 % interval", "paired t, p", "Wilcoxon, p", "won", "tied", "lost"),
         rows=tuple(rows),
         notes=(
-            "Difference: SAME less the other. Intervals by bootstrap over pairs; p-values after Holm's correction. "
+            "Difference: SAME less the other, where neither failed; a failure is a loss of the one that failed. "
+            "Intervals by bootstrap over pairs; p-values after Holm's correction. "
             f"Fewer than {FEWEST_PAIRS} pairs carry no claim. Pairs share scans and are not independent.",
         ),
     )
@@ -139,9 +141,8 @@ def _dice_entries(cell: Cell) -> dict[str, Entry]:
     entries = {}
     for record in cell.records:
         dice = record.scores.dice if record.scores else None
-        link = record_path(_RUN, record.method, record.task, f"{record.fixed}__{record.moving}")
         pair = f"{record.task}: {record.fixed} <- {record.moving}"
-        entries[pair] = number(100 * dice if dice is not None else None, 1, link=str(link))
+        entries[pair] = number(100 * dice if dice is not None else None, 1, link=_link(record))
     return entries
 
 
@@ -153,7 +154,7 @@ def pairs_tables(summary: Summary) -> list[tuple[str, Table]]:
 def _pairs(cell: Cell) -> Table:
     rows = []
     for record in cell.records:
-        link = str(record_path(_RUN, record.method, record.task, f"{record.fixed}__{record.moving}"))
+        link = _link(record)
         first = Entry(text=f"{record.fixed} <- {record.moving}", link=link)
         scores, timing = record.scores, record.timing
         if scores is None or timing is None:
@@ -170,6 +171,12 @@ def _pairs(cell: Cell) -> Table:
         rows.append((first, *values))
     header = ("fixed <- moving", "Dice (%)", "ASD (mm)", "HD95 (mm)", "std of |J|", "folded (%)", "compute (s)")
     return Table(title=f"{cell.title}, {cell.task}", header=header, rows=tuple(rows), notes=_label_notes(cell))
+
+
+def _link(record: CaseRecord) -> str:
+    """Where its record lies, as an address relative to the folder of the run."""
+    path = record_path(_RUN, record.method, record.task, f"{record.fixed}__{record.moving}")
+    return quote(path.as_posix())
 
 
 def _label_notes(cell: Cell) -> tuple[str, ...]:
@@ -252,13 +259,19 @@ def _comparison(name: str, each: Comparison) -> tuple[Entry, ...]:
     interval = "-" if each.low is None or each.high is None else f"{100 * each.low:.2f} to {100 * each.high:.2f}"
     return (
         Entry(text=_TITLES[name]),
-        Entry(text=f"{each.pairs}" + (f" (+ {each.failed} failed)" if each.failed else "")),
+        Entry(text=f"{each.pairs}" + _failures(each)),
         number(100 * each.difference if each.pairs else None),
         Entry(text=interval),
         Entry(text="-" if each.t_p is None else f"{each.t_p:.2g}"),
         Entry(text="-" if each.wilcoxon_p is None else f"{each.wilcoxon_p:.2g}"),
         *(Entry(text=str(count)) for count in (each.wins, each.ties, each.losses)),
     )
+
+
+def _failures(each: Comparison) -> str:
+    counted = [f"{each.failed} failed"] if each.failed else []
+    counted += [f"{each.own_failed} of SAME failed"] if each.own_failed else []
+    return f" (+ {', '.join(counted)})" if counted else ""
 
 
 def _median_percent(values: Sequence[float]) -> float | None:

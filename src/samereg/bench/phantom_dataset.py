@@ -1,12 +1,15 @@
 """The paper's protocol on synthetic subjects made on the spot."""
 
+import json
 from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
 
 from samereg.app.cohort import CohortSettings, write_cohort
 from samereg.app.progress import OnProgress
-from samereg.bench.dataset import Case, Dataset, Scan, Structure
+from samereg.app.record import to_plain
+from samereg.bench.dataset import Case, Dataset, Scan, Structure, checked
+from samereg.errors import FileError
 from samereg.phantom.organs import ORGANS
 
 FIRST_SUBJECT = 900
@@ -45,14 +48,19 @@ def make_phantom_dataset(folder: Path, protocol: PhantomProtocol, *, on_progress
         folder: where the files go.
         protocol: `PAPER`, `SMALL` or another.
         on_progress: told about each subject.
+
+    Raises:
+        FileError: the folder holds other scans, or not all of them.
     """
-    if not folder.is_dir():
-        settings = CohortSettings(
-            subjects=protocol.subjects,
-            seed=FIRST_SUBJECT,
-            spacing_mm=(protocol.spacing_mm,) * 3,
-            shape=protocol.shape,
-        )
+    settings = CohortSettings(
+        subjects=protocol.subjects,
+        seed=FIRST_SUBJECT,
+        spacing_mm=(protocol.spacing_mm,) * 3,
+        shape=protocol.shape,
+    )
+    if folder.is_dir():
+        _require_cohort(folder, settings)
+    else:
         write_cohort(folder, settings=settings, on_progress=on_progress)
     numbers = range(FIRST_SUBJECT, FIRST_SUBJECT + protocol.subjects)
     cases = tuple(
@@ -63,7 +71,15 @@ def make_phantom_dataset(folder: Path, protocol: PhantomProtocol, *, on_progress
     structures = {
         organ.value: Structure(name=organ.name, group=organ.group) for organ in ORGANS if organ.value is not None
     }
-    return Dataset(name="phantom", cases=cases, structures=structures)
+    return checked(Dataset(name="phantom", cases=cases, structures=structures), folder)
+
+
+def _require_cohort(folder: Path, settings: CohortSettings) -> None:
+    """Refuse scans that another protocol made."""
+    path = folder / "cohort.json"
+    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    if found != to_plain(settings):
+        raise FileError(f"{folder}: holds other scans than those of this protocol; remove it, and they are made anew.")
 
 
 def _scan(folder: Path, number: int, phase: str) -> Scan:

@@ -68,13 +68,13 @@ def draw_boxes(summary: Summary, task: str, titles: dict[str, str]) -> "Figure":
             medianprops={"color": "black", "linewidth": 1.0},
             whiskerprops={"linewidth": 0.6},
             capprops={"linewidth": 0.6},
-            label=titles[name],
+            label=_plain(titles[name]),
         )
-    axes.set_xticks(range(len(groups)), groups, rotation=20, ha="right")
+    axes.set_xticks(range(len(groups)), [_plain(group) for group in groups], rotation=20, ha="right")
     axes.set_ylabel("Dice (%)")
     axes.set_ylim(0, 100)
     axes.set_xlim(-0.6, len(groups) - 0.4)
-    axes.set_title(task)
+    axes.set_title(_plain(task))
     axes.grid(axis="y", linewidth=0.3)
     if shown:
         axes.legend(fontsize="small", frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -127,7 +127,7 @@ def draw_panels(panels: Sequence[Panel], contours: Labels) -> "Figure":
         axes.imshow(panel.image, cmap="gray", vmin=WINDOW_HU[0], vmax=WINDOW_HU[1], interpolation="nearest")
         for place, value in enumerate(int(v) for v in np.unique(contours) if v):
             axes.contour(contours == value, levels=[0.5], colors=[_colour(place)], linewidths=0.8)
-        axes.set_title(panel.title, fontsize="small")
+        axes.set_title(_plain(panel.title), fontsize="small")
         if panel.arrow is not None:
             row, column = panel.arrow
             style = {"arrowstyle": "-|>", "color": "yellow", "linewidth": 1.6}
@@ -153,6 +153,15 @@ def save(figure: "Figure", path: Path) -> tuple[Path, ...]:
     return tuple(written)
 
 
+def require_matplotlib() -> None:
+    """Refuse to begin what ends in figures that cannot be drawn.
+
+    Raises:
+        MissingPackageError: matplotlib is not installed.
+    """
+    _pyplot()
+
+
 def _axes(size: tuple[float, float]) -> tuple["Figure", Any]:
     figure, axes = _pyplot().subplots(figsize=size)
     return figure, axes
@@ -162,6 +171,11 @@ def _colour(place: int) -> tuple[float, float, float, float]:
     colours = _pyplot().get_cmap(COLOURS)
     found: tuple[float, float, float, float] = colours(place % colours.N)
     return found
+
+
+def _plain(text: str) -> str:
+    """Text as it is: matplotlib would set what stands between dollar signs as a formula."""
+    return text.replace("$", r"\$")
 
 
 def _pyplot() -> Any:

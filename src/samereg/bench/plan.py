@@ -8,6 +8,7 @@ from samereg.bench.dataset import Dataset
 from samereg.bench.job import Description, Job, checksums, key_of
 from samereg.bench.methods import BaselineMethod, BenchMethod
 from samereg.bench.record import CaseRecord, read_record, write_record
+from samereg.bench.scores import LabelScore
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,5 +80,13 @@ def _holds(job: Job, *, retry_failed: bool) -> bool:
     if not job.path.is_file():
         return False
     record = read_record(job.path)
+    if record.scores is not None and any(_renamed(label, job.dataset) for label in record.scores.labels):
+        return False
     wanted: Sequence[str] = ("done",) if retry_failed else ("done", "failed")
     return record.key == job.key and record.status in wanted
+
+
+def _renamed(label: LabelScore, dataset: Dataset) -> bool:
+    """Whether the dataset calls a label otherwise than when it was scored; whether it is partial goes by its name."""
+    structure = dataset.structure(label.value)
+    return (label.name, label.group) != (structure.name, structure.group)

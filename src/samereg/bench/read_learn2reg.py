@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from samereg.bench.dataset import Case, Dataset, Scan, Structure
+from samereg.bench.dataset import Case, Dataset, Scan, Structure, checked
 from samereg.errors import FileError, InputError
 
 _PAIR_LISTS = ("registration_val", "registration_test", "registration_train")
@@ -24,17 +24,22 @@ def read_learn2reg(folder: Path) -> Dataset:
     """
     path = folder / "dataset.json"
     try:
-        contents: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        contents: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise FileError(f"{path}: cannot be read as JSON: {error}.") from error
+    if not isinstance(contents, dict):
+        raise InputError(f"{path}: holds no object; need the dataset.json of a Learn2Reg dataset.")
     cases = []
     for listing in _PAIR_LISTS:
         for pair in contents.get(listing, []):
-            fixed, moving = (_scan(folder, pair[side], path) for side in ("fixed", "moving"))
+            if not isinstance(pair, dict) or not {"fixed", "moving"} <= set(pair):
+                raise InputError(f"{path}: has the pair {pair!r} in {listing}; need its fixed and its moving image.")
+            fixed, moving = (_scan(folder, str(pair[side]), path) for side in ("fixed", "moving"))
             cases.append(Case(task=listing.removeprefix("registration_"), fixed=fixed, moving=moving))
     if not cases:
         raise InputError(f"{path}: lists no pairs; need one of {', '.join(_PAIR_LISTS)}.")
-    return Dataset(name=str(contents.get("name", folder.name)), cases=tuple(cases), structures=_structures(contents))
+    name, structures = str(contents.get("name", folder.name)), _structures(contents, path)
+    return checked(Dataset(name=name, cases=tuple(cases), structures=structures), path)
 
 
 def _scan(folder: Path, relative: str, listing: Path) -> Scan:
@@ -59,11 +64,14 @@ def _beside(image: Path, name: str, *, folders: tuple[str, ...]) -> Path | None:
     return None
 
 
-def _structures(contents: dict[str, Any]) -> dict[int, Structure]:
+def _structures(contents: dict[str, Any], listing: Path) -> dict[int, Structure]:
     """Names of the labels; the challenge keeps them flat, or one mapping for each modality."""
     labels = contents.get("labels", {})
     if not isinstance(labels, dict):
         return {}
     nested = [value for value in labels.values() if isinstance(value, dict)]
     flat = nested[0] if nested else labels
+    wrong = [value for value in flat if not str(value).isdigit()]
+    if wrong:
+        raise InputError(f"{listing}: has the label value {wrong[0]!r}; need whole numbers.")
     return {int(value): Structure(name=str(name), group=str(name)) for value, name in flat.items() if int(value) != 0}

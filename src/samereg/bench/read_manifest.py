@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from samereg.bench.dataset import Case, Dataset, Scan, Structure
+from samereg.bench.dataset import Case, Dataset, Scan, Structure, checked
 from samereg.errors import FileError, InputError
 
 PARTLY_CONTOURED = ("esophagus", "oesophagus", "spinal_cord")
@@ -21,9 +21,16 @@ def read_manifest(folder: Path) -> Dataset:
 
     Raises:
         FileError: a table or a file that is missing.
-        InputError: a column that is missing, or a pair of a scan that is not in the manifest.
+        InputError: a column that is missing, a pair of a scan that is not in the manifest, or something listed twice.
     """
-    scans = {row["id"]: _scan(row, folder) for row in read_table(folder / "manifest.csv", needs=("id", "image"))}
+    manifest = folder / "manifest.csv"
+    scans: dict[str, Scan] = {}
+    for number, row in enumerate(read_table(manifest, needs=("id", "image")), start=2):
+        if not row["id"] or not row["image"]:
+            raise InputError(f"{manifest}: line {number} has no id or no image; need both.")
+        if row["id"] in scans:
+            raise InputError(f"{manifest}: line {number} names the scan '{row['id']}' again; need each id once.")
+        scans[row["id"]] = _scan(row, folder)
     cases = []
     for number, row in enumerate(read_table(folder / "pairs.csv", needs=("fixed", "moving")), start=2):
         for side in ("fixed", "moving"):
@@ -31,8 +38,8 @@ def read_manifest(folder: Path) -> Dataset:
                 where = f"{folder / 'pairs.csv'}: line {number}"
                 raise InputError(f"{where} names '{row[side]}', which the manifest does not.")
         cases.append(Case(task=row.get("set") or "all", fixed=scans[row["fixed"]], moving=scans[row["moving"]]))
-    _require_files(cases)
-    return Dataset(name=folder.resolve().name, cases=tuple(cases), structures=_structures(folder / "labels.csv"))
+    structures = _structures(folder / "labels.csv")
+    return checked(Dataset(name=folder.resolve().name, cases=tuple(cases), structures=structures), manifest)
 
 
 def read_table(path: Path, *, needs: tuple[str, ...]) -> list[dict[str, str]]:
@@ -44,7 +51,7 @@ def read_table(path: Path, *, needs: tuple[str, ...]) -> list[dict[str, str]]:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = [{key: value or "" for key, value in row.items() if key} for row in csv.DictReader(stream)]
+            rows = [{key: (value or "").strip() for key, value in row.items() if key} for row in csv.DictReader(stream)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise FileError(f"{path}: cannot be read as a comma-separated table: {error}.") from error
     found = tuple(rows[0]) if rows else ()
@@ -62,21 +69,16 @@ def _scan(row: dict[str, str], folder: Path) -> Scan:
     return Scan(name=row["id"], image=folder / row["image"], labels=there("labels"), landmarks=there("landmarks"))
 
 
-def _require_files(cases: list[Case]) -> None:
-    for scan in dict.fromkeys(scan for case in cases for scan in (case.fixed, case.moving)):
-        for path in (scan.image, scan.labels, scan.landmarks):
-            if path is not None and not path.exists():
-                raise FileError(f"{path}: does not exist, but the manifest names it for the scan '{scan.name}'.")
-
-
 def _structures(path: Path) -> dict[int, Structure]:
     if not path.is_file():
         return {}
-    structures = {}
+    structures: dict[int, Structure] = {}
     for row in read_table(path, needs=("value", "name")):
         partial = row["partial"].lower() in _YES if "partial" in row else row["name"] in PARTLY_CONTOURED
         value, name = row["value"], row["name"]
         if not value.isdigit():
             raise InputError(f"{path}: has the label value {value!r}; need a whole number.")
+        if int(value) in structures:
+            raise InputError(f"{path}: names the label value {value} twice; need each value once.")
         structures[int(value)] = Structure(name=name, group=row.get("group") or name, partial=partial)
     return structures

@@ -2,6 +2,7 @@
 
 import html
 from pathlib import Path
+from urllib.parse import quote
 
 from samereg.bench.dataset import Case, Dataset
 from samereg.bench.methods import METHODS, OURS
@@ -16,7 +17,7 @@ from samereg.bench.paper_tables import (
     table_2,
 )
 from samereg.bench.pictures import draw_boxes, draw_dice_against_time, draw_panels, save
-from samereg.bench.record import CaseRecord
+from samereg.bench.record import CaseRecord, transform_path
 from samereg.bench.slices import slices_of
 from samereg.bench.summary import Summary, summarise
 from samereg.bench.table import WRITERS, Table, to_html, to_markdown
@@ -86,7 +87,7 @@ def write_figures(
         shown = {name: title for name, title in titles.items() if name in FIGURE_2} or titles
         figure = draw_boxes(summary, task, shown)
         figures[f"Figure 2, {task}: Dice by group of structures"] = save(figure, folder / f"figure-2-{task}")
-    pair = pair_to_show(dataset, records)
+    pair = pair_to_show(dataset, records, run)
     if pair is not None:
         case, chosen = pair
         slices = slices_of(case, chosen, run, ours=OURS)
@@ -97,8 +98,11 @@ def write_figures(
     return figures
 
 
-def pair_to_show(dataset: Dataset, records: list[CaseRecord]) -> tuple[Case, list[CaseRecord]] | None:
-    """The first labelled pair that most of figure 3's methods are done with, and their records on it."""
+def pair_to_show(dataset: Dataset, records: list[CaseRecord], run: Path) -> tuple[Case, list[CaseRecord]] | None:
+    """The first labelled pair that most of figure 3's methods are done with, and their records on it.
+
+    Records count whose transform still lies in the folder of the run.
+    """
     best: tuple[Case, list[CaseRecord]] | None = None
     for case in dataset.cases:
         if case.fixed.labels is None or case.moving.labels is None:
@@ -108,6 +112,7 @@ def pair_to_show(dataset: Dataset, records: list[CaseRecord]) -> tuple[Case, lis
             for record in records
             if record.status == "done"
             and (record.task, record.fixed, record.moving) == (case.task, case.fixed.name, case.moving.name)
+            and transform_path(run, record.method, record.task, case.name).is_file()
         ]
         chosen = [record for name in FIGURE_3 for record in done if record.method == name] or done[:4]
         if chosen and (best is None or len(chosen) > len(best[1])):
@@ -124,7 +129,7 @@ def index_page(
     """One page with everything, its links relative to the folder of the run."""
     title = html.escape(f"{dataset.name}: {len(dataset.cases)} pairs")
     shown = "".join(
-        f'<figure><img src="figures/{paths[0].name}" alt="{html.escape(caption)}">'
+        f'<figure><img src="{html.escape(quote(f"figures/{paths[0].name}"))}" alt="{html.escape(caption)}">'
         f"<figcaption>{html.escape(caption)}</figcaption></figure>\n"
         for caption, paths in figures.items()
     )

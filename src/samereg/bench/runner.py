@@ -1,16 +1,27 @@
 """Carries out jobs on this computer or on a Dask cluster; yields each when its record is written."""
 
 import multiprocessing
+import os
+import platform
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
-from functools import cache
+from itertools import count
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
+from threading import Lock
+
+import torch
 
 from samereg.bench.job import Job
 from samereg.bench.supervise import Supervised, WorkerSettings
 from samereg.errors import FileError, MissingPackageError, UsageError
+
+_IDLE: dict[WorkerSettings, "SimpleQueue[Supervised]"] = {}
+"""Of this Dask worker; by settings, so that runs on one cluster share nothing."""
+
+_IDLE_LOCK = Lock()
+_NUMBERS = count()
 
 
 def run_here(jobs: Sequence[Job], settings: WorkerSettings, *, workers: int) -> Iterator[Job]:
@@ -71,6 +82,7 @@ def run_on_cluster(jobs: Sequence[Job], settings: WorkerSettings, *, scheduler: 
         for future in distributed.as_completed(futures):  # type: ignore[no-untyped-call]
             future.result()
             yield by_key[future.key]
+        client.run(_end_idle, settings)
 
 
 def _do_in_idle(idle: "SimpleQueue[Supervised]", job: Job) -> None:
@@ -83,18 +95,45 @@ def _do_in_idle(idle: "SimpleQueue[Supervised]", job: Job) -> None:
 
 
 def _do_on_cluster(job: Job, settings: WorkerSettings) -> None:
-    _cluster_worker(settings).run(job)
-
-
-@cache
-def _cluster_worker(settings: WorkerSettings) -> Supervised:
-    """The one supervised process of this Dask worker."""
+    """Do a job in a process that no other thread of this Dask worker speaks to meanwhile."""
     if multiprocessing.current_process().daemon:
         raise UsageError(
             "Dask's workers may not start processes here, which a time limit needs; start them with "
             "'dask worker --no-nanny', or set distributed.worker.daemon to false"
         )
-    return Supervised(settings)
+    idle = _idle_on_cluster(settings)
+    try:
+        worker = idle.get_nowait()
+    except Empty:
+        worker = Supervised(_settings_here(settings))
+    try:
+        worker.run(job)
+    finally:
+        idle.put(worker)
+
+
+def _idle_on_cluster(settings: WorkerSettings) -> "SimpleQueue[Supervised]":
+    """Processes of this Dask worker that have no job."""
+    with _IDLE_LOCK:
+        return _IDLE.setdefault(settings, SimpleQueue())
+
+
+def _settings_here(settings: WorkerSettings) -> WorkerSettings:
+    """The settings with a log of its own, and with this computer's threads shared out among Dask's."""
+    import distributed  # noqa: PLC0415 - optional
+
+    side_by_side = distributed.get_worker().state.nthreads  # type: ignore[no-untyped-call]
+    threads = settings.threads or torch.get_num_threads()
+    log = settings.log.with_stem(f"{settings.log.stem}-{platform.node()}-{os.getpid()}-{next(_NUMBERS)}")
+    return replace(settings, threads=max(1, threads // side_by_side), log=log)
+
+
+def _end_idle(settings: WorkerSettings) -> None:
+    """End the processes of this Dask worker: networks and scans leave its memory with them."""
+    with _IDLE_LOCK:
+        idle = _IDLE.pop(settings, SimpleQueue())
+    while not idle.empty():
+        idle.get_nowait().close()
 
 
 def _absolute(job: Job) -> Job:

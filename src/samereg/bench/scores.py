@@ -1,7 +1,8 @@
 """Scores of one transform on one labelled pair, in physical units, with a word for everything that cannot be scored."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from math import isfinite
 from typing import Literal
 
 import torch
@@ -9,6 +10,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from samereg.bench.dataset import Dataset, Structure
+from samereg.errors import TransformError
 from samereg.geometry.checks import inverse_consistency_mm
 from samereg.geometry.fields import from_transform, jacobian_determinant_mm
 from samereg.geometry.grid import Grid, strided, voxel_centres_mm
@@ -28,9 +30,10 @@ FIELD_SPACING_MM = 4.0
 INVERSE_STRIDE = 4
 """Of those points, every so many-th along each axis is carried there and back."""
 
-State = Literal["scored", "cut", "not in common view", "lost", "missing in fixed", "missing in moving"]
-"""Of a label: `cut` is scored, where both scans exist, but one of them ends within it; `lost` is in common view but
-no voxel of it arrived: Dice 0, and no surface to measure."""
+State = Literal["scored", "cut", "too small", "not in common view", "lost", "missing in fixed", "missing in moving"]
+"""Of a label: `too small` for a score in the fixed scan, whatever the method; `not in common view` where the method
+takes it out of the moving scan; `cut` is scored, where both scans exist, but one of them ends within it; `lost` is in
+common view but no voxel of it arrived: Dice 0, and no surface to measure."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,6 +124,9 @@ def score_labels(
             scores.append(_unscored(value, structure, state))
             continue
         whole = fixed.data == value
+        if int(whole.sum()) < SMALLEST_VOXELS:
+            scores.append(_unscored(value, structure, "too small"))
+            continue
         cut = bool((whole & ~seen).any()) or reaches_border(whole) or reaches_border(moving.data == value)
         scores.append(_score(value, structure, (whole & seen, (moved == value) & seen), fixed.grid, cut=cut))
     return tuple(scores)
@@ -179,6 +185,23 @@ def score_landmarks(
         torch.tensor([places[name] for name in common], dtype=torch.float64) for places in (fixed_mm, moving_mm)
     )
     return target_error(transform.apply(start), target)
+
+
+def require_measured(scores: Scores, name: str) -> Scores:
+    """The scores, if every number is finite.
+
+    Args:
+        scores: of one registration.
+        name: of the pair, for the message.
+
+    Raises:
+        TransformError: a transform that gives NaN or infinity somewhere, whose scores no mean may hold.
+    """
+    numbers = [*astuple(scores.field), *(astuple(scores.landmarks) if scores.landmarks else ())]
+    numbers += [number for label in scores.labels for number in (label.dice, label.asd_mm, label.hd95_mm)]
+    if not all(isfinite(number) for number in numbers if number is not None):
+        raise TransformError(f"{name}: its transform takes points to NaN or infinity; need finite numbers.")
+    return scores
 
 
 def mean_of(values: list[float | None]) -> float | None:

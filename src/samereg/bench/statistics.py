@@ -24,6 +24,7 @@ class Comparison:
     Attributes:
         pairs: on which both have a score.
         failed: pairs on which the method failed; each counts as a win of ours.
+        own_failed: pairs on which ours failed and the method did not; each counts as a loss of ours.
         difference: mean.
         low: lower end of the bootstrap confidence interval of the mean; None for too few pairs.
         high: upper end.
@@ -36,6 +37,7 @@ class Comparison:
 
     pairs: int
     failed: int
+    own_failed: int
     difference: float
     low: float | None
     high: float | None
@@ -51,7 +53,7 @@ Scored = Mapping[str, float | None]
 
 
 def compare(ours: Scored, others: Mapping[str, Scored]) -> dict[str, Comparison]:
-    """Each method against ours, on the pairs that ours has a score for.
+    """Each method against ours, on the pairs that both were given.
 
     The pairs of few subjects share scans, so that the tests' assumption of independence holds at best roughly: their
     p-values are the paper's statistic, not a proof.
@@ -94,21 +96,17 @@ def bootstrap_interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _compare(ours: Scored, other: Scored) -> Comparison:
-    differences, failed = [], 0
-    for pair, score in ours.items():
-        if score is None or pair not in other:
-            continue
-        theirs = other[pair]
-        if theirs is None:
-            failed += 1
-        else:
-            differences.append(score - theirs)
+    common = [(score, other[pair]) for pair, score in ours.items() if pair in other]
+    failed = sum(score is not None and theirs is None for score, theirs in common)
+    own_failed = sum(score is None and theirs is not None for score, theirs in common)
+    differences = [score - theirs for score, theirs in common if score is not None and theirs is not None]
     enough = len(differences) >= FEWEST_PAIRS
     varied = enough and np.ptp(differences) > 0.0
     low, high = bootstrap_interval(differences) if varied else (None, None)
     return Comparison(
         pairs=len(differences),
         failed=failed,
+        own_failed=own_failed,
         difference=float(np.mean(differences)) if differences else float("nan"),
         low=low,
         high=high,
@@ -116,5 +114,5 @@ def _compare(ours: Scored, other: Scored) -> Comparison:
         wilcoxon_p=float(stats.wilcoxon(differences).pvalue) if varied else None,
         wins=failed + sum(each > TIE for each in differences),
         ties=sum(abs(each) <= TIE for each in differences),
-        losses=sum(each < -TIE for each in differences),
+        losses=own_failed + sum(each < -TIE for each in differences),
     )

@@ -1,5 +1,6 @@
 """Records of a run by method and task: what tables and figures are made from."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -42,8 +43,8 @@ class Cell:
 
     @property
     def anchor(self) -> str:
-        """Of the place where its pairs are listed."""
-        return f"{self.method}-{self.task}".lower().replace("+", "-")
+        """Of the place where its pairs are listed: the same for no other method and task, whatever their names."""
+        return re.sub(r"[^A-Za-z0-9.-]", lambda found: f"_{ord(found[0]):x}_", f"{self.method}-{self.task}")
 
     def mean(self, value: Value) -> float | None:
         """Mean of a value over the pairs that did not fail."""

@@ -25,7 +25,7 @@ class WorkerSettings:
     """How a worker works.
 
     Attributes:
-        device: cpu, cuda or cuda:N.
+        device: auto, cpu, cuda or cuda:N; auto is what the worker's own computer has.
         threads: CPU threads; 0 takes as many as there are cores.
         networks: folder of trained deformation networks, or None.
         limit_s: a registration that takes longer has failed.

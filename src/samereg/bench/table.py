@@ -2,10 +2,12 @@
 
 import csv
 import html
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 from typing import Literal
+from urllib.parse import unquote
 
 Emphasis = Literal["", "best", "second"]
 
@@ -16,7 +18,7 @@ class Entry:
 
     Attributes:
         text: as shown.
-        link: where it comes from, relative to the folder of the run; empty without.
+        link: where it comes from, as an address relative to the folder of the run; empty without.
         emphasis: whether it is the best or second best of its column.
     """
 
@@ -68,9 +70,9 @@ def to_markdown(table: Table, *, base: str = "") -> str:
         table: what to write.
         base: way from the file to the folder of the run, as `../`.
     """
-    lines = [f"## {table.title}", "", _piped(table.header), _piped(["---"] * len(table.header))]
+    lines = [f"## {_markdown_text(table.title)}", "", _piped(table.header), _piped(["---"] * len(table.header))]
     lines += [_piped([_markdown(entry, base) for entry in row]) for row in table.rows]
-    return "\n".join([*lines, "", *table.notes, ""])
+    return "\n".join([*lines, "", *map(_markdown_text, table.notes), ""])
 
 
 def to_latex(table: Table) -> str:
@@ -89,7 +91,7 @@ def to_csv(table: Table) -> str:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow([*table.header, *(f"source of {table.header[place]}" for place in linked)])
     for row in table.rows:
-        writer.writerow([*(entry.text for entry in row), *(row[place].link for place in linked)])
+        writer.writerow([*(entry.text for entry in row), *(unquote(row[place].link) for place in linked)])
     return stream.getvalue()
 
 
@@ -110,12 +112,27 @@ WRITERS: dict[str, Callable[[Table], str]] = {
 """By file name, for the folder `tables` of a run."""
 
 
+_LATEX = {
+    **{character: "\\" + character for character in "&%#_{}$"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": "$<$",
+    ">": "$>$",
+}
+
+
 def _is_number(text: str) -> bool:
     return text.replace(".", "", 1).isdigit()
 
 
 def _piped(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(_markdown_text(cell).replace("|", "\\|") for cell in cells) + " |"
+
+
+def _markdown_text(text: str) -> str:
+    """Text on one line, in which nothing is an element of HTML."""
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", " ".join(text.split()))
 
 
 def _markdown(entry: Entry, base: str) -> str:
@@ -130,8 +147,7 @@ def _latex(entry: Entry) -> str:
 
 
 def _escaped(text: str) -> str:
-    for character in ("&", "%", "#", "_"):
-        text = text.replace(character, "\\" + character)
+    text = "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
     return text.replace("|J|", r"$|J_\phi|$")
 
 

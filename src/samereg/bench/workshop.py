@@ -85,7 +85,7 @@ class Workshop:
 
         Args:
             method: recipe.
-            fixed: name, and CT in HU.
+            fixed: text that stands for the scan, the same for no other, and CT in HU.
             moving: the same.
 
         Raises:

@@ -6,23 +6,33 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from samereg.cli.options import MessageFlags, Messages
+from samereg.cli.options import MessageFlags, Messages, TransformFormatOrAuto
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluate:
     """Score transforms that any tool produced.
 
-    For every pair of the dataset RESULTS holds FIXED__MOVING/transform.h5 or FIXED__MOVING.h5 (or .tfm, or a
-    displacement field as .nii.gz, .mha or .nrrd), a map from fixed to moving points. Labels are scored where both
-    scans exist; distances are in mm.
+    For every pair of the dataset RESULTS holds one transform from fixed to moving points: in the folder
+    FIXED__MOVING, under any name that its tool gives (transform.h5, 0GenericAffine.mat with 1Warp.nii.gz,
+    TransformParameters.0.txt), or beside each other as FIXED__MOVING.h5 or disp_FIXED_MOVING.nii.gz. Every format
+    that `samereg convert` reads is read. Labels are scored where both scans exist; distances are in mm.
     """
 
-    dataset: Annotated[Path, arg(metavar="DIR")]
-    """Folder with manifest.csv and pairs.csv, or with dataset.json of Learn2Reg."""
+    dataset: Annotated[Path, arg(metavar="DIR|phantom")]
+    """Folder with manifest.csv and pairs.csv, or with dataset.json of Learn2Reg; or the synthetic dataset."""
 
     results: Annotated[Path, arg(metavar="DIR")]
     """Folder of the transforms."""
+
+    transform_format: Annotated[TransformFormatOrAuto, arg(name="format", metavar="FORMAT")] = "auto"
+    """What the transforms are, if the files do not tell."""
+
+    scans: Annotated[Path | None, arg(metavar="DIR")] = None
+    """With the synthetic dataset: folder of the `bench` run that has its scans, or where to make them."""
+
+    small: bool = False
+    """The smaller synthetic dataset, as of `bench --small`."""
 
     sets: Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]")] = ()
     """Sets of pairs to score; all of the dataset by default."""
@@ -40,18 +50,25 @@ class Evaluate:
 
     def run(self) -> int:
         """Score, print a table, return the exit code."""
-        from samereg.app.overwriting import refuse_existing
+        from samereg.app.overwriting import refuse_existing, require_writable
         from samereg.app.record import to_plain
         from samereg.bench.benchmark import open_dataset
         from samereg.bench.evaluate import evaluate_dataset, write_evaluation
         from samereg.bench.evaluation_table import evaluation_table
-        from samereg.cli.console import print_json, print_table, start_logging
+        from samereg.cli.console import print_json, print_table, progress, start_logging
 
         start_logging(self.messages)
         if self.output is not None:
             refuse_existing(self.output, overwrite=self.overwrite)
-        dataset = open_dataset(str(self.dataset), self.results, small=False).only(self.sets)
-        found = evaluate_dataset(dataset, self.results, learn2reg_compat=self.learn2reg_compat)
+            require_writable(self.output)
+        with progress(self.messages) as on_progress:
+            dataset = open_dataset(str(self.dataset), self.scans, small=self.small, on_progress=on_progress)
+        found = evaluate_dataset(
+            dataset.only(self.sets),
+            self.results,
+            format=None if self.transform_format == "auto" else self.transform_format,
+            learn2reg_compat=self.learn2reg_compat,
+        )
         if self.output is not None:
             write_evaluation(found, self.output)
         if self.messages.json:

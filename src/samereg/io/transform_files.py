@@ -121,6 +121,9 @@ _BY_OUTPUT: dict[str, TransformFormatName] = {
     ".nii.gz": "field",
     ".npz": "learn2reg",
 }
+_SAY_WHICH = (
+    "name the format with --from, or --transform-format of apply, --init-format of register, --format of evaluate"
+)
 _FNIRT_INTENTS = (2006, 2007, 2008, 2009)
 _MATLAB_HEADER = 20
 """Bytes before the name of the first matrix in the files that ITK writes."""
@@ -223,7 +226,7 @@ def _recognise_nifti(path: Path) -> Recognised:
     if len(sizes) == 4 and sizes[3] == 3:
         raise UsageError(
             f"{path}: is 4-D with three numbers per voxel, which Learn2Reg (voxels) and FSL (mm) both write; "
-            "name it with --from."
+            f"{_SAY_WHICH}."
         )
     raise TransformError(f"{path}: is no field: {' x '.join(map(str, sizes))} numbers; need three for each voxel.")
 
@@ -239,7 +242,7 @@ def _recognise_text(path: Path) -> Recognised:
     if _is_matrix(content):
         raise UsageError(
             f"{path}: holds sixteen numbers, which greedy and NiftyReg (RAS, fixed to moving) and FLIRT (moving to "
-            "fixed) all write; name it with --from."
+            f"fixed) all write; {_SAY_WHICH}."
         )
     if path.suffix.lower() in (".txt", ".mat"):
         return Recognised(format="itk", certain=False, why="its name; its content was not recognised")

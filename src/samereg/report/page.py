@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 
 import samereg
-from samereg.app.overwriting import refuse_existing
+from samereg.app.overwriting import refuse_existing, require_writable
 from samereg.geometry.grid import bounding_grid, voxel_centres_mm
 from samereg.geometry.volume import LabelMap
 from samereg.image.resample import resample_labels
@@ -115,8 +115,10 @@ def write_report(
     """
     target = output or folder / NAME
     refuse_existing(target, overwrite=overwrite)
+    require_writable(target)
     story = tell(read_sources(folder, paths or ReportPaths()), limits or VerdictLimits())
-    content = page(story).encode("utf-8")
+    # Names of files need not be Unicode.
+    content = page(story).encode("utf-8", errors="backslashreplace")
     with atomic_file(target) as temporary:
         temporary.write_bytes(content)
     return ReportRecord(output=target, size_bytes=len(content), verdict=story.verdict)
