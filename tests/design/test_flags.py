@@ -185,6 +185,9 @@ FLAGS = {
     "evaluate": {
         "--dataset",
         "--results",
+        "--format",
+        "--scans",
+        "--small",
         "--sets",
         "-o/--output",
         "--learn2reg-compat",
