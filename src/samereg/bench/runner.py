@@ -122,7 +122,7 @@ def _settings_here(settings: WorkerSettings) -> WorkerSettings:
     """The settings with a log of its own, and with this computer's threads shared out among Dask's."""
     import distributed  # noqa: PLC0415 - optional
 
-    side_by_side = distributed.get_worker().state.nthreads  # type: ignore[no-untyped-call]
+    side_by_side = distributed.get_worker().state.nthreads
     threads = settings.threads or torch.get_num_threads()
     log = settings.log.with_stem(f"{settings.log.stem}-{platform.node()}-{os.getpid()}-{next(_NUMBERS)}")
     return replace(settings, threads=max(1, threads // side_by_side), log=log)
