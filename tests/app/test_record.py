@@ -74,3 +74,15 @@ def test_an_input_is_described(tmp_path: Path) -> None:
     assert record.shape == (4, 5, 6)
     assert record.spacing_mm == (3.0, 2.0, 1.0)
     assert record.series == "1.2"
+
+
+def test_scans_behind_links_have_digests_of_their_own(tmp_path: Path) -> None:
+    digests = set()
+    for name in ("one", "two"):
+        (tmp_path / "archive" / name).mkdir(parents=True)
+        (tmp_path / "archive" / name / "1.dcm").write_bytes(name.encode())
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "series").symlink_to(tmp_path / "archive" / name, target_is_directory=True)
+        assert sha256_of(tmp_path / name) == sha256_of(tmp_path / "archive" / name)
+        digests.add(sha256_of(tmp_path / name))
+    assert len(digests) == 2

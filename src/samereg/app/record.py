@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 import samereg
 from samereg.geometry.grid import Grid
+from samereg.io.dicom_files import files_below
 
 RECORDED_PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "nibabel", "pydicom", "safetensors")
 """Packages whose version can change a result."""
@@ -84,8 +85,11 @@ def memory_record(grid: Grid) -> InputRecord:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, or of the files of a folder one after another in the order of their paths."""
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    """SHA-256 of a file, or of the files of a folder, links included, one after another in the order of their paths.
+
+    Hidden files do not count, nor links to nothing: no scan is read from them.
+    """
+    files = [file for file in files_below(path) if file.is_file()] if path.is_dir() else [path]
     digest = hashlib.sha256()
     for file in files:
         with file.open("rb") as stream:
