@@ -6,6 +6,8 @@ quick.
 
 from typing import TYPE_CHECKING
 
+from samereg import forks as forks  # from here on it is noted when this process is forked
+
 if TYPE_CHECKING:
     from samereg.app.api import PairTransform, RegisteredPair, register
     from samereg.errors import SameregError

@@ -6,16 +6,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from samereg.app import deform_training
+from samereg.app import alignment, deform_training
 from samereg.app.alignment import align_pairs, pair_set, prepare_scans
 from samereg.app.deform_training import DeformSources, ordered_pairs, train_deform_from_files
 from samereg.app.machine import MachineSettings
-from samereg.errors import NoOverlapError, UsageError
+from samereg.errors import NoOverlapError, TransformError, UsageError
 from samereg.estimate.outcome import Outcome
 from samereg.geometry.affine import Affine
-from samereg.geometry.chain import chain
+from samereg.geometry.chain import chain, chain_all
 from samereg.geometry.displacement import Displacement
 from samereg.geometry.grid import axis_aligned_grid
+from samereg.geometry.spline import Spline
+from samereg.geometry.velocity import Velocity
 from samereg.geometry.volume import Volume
 from samereg.io.images import write_volume
 from samereg.matching.embed import NetEmbedder, load_embedder
@@ -72,8 +74,9 @@ def test_scans_are_embedded_once(
     monkeypatch.setattr(NetEmbedder, "embed", lambda *_: pytest.fail("embedded again"))
     second = prepare_scans(paths, embedder, tmp_path / "cache")
     for before, after in zip(first, second, strict=True):
-        # float16 keeps three bits more of bfloat16 values of this size than bfloat16 has
+        assert before.prepared.embedded.local.dtype == after.prepared.embedded.local.dtype == embedder.dtype
         assert torch.equal(before.prepared.embedded.local, after.prepared.embedded.local)
+        assert torch.equal(before.prepared.embedded.global_, after.prepared.embedded.global_)
         assert torch.equal(before.prepared.places.embeddings, after.prepared.places.embeddings)
 
 
@@ -186,3 +189,32 @@ def test_the_cache_lies_beside_the_run_unless_told(
     settings = DeformTraining(network="vm-unet", steps=3)
     train_deform_from_files(DeformSources(data=paths[0].parent), tmp_path / "run", settings=settings, machine=ON_CPU)
     assert any((tmp_path / "run-cache").glob("alignment-*.zarr"))
+
+
+def test_every_part_of_an_alignment_comes_back_from_its_record() -> None:
+    grid = axis_aligned_grid((6, 5, 4), (20.0, 20.0, 20.0))
+    field = torch.rand(3, 6, 5, 4, generator=torch.Generator().manual_seed(0))
+    whole = chain_all(
+        [
+            Velocity(grid=grid, data=field),
+            Affine.from_parts(1.1 * torch.eye(3, dtype=torch.float64), torch.ones(3, dtype=torch.float64)),
+            Spline(grid=grid, data=5 * field.double()),
+            Displacement(grid=grid, data=-field),
+        ]
+    )
+    points = 60 * torch.rand(50, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    found = alignment._transform_of(alignment._record_of(whole))
+    assert found is not None
+    assert torch.equal(found.apply(points), whole.apply(points))
+
+
+def test_a_part_that_no_record_can_hold_is_refused() -> None:
+    class Mirror:
+        def apply(self, points_mm: torch.Tensor) -> torch.Tensor:
+            return -points_mm
+
+        def inverse(self) -> "Mirror":
+            return self
+
+    with pytest.raises(TransformError, match="cannot keep a Mirror"):
+        alignment._record_of(Mirror())

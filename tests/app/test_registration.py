@@ -283,3 +283,9 @@ def test_each_broken_bound_is_named(broken: Quality, word: str) -> None:
 
 def test_a_good_result_has_no_fault() -> None:
     assert quality_faults(GOOD, QualityLimits()) == ()
+
+
+@pytest.mark.parametrize("name", ["preset", "filter", "affine_model", "filler"])
+def test_a_name_that_does_not_exist_is_refused_when_settings_are_made(name: str) -> None:
+    with pytest.raises(UsageError, match=f"Got {name}='nonsense'; need one of"):
+        RegisterSettings(**{name: "nonsense"})

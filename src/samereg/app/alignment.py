@@ -12,12 +12,14 @@ import torch
 from samereg.app.progress import OnProgress
 from samereg.app.record import named_settings, sha256_of
 from samereg.app.scans import naming_bodiless, read_scan
-from samereg.errors import NoOverlapError
+from samereg.errors import NoOverlapError, TransformError
 from samereg.geometry.affine import Affine
 from samereg.geometry.chain import chain, parts
 from samereg.geometry.displacement import Displacement
 from samereg.geometry.grid import Grid
+from samereg.geometry.spline import Spline
 from samereg.geometry.transform import Transform
+from samereg.geometry.velocity import Velocity
 from samereg.geometry.volume import Volume
 from samereg.image.body import body_mask
 from samereg.image.preprocess import from_window, to_model_space
@@ -160,10 +162,22 @@ def _record_of(transform: Transform) -> CacheRecord:
     for number, part in enumerate(parts(transform)):
         if isinstance(part, Affine):
             arrays[f"{number}-affine"] = part.matrix
-        elif isinstance(part, Displacement):
-            arrays[f"{number}-field"] = part.data
+        elif isinstance(part, Displacement | Velocity | Spline):
+            arrays[f"{number}-{type(part).__name__.lower()}"] = part.data
             arrays[f"{number}-grid"] = part.grid.affine
+        else:
+            raise TransformError(
+                f"cannot keep a {type(part).__name__} in the cache of alignments; need stages whose transforms are "
+                "affine maps, displacements, velocities and splines"
+            )
     return CacheRecord(arrays=arrays, notes={})
+
+
+_FIELDS: dict[str, type[Displacement] | type[Velocity] | type[Spline]] = {
+    "displacement": Displacement,
+    "velocity": Velocity,
+    "spline": Spline,
+}
 
 
 def _transform_of(record: CacheRecord) -> Transform | None:
@@ -174,10 +188,10 @@ def _transform_of(record: CacheRecord) -> Transform | None:
         number, kind = name.split("-")
         if kind == "affine":
             transform = chain(transform, Affine(matrix=record.arrays[name]))
-        elif kind == "field":
+        elif kind in _FIELDS:
             data = record.arrays[name]
             grid = Grid(shape=(data.shape[1], data.shape[2], data.shape[3]), affine=record.arrays[f"{number}-grid"])
-            transform = chain(transform, Displacement(grid=grid, data=data))
+            transform = chain(transform, _FIELDS[kind](grid=grid, data=data))
     return transform
 
 

@@ -36,6 +36,7 @@ from samereg.io.images import write_volume
 from samereg.io.memory import ImageLike, of_kind, to_labels, to_volume
 from samereg.io.transforms import write_transform
 from samereg.matching.matches import Matches
+from samereg.ops.ambient import own_torch, plain_torch
 from samereg.pipeline.confidence import confidence_of
 from samereg.pipeline.register import Quality
 from samereg.pipeline.register import register as run_stages
@@ -75,6 +76,7 @@ class PairTransform:
     map: Transform
     grid: Grid
 
+    @plain_torch()
     def apply_to_points(self, points_mm: Points, *, frame: Frame = "LPS") -> NDArray[np.float64]:
         """Where points of one scan lie in the other.
 
@@ -97,6 +99,7 @@ class PairTransform:
         found: NDArray[np.float64] = _flipped(self.map.apply(_flipped(points, frame)), frame).numpy()
         return found
 
+    @plain_torch()
     def apply_to_image(
         self,
         image: ImageLike,
@@ -119,6 +122,7 @@ class PairTransform:
         moved = resample_image(to_volume(image), self.map, self._target(reference), mode=interpolation)
         return of_kind(moved, image)
 
+    @plain_torch()
     def apply_to_labels(
         self,
         labels: ImageLike,
@@ -141,6 +145,7 @@ class PairTransform:
         target = self._target(reference)
         return of_kind(resample_labels(to_labels(labels), self.map, target, mode=LABEL_MODES[interpolation]), labels)
 
+    @plain_torch()
     def save(self, path: str | Path) -> None:
         """Write the map as an ITK composite transform, `.h5` or `.tfm`."""
         write_transform(self.map, path)
@@ -177,6 +182,7 @@ class RegisteredPair:
         """What was measured of the result without labels."""
         return self.record.quality
 
+    @plain_torch()
     def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
         """Write what `samereg register` writes: moved scan, both transforms, matches and the run record.
 
@@ -194,6 +200,7 @@ class RegisteredPair:
             write_json(self.record, place / "run.json")
 
 
+@own_torch()
 def register(
     fixed: ImageLike,
     moving: ImageLike,

@@ -19,6 +19,7 @@ from samereg.errors import UsageError
 from samereg.io.atomic import atomic_file
 from samereg.matching.embed import NetEmbedder, load_embedder
 from samereg.nets.deform import DeformNet
+from samereg.ops.ambient import own_torch
 from samereg.pipeline.recipes import affine_only, fast
 from samereg.pipeline.stage import Stage
 from samereg.training.deform import DeformData, DeformTraining, PairSet, train_deform
@@ -97,6 +98,7 @@ class TrainedDeform:
     steps: int
 
 
+@own_torch()
 def train_deform_from_files(
     sources: DeformSources,
     run: Path,

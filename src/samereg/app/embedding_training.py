@@ -15,6 +15,7 @@ from samereg.app.scans import find_scans, naming_bodiless, read_scan
 from samereg.errors import UsageError
 from samereg.io.atomic import atomic_file
 from samereg.nets.embedding import EmbeddingNet
+from samereg.ops.ambient import own_torch
 from samereg.training.checkpoint import FILE_NAME as CHECKPOINT_NAME
 from samereg.training.embedding import train_embedding
 from samereg.training.scans import TrainingScan, prepare_scan
@@ -66,6 +67,7 @@ class TrainedEmbedding:
     steps: int
 
 
+@own_torch()
 def train_from_files(
     data: Path,
     run: Path,

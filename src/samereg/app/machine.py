@@ -8,6 +8,7 @@ import torch
 
 from samereg.app.allocator import keep_freed_memory
 from samereg.errors import UsageError
+from samereg.ops.ambient import ITK_THREADS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +27,7 @@ class MachineSettings:
 
 
 def prepare_machine(settings: MachineSettings, *, seed: int) -> torch.device:
-    """Device to compute on, with threads and the global seed set for the whole process.
+    """Device to compute on, with threads and the global seed set for the process, or until an `own_torch` block ends.
 
     Args:
         settings: what the user wants.
@@ -41,7 +42,7 @@ def prepare_machine(settings: MachineSettings, *, seed: int) -> torch.device:
         raise UsageError(f"Got seed {seed}; --seed has to be 0 or more.")
     if settings.threads:
         torch.set_num_threads(settings.threads)
-        os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = str(settings.threads)
+        os.environ[ITK_THREADS] = str(settings.threads)
     keep_freed_memory()
     torch.manual_seed(seed)
     return choose_device(settings.device)

@@ -19,6 +19,7 @@ from samereg.io.point_files import POINT_FORMATS, PointFormatName, recognise_poi
 from samereg.io.point_formats.points import PointSet
 from samereg.io.points import write_table_csv
 from samereg.matching.embed import load_embedder
+from samereg.ops.ambient import own_torch
 from samereg.pipeline.pair import Pair, prepare_scan
 from samereg.pipeline.query import Answers, Query
 
@@ -77,6 +78,7 @@ class FoundPoints:
     answers: Answers
 
 
+@own_torch()
 def match_files(
     fixed_path: Path,
     moving_path: Path,

@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Literal, TypedDict, get_args, get_type_hints
 
 import torch
 
@@ -35,6 +35,7 @@ from samereg.io.transform_formats.spaces import Spaces
 from samereg.io.transforms import write_transform
 from samereg.matching.embed import Embedder, EmbedderRecord, load_embedder
 from samereg.matching.matches import Matches
+from samereg.ops.ambient import own_torch
 from samereg.pipeline.affine import AffineStage
 from samereg.pipeline.confidence import confidence_of
 from samereg.pipeline.recipes import affine_only, fast, same, same_plus
@@ -92,6 +93,19 @@ class RegisterSettings:
     machine: MachineSettings = field(default_factory=MachineSettings)
     seed: int = 0
     limits: QualityLimits = field(default_factory=QualityLimits)
+
+    def __post_init__(self) -> None:
+        """Refuse names that do not exist, of which some other would be taken.
+
+        Raises:
+            UsageError: an unknown preset, filter, affine model or filler.
+        """
+        hints = get_type_hints(RegisterSettings)
+        for name in ("preset", "filter", "affine_model", "filler"):
+            allowed = get_args(hints[name])
+            if getattr(self, name) not in allowed:
+                wanted = ", ".join(map(repr, allowed))
+                raise UsageError(f"Got {name}={getattr(self, name)!r}; need one of {wanted}.")
 
 
 class Choices(TypedDict):
@@ -166,6 +180,7 @@ class RunRecord:
     exit_status: int
 
 
+@own_torch()
 def register_files(
     fixed_path: Path,
     moving_path: Path,

@@ -16,6 +16,7 @@ from samereg.geometry.grid import Grid
 from samereg.io.transform_files import TransformFormatName, write_transform_file
 from samereg.io.transform_formats.spaces import Spaces
 from samereg.matching.embed import load_embedder
+from samereg.ops.ambient import own_torch
 from samereg.pipeline.register import Quality, register
 
 
@@ -61,6 +62,7 @@ _FILES: tuple[tuple[str, TransformFormatName, str], ...] = (
 )
 
 
+@own_torch()
 def find_start(
     fixed_path: Path,
     moving_path: Path,

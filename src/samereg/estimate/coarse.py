@@ -149,15 +149,14 @@ def fill_regularised(
         DegeneratePointsError: no points, or all weights zero.
     """
     _refuse_none(fixed_mm)
-    total = float(weights.sum())
-    if not total > 0.0:
+    if not float(weights.sum()) > 0.0:
         raise DegeneratePointsError(f"a field needs matches with weight, got {len(weights)} of weight 0")
     field_grid = bounding_grid(grid, spacing_mm=settings.field_mm, margin_mm=settings.margin_mm)
     problem = spline_problem(
         lattice_around(field_grid, settings.lattice_mm),
         fixed_mm,
         displacement_mm,
-        weights=weights * (len(weights) / total),
+        weights=_of_mean_one(weights),
         smoothing_mm=settings.smoothing_mm,
     )
     fitted, _ = iterate(
@@ -279,6 +278,16 @@ def _interpolated(
     first = torch.einsum("mij,mj->mi", affine[:, :3], places - affine[:, 3])
     weights = torch.cat([first, 1.0 - first.sum(dim=1, keepdim=True)], dim=1)
     return (weights[:, :, None] * values[torch.from_numpy(mesh.simplices[cells]).long()]).sum(dim=1)
+
+
+def _of_mean_one(weights: Float64[Tensor, " n"]) -> Float64[Tensor, " n"]:
+    """The same for weights of the same ratios, to the bit.
+
+    In single precision after the largest is 1: what another scale rounds in double precision would otherwise grow in
+    the solver up to its tolerance.
+    """
+    shares = (weights / weights.max()).float().double()
+    return shares * (len(shares) / float(shares.sum()))
 
 
 def _refuse_none(points_mm: Float64[Tensor, "n 3"]) -> None:

@@ -11,6 +11,7 @@ from samereg.nets.blocks import fold
 from samereg.nets.deform import DeformNet
 from samereg.nets.embedding import channels_last
 from samereg.nets.precision import fastest_dtype
+from samereg.ops.ambient import own_torch, plain_torch
 from samereg.ops.correlate import correlate
 from samereg.weights.deform import DeformHeader, read_deform_weights
 
@@ -48,6 +49,7 @@ class Deformer:
     dtype: torch.dtype
     record: DeformerRecord
 
+    @plain_torch()
     def predict(self, scans: AlignedScans) -> Float[Tensor, "1 3 d h w"]:
         """Velocity or displacement, as `record.header.form` says, at every cell; in cells along (d, h, w)."""
         with torch.inference_mode():
@@ -63,6 +65,7 @@ class Deformer:
         return field.clone()
 
 
+@own_torch()
 def load_deformer(name: str, *, device: str = "cpu") -> Deformer:
     """A shipped deformation network by name, or a trained one by path, ready to predict.
 

@@ -7,6 +7,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from samereg.errors import TransformError
+from samereg.ops.ambient import plain_torch
 
 _SINGULAR = 1e-12
 """Smallest determinant that is still inverted; anatomy never shrinks to a millionth along an axis."""
@@ -25,6 +26,7 @@ class Affine:
 
     matrix: Float64[Tensor, "4 4"]
 
+    @plain_torch()
     def __post_init__(self) -> None:
         """Copy the matrix and refuse what is no affine map."""
         object.__setattr__(self, "matrix", self.matrix.detach().to("cpu", torch.float64, copy=True))
@@ -43,11 +45,13 @@ class Affine:
         """The vector ``t``: where the world origin goes."""
         return self.matrix[:3, 3].clone()
 
+    @plain_torch()
     def apply(self, points_mm: Float64[Tensor, "*n 3"]) -> Float64[Tensor, "*n 3"]:
         """Moving-world positions of fixed-world positions."""
         matrix = self.matrix.to(points_mm.device)
         return points_mm @ matrix[:3, :3].T + matrix[:3, 3]
 
+    @plain_torch()
     def inverse(self) -> "Affine":
         """Moving world to fixed world, exactly.
 
@@ -61,11 +65,13 @@ class Affine:
         return Affine(matrix=inverse)
 
     @staticmethod
+    @plain_torch()
     def identity() -> "Affine":
         """The map that leaves every point where it is."""
         return Affine(matrix=torch.eye(4, dtype=torch.float64))
 
     @staticmethod
+    @plain_torch()
     def from_parts(linear: Float64[Tensor, "3 3"], translation_mm: Float64[Tensor, "3"]) -> "Affine":
         """The map ``y = linear x + translation_mm``."""
         matrix = torch.eye(4, dtype=torch.float64)

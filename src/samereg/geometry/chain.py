@@ -10,6 +10,7 @@ from torch import Tensor
 
 from samereg.geometry.affine import Affine
 from samereg.geometry.transform import Transform
+from samereg.ops.ambient import plain_torch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -24,15 +25,18 @@ class Chain:
     first: Transform
     then: Transform
 
+    @plain_torch()
     def apply(self, points_mm: Float64[Tensor, "*n 3"]) -> Float64[Tensor, "*n 3"]:
         """Moving-world positions of fixed-world positions."""
         return self.then.apply(self.first.apply(points_mm))
 
+    @plain_torch()
     def inverse(self) -> "Chain":
         """Moving world to fixed world: the inverse of `then`, then that of `first`."""
         return Chain(first=self.then.inverse(), then=self.first.inverse())
 
 
+@plain_torch()
 def chain(first: Transform, then: Transform) -> Transform:
     """Transform that applies `first`, then `then`, in as few parts as possible.
 
@@ -41,6 +45,7 @@ def chain(first: Transform, then: Transform) -> Transform:
     return chain_all((*parts(first), *parts(then)))
 
 
+@plain_torch()
 def chain_all(transforms: Sequence[Transform]) -> Transform:
     """Transform that applies all of a sequence, its first element first; the identity for an empty one."""
     merged: list[Transform] = []

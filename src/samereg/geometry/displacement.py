@@ -10,6 +10,7 @@ from torch import Tensor
 
 from samereg.errors import GeometryError
 from samereg.geometry.grid import Grid, padded, strided, voxel_centres_mm
+from samereg.ops.ambient import plain_torch
 from samereg.ops.fields import invert_at
 from samereg.ops.sample import sample_grid, upsample_aligned
 
@@ -43,6 +44,7 @@ class Displacement:
         if shape != self.grid.shape:
             raise GeometryError(f"a field of shape {shape} does not fit a grid of shape {self.grid.shape}")
 
+    @plain_torch()
     def apply(self, points_mm: Float64[Tensor, "*n 3"]) -> Float64[Tensor, "*n 3"]:
         """Moving-world positions of fixed-world positions."""
         index = self.grid.to_index(points_mm)
@@ -51,6 +53,7 @@ class Displacement:
         sampled = sample_grid(self.data[None], index[None], clamp=True)[0]
         return torch.where(inside, points_mm + sampled.movedim(0, -1), points_mm)
 
+    @plain_torch()
     def inverse(self) -> "Displacement":
         """Moving world to fixed world, on this grid extended over the image of its voxels."""
         return invert_displacement(self)
@@ -73,6 +76,7 @@ class InverseSolution:
     converged: bool
 
 
+@plain_torch()
 def invert_displacement(
     displacement: Displacement,
     *,
@@ -91,6 +95,7 @@ def invert_displacement(
     return solution.displacement
 
 
+@plain_torch()
 def solve_inverse(
     displacement: Displacement,
     *,

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
 from samereg.errors import GeometryError
+from samereg.ops.ambient import plain_torch
 
 _SINGULAR = 1e-6
 """Smallest volume of the unit direction vectors that still counts as three directions."""
@@ -35,6 +36,7 @@ class Grid:
     shape: tuple[int, int, int]
     affine: Float64[Tensor, "4 4"]
 
+    @plain_torch()
     def __post_init__(self) -> None:
         """Copy the affine and refuse what is no lattice."""
         object.__setattr__(self, "affine", self.affine.detach().to("cpu", torch.float64, copy=True))
@@ -55,12 +57,14 @@ class Grid:
         return d, h, w
 
     @property
+    @plain_torch()
     def direction(self) -> Float64[Tensor, "3 3"]:
         """Unit world vectors of the axes d, h, w, as columns."""
         direction: Tensor = self.affine[:3, :3] / self.affine[:3, :3].norm(dim=0)
         return direction
 
     @property
+    @plain_torch()
     def origin_mm(self) -> Float64[Tensor, "3"]:
         """World position of the centre of voxel (0, 0, 0)."""
         return self.affine[:3, 3].clone()
@@ -72,6 +76,7 @@ class Grid:
         return d, h, w
 
     @property
+    @plain_torch()
     def centre_mm(self) -> Float64[Tensor, "3"]:
         """World position of the middle of the lattice."""
         return self.to_world((torch.tensor(self.shape, dtype=torch.float64) - 1.0) / 2.0)
@@ -82,22 +87,26 @@ class Grid:
         return prod(self.shape)
 
     @property
+    @plain_torch()
     def is_orthonormal(self) -> bool:
         """Whether the axes stand at right angles: a left-handed grid's can, a sheared one's do not."""
         gram = self.direction.T @ self.direction
         return bool((gram - torch.eye(3, dtype=torch.float64)).abs().max() < _DIRECTION_TOLERANCE)
 
+    @plain_torch()
     def to_world(self, points_vox: Float[Tensor, "*n 3"]) -> Float64[Tensor, "*n 3"]:
         """World positions (x, y, z), LPS+ mm, of index coordinates (d, h, w)."""
         affine = self.affine.to(points_vox.device)
         return points_vox.to(torch.float64) @ affine[:3, :3].T + affine[:3, 3]
 
+    @plain_torch()
     def to_index(self, points_mm: Float[Tensor, "*n 3"]) -> Float64[Tensor, "*n 3"]:
         """Index coordinates (d, h, w), in voxels, of world positions (x, y, z)."""
         inverse = torch.linalg.inv(self.affine).to(points_mm.device)
         index: Tensor = points_mm.to(torch.float64) @ inverse[:3, :3].T + inverse[:3, 3]
         return index
 
+    @plain_torch()
     def contains(self, points_mm: Float[Tensor, "*n 3"], *, margin_vox: float = 0.5) -> Bool[Tensor, "*n"]:
         """Whether each point lies within the voxel centres' box, widened by a margin on every side.
 
@@ -109,6 +118,7 @@ class Grid:
         last = torch.tensor(self.shape, dtype=torch.float64, device=index.device) - 1.0
         return ((index >= -margin_vox) & (index <= last + margin_vox)).all(dim=-1)
 
+    @plain_torch()
     def is_close(self, other: "Grid") -> bool:
         """Whether both lattices put the same voxels in the same places, to a thousandth of a millimetre."""
         if self.shape != other.shape:

@@ -10,6 +10,7 @@ from samereg.errors import GeometryError
 from samereg.geometry.displacement import Displacement
 from samereg.geometry.fields import from_transform
 from samereg.geometry.grid import Grid
+from samereg.ops.ambient import plain_torch
 
 SUPPORT = 4
 """Control points that a cubic B-spline blends along an axis."""
@@ -43,12 +44,14 @@ class Spline:
         if min(shape) < SUPPORT:
             raise GeometryError(f"a cubic B-spline needs {SUPPORT} control points along each axis, got {shape}")
 
+    @plain_torch()
     def contains(self, points_mm: Float64[Tensor, "*n 3"]) -> Bool[Tensor, "*n"]:
         """Whether each point has all its control points."""
         index = self.grid.to_index(points_mm)
         end = torch.tensor(self.grid.shape, dtype=torch.float64, device=index.device) - 2.0
         return ((index >= 1.0) & (index < end)).all(dim=-1)
 
+    @plain_torch()
     def apply(self, points_mm: Float64[Tensor, "*n 3"]) -> Float64[Tensor, "*n 3"]:
         """Moving-world positions of fixed-world positions."""
         inside = self.contains(points_mm)
@@ -56,6 +59,7 @@ class Spline:
         moved[inside] += self._displacement(self.grid.to_index(points_mm[inside]))
         return moved
 
+    @plain_torch()
     def inverse(self) -> Displacement:
         """Moving world to fixed world: of this map sampled at `INVERSE_STEPS` points per control point."""
         return from_transform(self, dense_grid(self.grid)).inverse()

@@ -10,6 +10,7 @@ from samereg.errors import GeometryError
 from samereg.geometry.displacement import Displacement
 from samereg.geometry.fields import from_index_field, to_index_field
 from samereg.geometry.grid import Grid
+from samereg.ops.ambient import plain_torch
 from samereg.ops.fields import exponential, squarings_for
 
 
@@ -33,6 +34,7 @@ class Velocity:
     data: Float[Tensor, "3 d h w"]
     displacement: Displacement = field(init=False)
 
+    @plain_torch()
     def __post_init__(self) -> None:
         """Refuse an array that does not fit its grid; integrate."""
         shape = tuple(self.data.shape[1:])
@@ -43,10 +45,12 @@ class Velocity:
             flow = exponential(velocity, squarings=squarings_for(velocity))
         object.__setattr__(self, "displacement", from_index_field(flow, self.grid))
 
+    @plain_torch()
     def apply(self, points_mm: Float64[Tensor, "*n 3"]) -> Float64[Tensor, "*n 3"]:
         """Moving-world positions of fixed-world positions."""
         return self.displacement.apply(points_mm)
 
+    @plain_torch()
     def inverse(self) -> "Velocity":
         """The flow along ``-v``: moving world to fixed world."""
         return Velocity(grid=self.grid, data=-self.data)

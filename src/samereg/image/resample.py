@@ -14,6 +14,7 @@ from samereg.geometry.displacement import Displacement
 from samereg.geometry.grid import Grid, slab_centres_mm
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import LabelMap, Volume
+from samereg.ops.ambient import plain_torch
 from samereg.ops.kernels import Kernel, sample_kernel
 from samereg.ops.sample import linear_corners, sample_grid
 
@@ -33,6 +34,7 @@ ImageMode = Literal["linear", "nearest", "cubic", "sinc"]
 LabelMode = Literal["nearest", "per_label_linear"]
 
 
+@plain_torch()
 def resample_volume(moving: Volume, transform: Transform, grid: Grid, *, mode: ImageMode = "linear") -> Volume:
     """The moving image on a fixed grid: ``moved(p) = moving(T(p))``.
 
@@ -55,6 +57,7 @@ def resample_volume(moving: Volume, transform: Transform, grid: Grid, *, mode: I
     return Volume(data=data, grid=grid, background=moving.background, stored_dtype=moving.stored_dtype)
 
 
+@plain_torch()
 def resample_labels(labels: LabelMap, transform: Transform, grid: Grid, *, mode: LabelMode = "nearest") -> LabelMap:
     """The moving label map on a fixed grid; never invents a label.
 

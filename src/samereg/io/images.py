@@ -17,6 +17,7 @@ from samereg.io.dicom_files import is_dicom
 from samereg.io.itk import read_itk, write_itk
 from samereg.io.nifti import read_nifti, write_nifti
 from samereg.io.stored import StoredImage, naming, require_file, require_usable_grid, rescaled_dtype, to_float32
+from samereg.ops.ambient import plain_torch
 
 _READERS: dict[str, Callable[[Path], StoredImage]] = {
     ".nii": read_nifti,
@@ -34,6 +35,7 @@ _WRITERS: dict[str, Callable[[NDArray[Any], Grid, Path, Path | None], None]] = {
 }
 
 
+@plain_torch()
 def read_volume(path: str | Path, *, series: str | None = None) -> Volume:
     """Intensities and grid of an image file or of a folder of DICOM slices.
 
@@ -69,6 +71,7 @@ def read_volume(path: str | Path, *, series: str | None = None) -> Volume:
     return Volume(data=torch.from_numpy(data)[None], grid=image.grid, stored_dtype=dtype)
 
 
+@plain_torch()
 def read_grid(path: Path) -> Grid:
     """Grid of an image file or of a folder of DICOM slices; whatever its voxels hold.
 
@@ -82,6 +85,7 @@ def read_grid(path: Path) -> Grid:
     return _read(path).grid
 
 
+@plain_torch()
 def read_labels(path: str | Path) -> LabelMap:
     """Label values and grid of an image file.
 
@@ -109,6 +113,7 @@ def read_labels(path: str | Path) -> LabelMap:
     return LabelMap(data=torch.from_numpy(values), grid=image.grid, stored_dtype=dtype)
 
 
+@plain_torch()
 def write_volume(volume: Volume, path: str | Path, *, like: Path | None = None) -> None:
     """Write a single-channel volume in its stored type: rounded and clipped to the range of a whole-number type.
 
@@ -145,6 +150,7 @@ def stored_numbers(volume: Volume) -> NDArray[Any]:
     return array.astype(dtype)
 
 
+@plain_torch()
 def write_labels(labels: LabelMap, path: str | Path, *, like: Path | None = None) -> None:
     """Write a label map in its stored type; `like` as of `write_volume`.
 

@@ -24,12 +24,14 @@ from samereg.io.stored import (
     rescaled_dtype,
     to_float32,
 )
+from samereg.ops.ambient import plain_torch
 
 ImageLike = str | Path | Volume | LabelMap | sitk.Image | SpatialImage | tuple[ArrayLike, ArrayLike]
 """What stands for an image: a path; a value of samereg; an image of SimpleITK (LPS) or nibabel (RAS); or an array
 (i, j, k) with the 4 x 4 affine that takes its voxels to RAS+ mm, as of nibabel."""
 
 
+@plain_torch()
 def to_volume(image: ImageLike, *, name: str = "the image") -> Volume:
     """Intensities and grid of an image of any kind.
 
@@ -51,6 +53,7 @@ def to_volume(image: ImageLike, *, name: str = "the image") -> Volume:
         return Volume(data=torch.from_numpy(data)[None], grid=stored.grid, stored_dtype=rescaled_dtype(stored, data))
 
 
+@plain_torch()
 def to_labels(image: ImageLike, *, name: str = "the label map") -> LabelMap:
     """Label values and grid of a label map of any kind.
 
@@ -71,6 +74,7 @@ def to_labels(image: ImageLike, *, name: str = "the label map") -> LabelMap:
     return LabelMap(data=torch.from_numpy(values), grid=stored.grid, stored_dtype=stored.array.dtype.name)
 
 
+@plain_torch()
 def of_kind(value: Volume | LabelMap, kind: ImageLike) -> ImageLike:
     """A volume or label map as the kind of image that another one is.
 

@@ -17,6 +17,7 @@ from samereg.geometry.velocity import Velocity
 from samereg.io.atomic import atomic_file
 from samereg.io.itk import grid_of, place_on_grid, quiet_itk
 from samereg.io.stored import naming
+from samereg.ops.ambient import plain_torch
 
 _WRITTEN = (".h5", ".hdf5", ".tfm")
 _TRANSFORMS = (*_WRITTEN, ".txt", ".mat")
@@ -24,6 +25,7 @@ _CUBIC = 3
 _FIELDS = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".nhdr")
 
 
+@plain_torch()
 def write_transform(transform: Transform, path: str | Path) -> None:
     """Write a transform as an ITK composite, whole or not at all; `.h5` (compact) or `.tfm` (text).
 
@@ -74,6 +76,7 @@ def to_affine(part: sitk.Transform) -> Affine:
     return Affine.from_parts(torch.from_numpy(np.stack(columns, axis=1)), torch.from_numpy(origin))
 
 
+@plain_torch()
 def read_transform(path: str | Path) -> Transform:
     """Transform of an ITK transform file, or of a displacement field stored as an image of vectors.
 

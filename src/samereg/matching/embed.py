@@ -13,6 +13,7 @@ from samereg.geometry.volume import Volume
 from samereg.nets.blocks import fold
 from samereg.nets.embedding import EmbeddingNet, channels_last, rows_of, shape_of
 from samereg.nets.precision import fastest_dtype
+from samereg.ops.ambient import own_torch, plain_torch
 from samereg.ops.sample import gather_linear
 from samereg.weights.registry import read_weights
 
@@ -103,6 +104,7 @@ class NetEmbedder:
     dtype: torch.dtype
     record: EmbedderRecord
 
+    @plain_torch()
     def embed(self, model: Volume) -> EmbeddedVolume:
         """Features of a model-space scan, whole: memory grows by about 180 bytes a voxel in bfloat16."""
         with torch.inference_mode():
@@ -117,6 +119,7 @@ class NetEmbedder:
         )
 
 
+@own_torch()
 def load_embedder(name: str = "compact", *, device: str = "cpu") -> NetEmbedder:
     """A shipped embedding by name, or a trained one by path, ready to embed.
 
@@ -140,6 +143,7 @@ def load_embedder(name: str = "compact", *, device: str = "cpu") -> NetEmbedder:
     return NetEmbedder(net=weights.net.to(place), device=place, dtype=dtype, record=record)
 
 
+@plain_torch()
 def embed(model: Volume, embedder: Embedder) -> EmbeddedVolume:
     """Features of a model-space scan (2 mm, window to (-1, 1))."""
     return embedder.embed(model)

@@ -18,7 +18,7 @@ class ErrorModel:
     """Expected distance between a match and the true place, calibrated on validation scans.
 
     ``e = a (1 - s) + b c``, by non-negative least squares on surface points of organs
-    (`recipes/calibrate_matches.py`), whose error is twice the distance of the match from the organ's surface in the
+    (`recipes/match_confidence.py`), whose error is twice the distance of the match from the organ's surface in the
     other scan: what an error of no preferred direction is on average.
 
     Attributes:

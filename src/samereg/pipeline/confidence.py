@@ -15,6 +15,7 @@ from samereg.matching.embed import Embedder
 from samereg.matching.points import grid_offset_vox, grid_points
 from samereg.matching.search import Search, search
 from samereg.matching.trust import FIELD_ERROR, FieldErrorModel
+from samereg.ops.ambient import own_torch
 from samereg.ops.filters import gaussian_smooth
 from samereg.pipeline.pair import Pair, prepare_scan
 
@@ -25,6 +26,7 @@ SMOOTHED_CELLS = 1.0
 """Standard deviation of the smoothing: a single point says little."""
 
 
+@own_torch()
 def confidence_of(fixed: Volume, moving: Volume, transform: Transform, embedder: Embedder) -> Volume:
     """Expected error of a registration on the fixed scan's grid, mm; see `Confidence`.
 

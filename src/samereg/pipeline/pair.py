@@ -11,6 +11,7 @@ from samereg.image.preprocess import from_window, to_model_space
 from samereg.matching.embed import EmbeddedVolume, Embedder
 from samereg.matching.points import grid_points
 from samereg.matching.search import Candidates, Search, candidates
+from samereg.ops.ambient import own_torch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -45,6 +46,7 @@ class Pair:
     embedder: Embedder
 
 
+@own_torch()
 def prepare_scan(volume: Volume, embedder: Embedder) -> PreparedScan:
     """A CT in HU, made ready.
 

@@ -11,6 +11,7 @@ from samereg.geometry.transform import Transform
 from samereg.matching.modes import Modes, find_modes
 from samereg.matching.search import Search, search
 from samereg.matching.trust import MATCH_ERROR, VIEW, ErrorModel, ViewModel, beyond_mm
+from samereg.ops.ambient import own_torch
 from samereg.pipeline.affine import AffineStage
 from samereg.pipeline.coarse import CoarseStage
 from samereg.pipeline.pair import Pair
@@ -67,6 +68,7 @@ class Query:
     error: ErrorModel = MATCH_ERROR
     view: ViewModel = VIEW
 
+    @own_torch()
     def run(self, pair: Pair, points_mm: Float64[Tensor, "n 3"]) -> Answers:
         """Look for points of the fixed scan in the moving one.
 

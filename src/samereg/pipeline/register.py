@@ -18,6 +18,7 @@ from samereg.matching.embed import Embedder
 from samereg.matching.matches import Matches, no_matches
 from samereg.matching.points import grid_points, mask_at
 from samereg.metrics.fields import folded_fraction
+from samereg.ops.ambient import own_torch
 from samereg.pipeline.pair import Pair, prepare_scan
 from samereg.pipeline.stage import Stage, StageResult, beginning
 
@@ -87,6 +88,7 @@ class Registration:
     quality: Quality
 
 
+@own_torch()
 def register(
     fixed: Volume,
     moving: Volume,
@@ -121,11 +123,11 @@ def register(
     for stage in stages:
         clock.start(stage.name)
         result = stage.run(pair, result)
-        matches = result.matches or matches
+        matches = matches if result.matches is None else result.matches
         reports.append(_report(stage, result, clock.stop()))
     clock.start("inverting and checking")
     transform, inverse = result.transform, result.transform.inverse()
-    matches = matches or no_matches()
+    matches = no_matches() if matches is None else matches
     quality = measure(pair, transform, inverse, matches)
     inverted = Outcome(converged=True, message="inverted and measured", iterations=1)
     reports.append(StageReport(name="inverse", seconds=clock.stop(), outcome=inverted, matches=0, used=0))
@@ -166,7 +168,7 @@ def _reachable_error_mm(
 
 
 def _report(stage: Stage, result: StageResult, seconds: float) -> StageReport:
-    matches = result.matches or no_matches()
+    matches = no_matches() if result.matches is None else result.matches
     used = int(matches.used.sum())
     _LOG.info("%s: %s, %d of %d matches used, %.2f s", stage.name, result.outcome.message, used, len(matches), seconds)
     return StageReport(

@@ -7,6 +7,7 @@ from samereg.estimate.outcome import Outcome
 from samereg.geometry.affine import Affine
 from samereg.geometry.transform import Transform
 from samereg.matching.matches import Matches
+from samereg.ops.ambient import own_torch
 from samereg.pipeline.pair import Pair
 
 
@@ -52,6 +53,7 @@ def beginning(start: Transform | None = None) -> StageResult:
     return StageResult(transform=transform, matches=None, outcome=Outcome(converged=True, message="", iterations=0))
 
 
+@own_torch()
 def run_in_turn(stages: tuple[Stage, ...], pair: Pair, start: Transform | None = None) -> StageResult:
     """What the last of some stages finds, each beginning with what the one before it found.
 

@@ -32,6 +32,8 @@ LARGEST_RESIDUAL_MM = 10.0
 
 POINT_STRIDE_VOX = 6
 
+SCANS_OF_A_PAIR = 2
+
 
 def find_crosses(
     net: EmbeddingNet,
@@ -46,7 +48,7 @@ def find_crosses(
 
     Args:
         net: weights to match with; left as it is.
-        scans: at least two.
+        scans: to pair with each other; one alone has no pair.
         count: pairs to try; those with too little in common are left out.
         generator: draws the pairs.
         device: where to embed.
@@ -55,6 +57,9 @@ def find_crosses(
     Returns:
         For each pair, points of the first scan and where the smooth map puts them in the second.
     """
+    if len(scans) < SCANS_OF_A_PAIR:
+        _LOG.info("no pairs of scans to match: there is one scan alone")
+        return []
     folded = copy.deepcopy(net).eval()
     fold(folded)
     record = EmbedderRecord(name="in training", checksum="", network="", precision=str(dtype))
@@ -62,7 +67,7 @@ def find_crosses(
     embedded = [_embed(scan, embedder) for scan in scans]
     crosses = []
     for _ in range(count):
-        first, second = torch.randperm(len(scans), generator=generator)[:2].tolist()
+        first, second = torch.randperm(len(scans), generator=generator)[:SCANS_OF_A_PAIR].tolist()
         cross = _cross(first, second, scans, embedded)
         if cross is not None:
             crosses.append(cross)

@@ -13,6 +13,7 @@ from samereg.errors import UsageError
 from samereg.nets.build import build_deform
 from samereg.nets.deform import DeformNet
 from samereg.nets.precision import training_dtype
+from samereg.ops.ambient import own_torch
 from samereg.training.aligned import AlignedPair, CropBatch, CropSettings, DeformScan, crop_batch
 from samereg.training.checkpoint import read_checkpoint, write_checkpoint
 from samereg.training.deform_loss import DeformLoss, DeformLossSettings, DeformModel, Form
@@ -118,6 +119,7 @@ class DeformData:
     start: DeformNet | None = None
 
 
+@own_torch()
 def train_deform(
     data: DeformData,
     settings: DeformTraining,

@@ -12,6 +12,7 @@ from samereg.errors import UsageError
 from samereg.nets.build import build_embedding
 from samereg.nets.embedding import EmbeddingNet
 from samereg.nets.precision import training_dtype
+from samereg.ops.ambient import own_torch
 from samereg.training.batches import CrossPair, PairBatch, cross_batch, local_batch, whole_batch
 from samereg.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from samereg.training.contrast import ContrastiveModel, ContrastLoss
@@ -29,6 +30,7 @@ COLUMNS = ("loss", "global", "local", "global_recall", "local_recall")
 """What the log holds of each step, in the order of `ContrastLoss`."""
 
 
+@own_torch()
 def train_embedding(
     scans: list[TrainingScan],
     settings: EmbeddingTraining,
