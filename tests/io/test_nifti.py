@@ -1,5 +1,6 @@
 """What NIfTI headers say about place and scale."""
 
+import gzip
 import logging
 import struct
 from pathlib import Path
@@ -7,18 +8,23 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
 
 from laws import every_grid
 from samereg.errors import FileError, GeometryError
+from samereg.geometry.displacement import Displacement
 from samereg.geometry.grid import Grid, axis_aligned_grid
 from samereg.geometry.volume import Volume
+from samereg.io.channels import read_channels
 from samereg.io.images import read_volume, write_volume
+from samereg.io.itk import grid_of
 from samereg.io.nifti import nifti_bytes
+from samereg.io.transforms import read_transform
 
 RAS = np.array([[2.0, 0, 0, -10], [0, 3.0, 0, -20], [0, 0, 4.0, 30], [0, 0, 0, 1]])
 ARRAY = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6)
-DIM, PIXDIM, XYZT, SCALE, QFORM_CODE, SFORM_CODE, SFORM = 40, 76, 123, 112, 252, 254, 280
+DIM, PIXDIM, XYZT, SCALE, QFORM_CODE, SFORM_CODE, SFORM, QUATERNION = 40, 76, 123, 112, 252, 254, 280, 256
 
 
 def image(sform: np.ndarray | None = RAS, qform: np.ndarray | None = None) -> nib.Nifti1Image:
@@ -182,3 +188,62 @@ def test_a_grid_without_any_form_is_taken_as_itk_takes_it(tmp_path: Path, caplog
         grid = read_volume(tmp_path / "scan.nii").grid
     assert "neither sform nor qform" in caplog.text
     assert grid.is_close(axis_aligned_grid((6, 5, 4), (4.0, 3.0, 2.0)))
+
+
+@pytest.mark.parametrize("handedness", [0.0, 1.0, 2.0, -1.0])
+def test_a_pixdim0_of_zero_leaves_the_third_axis_of_a_qform_as_it_is(handedness: float, tmp_path: Path) -> None:
+    right, left = RAS, RAS @ np.diag([1.0, 1.0, -1.0, 1.0])
+    nib.save(image(sform=None, qform=left if handedness < 0 else right), tmp_path / "scan.nii")
+    patched(tmp_path / "scan.nii", PIXDIM, struct.pack("<f", handedness))
+    volume = read_volume(tmp_path / "scan.nii")
+    by_itk = sitk.ReadImage(str(tmp_path / "scan.nii"))
+    assert volume.grid.is_close(grid_of(by_itk))
+    nib.save(image(left if handedness < 0 else right), tmp_path / "expected.nii")
+    assert volume.grid.is_close(read_volume(tmp_path / "expected.nii").grid)
+
+
+@pytest.mark.parametrize("step", [0.0, float("nan"), -2.0])
+@pytest.mark.parametrize("with_qform", [True, False])
+def test_a_good_sform_is_enough_beside_spacings_that_are_none(
+    step: float, with_qform: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    nib.save(image(qform=RAS if with_qform else None), tmp_path / "scan.nii")
+    expected = read_volume(tmp_path / "scan.nii").grid
+    patched(tmp_path / "scan.nii", PIXDIM + 4, struct.pack("<3f", step, step, step))
+    with caplog.at_level(logging.WARNING):
+        assert read_volume(tmp_path / "scan.nii").grid.is_close(expected)
+    assert ("has a spacing of" in caplog.text) is with_qform
+
+
+def test_a_good_sform_is_enough_beside_a_damaged_qform(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    nib.save(image(qform=RAS), tmp_path / "scan.nii")
+    expected = read_volume(tmp_path / "scan.nii").grid
+    for quaternion in ((5.0, 5.0, 5.0), (float("nan"), 0.0, 0.0)):
+        patched(tmp_path / "scan.nii", QUATERNION, struct.pack("<3f", *quaternion))
+        with caplog.at_level(logging.WARNING):
+            assert read_volume(tmp_path / "scan.nii").grid.is_close(expected)
+        assert "has a damaged qform" in caplog.text
+        caplog.clear()
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("pixdim", [(0.0, 2.0, 3.0, 4.0), (1.0, 0.0, 0.0, 0.0)])
+def test_series_and_fields_have_the_place_that_a_volume_has(
+    pixdim: tuple[float, ...], suffix: str, tmp_path: Path
+) -> None:
+    nib.save(image(qform=RAS), tmp_path / "scan.nii")
+    expected = read_volume(tmp_path / "scan.nii").grid
+    series = nib.Nifti1Image(np.stack([ARRAY, ARRAY], axis=-1), RAS)
+    field = nib.Nifti1Image(np.zeros((4, 5, 6, 1, 3), np.float32), RAS)
+    field.header["intent_code"] = 1007
+    for made in (series, field):
+        made.set_qform(RAS, 1)
+        nib.save(made, tmp_path / "many.nii")
+        patched(tmp_path / "many.nii", PIXDIM, struct.pack("<4f", *pixdim))
+        many = tmp_path / f"again{suffix}"
+        content = (tmp_path / "many.nii").read_bytes()
+        many.write_bytes(gzip.compress(content) if suffix == ".nii.gz" else content)
+        assert read_channels(many).grid.is_close(expected)
+    found = read_transform(many)
+    assert isinstance(found, Displacement)
+    assert found.grid.is_close(expected)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from samereg.errors import FileError, GeometryError, InputError
 from samereg.geometry.grid import Grid
 from samereg.io.atomic import atomic_file
-from samereg.io.itk import further_entries, grid_of, place_on_grid, quiet_itk
+from samereg.io.itk import further_entries, place_on_grid, quiet_itk, read_array, read_header
 from samereg.io.stored import naming, require_usable_grid
 
 Layout = Literal["series", "vectors"]
@@ -40,46 +40,38 @@ def has_channels(path: Path) -> bool:
     """Whether a file holds several numbers per voxel; unreadable ones are left to `read_volume` to refuse."""
     if not path.is_file() or not path.name.lower().endswith(_SUFFIXES):
         return False
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    with quiet_itk():
-        try:
-            reader.ReadImageInformation()
-        except RuntimeError:
-            return False
-    return reader.GetNumberOfComponents() > 1 or any(n > 1 for n in reader.GetSize()[3:])
+    try:
+        header = read_header(path)
+    except InputError:
+        return False
+    return header.components > 1 or any(n > 1 for n in header.sizes[3:])
 
 
 def read_channels(path: Path) -> ChannelImage:
     """Channels of a 4-D image or an image of vectors.
 
     Raises:
-        FileError: damaged or truncated.
+        FileError: damaged, truncated, or longer than its header says.
         GeometryError: more than four dimensions, or a grid that cannot be used.
         InputError: complex numbers, or numbers that are not finite.
     """
-    with quiet_itk():
-        try:
-            image = sitk.ReadImage(str(path))
-        except RuntimeError as error:
-            raise FileError(f"{path}: cannot be read: truncated, damaged, or not the format its name says.") from error
-    sizes, components = image.GetSize(), image.GetNumberOfComponentsPerPixel()
+    header = read_header(path)
+    sizes, components = header.sizes, header.components
     if len(sizes) not in (3, 4) or (len(sizes) == 4 and components > 1):
         shown = " x ".join(map(str, sizes))
         raise GeometryError(f"{path}: has {shown} voxels of {components} numbers; need a 4-D image, or 3-D of vectors.")
-    array = sitk.GetArrayFromImage(image)
-    if array.dtype.kind == "c" or not np.isfinite(array).all():
-        raise InputError(f"{path}: holds complex numbers, NaN or infinity; need finite real numbers.")
-    is_series = len(sizes) == 4
-    first = sitk.Extract(image, [*sizes[:3], 0], [0, 0, 0, 0]) if is_series else image
     with naming(path):
-        grid = grid_of(first)
+        grid = header.grid
         require_usable_grid(grid)
+    array = read_array(header)
+    if not np.isfinite(array).all():
+        raise InputError(f"{path}: holds NaN or infinity; need finite numbers.")
+    is_series = len(sizes) == 4
     return ChannelImage(
         array=array if is_series else np.moveaxis(array, -1, 0),
         grid=grid,
         layout="series" if is_series else "vectors",
-        step=float(image.GetSpacing()[3]) if is_series else 1.0,
+        step=float(header.steps[3]) if is_series else 1.0,
     )
 
 
@@ -91,7 +83,7 @@ def write_channels(image: ChannelImage, path: Path, *, like: Path) -> None:
     """
     stored = _series(image) if image.layout == "series" else _vectors(image)
     if like.suffix.lower() == path.suffix.lower():
-        for name, text in further_entries(like).items():
+        for name, text in further_entries(like, image.array).items():
             stored.SetMetaData(name, text)
     with atomic_file(path) as temporary, quiet_itk():
         try:

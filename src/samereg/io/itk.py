@@ -1,7 +1,13 @@
-"""Between ITK images and arrays on grids; MetaImage and NRRD files."""
+"""Between ITK images and arrays on grids; MetaImage and NRRD files.
 
+ITK says what a header means. Voxels of MetaImage and NRRD are read here, because ITK goes on after damage.
+"""
+
+import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,54 +18,144 @@ from numpy.typing import NDArray
 
 from samereg.errors import FileError, GeometryError, InputError
 from samereg.geometry.grid import Grid
+from samereg.io.grid_entries import entries_of_array
+from samereg.io.metaimage_header import read_metaimage_header
+from samereg.io.nifti import KEPT, grid_of_header, is_nifti, mm_per_unit, read_nifti_header, require_whole
+from samereg.io.nrrd_header import read_nrrd_header
+from samereg.io.silence import silenced
 from samereg.io.stored import StoredImage, naming, require_usable_grid, require_volume
+from samereg.io.voxel_data import VoxelData, read_voxels
 
-_MOST_INFLATION = 1032
-"""Bytes that one byte of deflated data can stand for at most: a header that asks for more is wrong."""
-_NUMPY_NAMES = {
-    sitk.sitkInt8: "int8",
-    sitk.sitkUInt8: "uint8",
-    sitk.sitkInt16: "int16",
-    sitk.sitkUInt16: "uint16",
-    sitk.sitkInt32: "int32",
-    sitk.sitkUInt32: "uint32",
-    sitk.sitkInt64: "int64",
-    sitk.sitkUInt64: "uint64",
-    sitk.sitkFloat32: "float32",
-    sitk.sitkFloat64: "float64",
-}
-_COMPLEX = (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64)
+_LOG = logging.getLogger(__name__)
+
+_COMPLEX = (
+    sitk.sitkComplexFloat32,
+    sitk.sitkComplexFloat64,
+)
+_REASON = re.compile(r"ReadImageInformation: (number of domain axes[^.]*\.)")
+"""What ITK says of headers that are sound, but not of one volume in space."""
 _OF_ITK = ("ITK_", "NRRD_")
 """Entries that ITK makes of the grid and the axes."""
-_DETACHED = (".mhd", ".nhdr")
-"""Headers whose voxels are in another file."""
+_NRRD, _META = (".nrrd", ".nhdr"), (".mha", ".mhd")
+_SPACE_AXES = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ImageHeader:
+    """What a file says of its image, before any voxel is read.
+
+    Attributes:
+        path: the file.
+        sizes: voxels along its axes, (w, h, d, ...).
+        components: numbers in each voxel.
+        affine: takes (d, h, w, 1) to LPS mm, of the first three axes, as ITK has it; see `grid`.
+        steps: distances along all axes, in mm along the first three.
+        is_in_mm: whether the file's own unit is the millimetre.
+        doubt: what was assumed of the place; empty if nothing was.
+        voxels: where they lie; None if ITK reads them (NIfTI).
+        component_axis: axis of the file, (w, h, d, ...), that holds the numbers of a voxel.
+    """
+
+    path: Path
+    sizes: tuple[int, ...]
+    components: int
+    affine: NDArray[np.float64]
+    steps: tuple[float, ...]
+    is_in_mm: bool
+    doubt: str
+    voxels: VoxelData | None
+    component_axis: int
+
+    @property
+    def grid(self) -> Grid:
+        """Grid of the first three axes; of NIfTI as `read_nifti` takes it."""
+        width, height, depth = self.sizes[:_SPACE_AXES]
+        if is_nifti(self.path):
+            return grid_of_header(self.path, read_nifti_header(self.path), (depth, height, width))
+        return Grid(shape=(depth, height, width), affine=torch.from_numpy(self.affine))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Described:
+    """What this project reads of a header itself; no voxels where ITK reads them."""
+
+    voxels: VoxelData | None = None
+    mm_per_unit: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    component_axis: int = 0
+    doubt: str = ""
 
 
 @contextmanager
 def quiet_itk() -> Iterator[None]:
-    """Keep ITK's own warnings, which tell users nothing they can act on, from the error stream."""
-    shown = sitk.ProcessObject.GetGlobalWarningDisplay()
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    try:
-        yield
-    finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(shown)
+    """Keep what ITK and its libraries print, which tells users nothing they can act on, from the error stream."""
+    with silenced():
+        shown = sitk.ProcessObject.GetGlobalWarningDisplay()
+        sitk.ProcessObject.SetGlobalWarningDisplay(False)
+        try:
+            yield
+        finally:
+            sitk.ProcessObject.SetGlobalWarningDisplay(shown)
 
 
 def read_itk(path: Path) -> StoredImage:
     """Voxels and grid of a MetaImage or NRRD file.
 
     Raises:
-        FileError: damaged, truncated, or another format.
+        FileError: damaged, truncated, longer than its header says, or another format.
         GeometryError: not one 3-D volume, or a grid that cannot be used.
         InputError: a type of voxel that is no number.
     """
-    with quiet_itk():
-        image = _read(path)
+    header = read_header(path)
+    require_volume(path, header.sizes, components=header.components)
     with naming(path):
-        grid = grid_of(image)
+        grid = header.grid
         require_usable_grid(grid)
-    return StoredImage(array=sitk.GetArrayFromImage(image), grid=grid)
+    array = read_array(header)
+    return StoredImage(array=array.reshape(grid.shape), grid=grid)
+
+
+def read_header(path: Path) -> ImageHeader:
+    """What a MetaImage, NRRD or NIfTI file says of its image.
+
+    Raises:
+        FileError: damaged, or another format.
+        GeometryError: a place that cannot be used.
+        InputError: a type of voxel that is no real number.
+    """
+    with naming(path):
+        described = _described(path)
+        reader = _reader(path)
+        header = ImageHeader(
+            path=path,
+            sizes=tuple(reader.GetSize()),
+            components=reader.GetNumberOfComponents(),
+            affine=_affine(reader, described.mm_per_unit),
+            steps=tuple(reader.GetSpacing()),
+            is_in_mm=set(described.mm_per_unit) == {1.0},
+            doubt=described.doubt,
+            voxels=described.voxels,
+            component_axis=described.component_axis,
+        )
+        if header.voxels is not None:
+            _require_agreement(header, header.voxels)
+    return header
+
+
+def read_array(header: ImageHeader) -> NDArray[Any]:
+    """Voxels of a file, the slowest axis first, and last the numbers of a voxel if there are several.
+
+    Raises:
+        FileError: damaged, truncated, or longer than its header says.
+    """
+    if header.doubt:
+        _LOG.warning("%s: %s", header.path, header.doubt)
+    with naming(header.path):
+        if header.voxels is None:
+            return _read_by_itk(header.path)
+        array = read_voxels(header.voxels)
+    if header.components == 1:
+        return array.reshape(header.sizes[::-1])
+    return np.moveaxis(array, array.ndim - 1 - header.component_axis, -1)
 
 
 def write_itk(array: NDArray[Any], grid: Grid, path: Path, like: Path | None = None) -> None:
@@ -68,21 +164,27 @@ def write_itk(array: NDArray[Any], grid: Grid, path: Path, like: Path | None = N
     place_on_grid(image, grid)
     with quiet_itk():
         if like is not None and like.suffix.lower() == path.suffix.lower():
-            for name, text in further_entries(like).items():
+            for name, text in further_entries(like, array[None]).items():
                 image.SetMetaData(name, text)
         sitk.WriteImage(image, str(path), useCompression=True)
 
 
-def further_entries(path: Path) -> dict[str, str]:
-    """Entries of a header that say nothing about grid and type: names of segments, modality, and what else there is."""
+def further_entries(path: Path, array: NDArray[Any]) -> dict[str, str]:
+    """Entries of a header for another array (c, d, h, w): names of segments, modality, and what else there is.
+
+    What says something of the grid or the type is left out, or made anew for the array.
+    """
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError:
-        return {}
-    names = [name for name in reader.GetMetaDataKeys() if not name.startswith(_OF_ITK)]
-    return {name: reader.GetMetaData(name) for name in names}
+    with quiet_itk():
+        try:
+            reader.ReadImageInformation()
+        except RuntimeError:
+            return {}
+    entries = {name: reader.GetMetaData(name) for name in reader.GetMetaDataKeys() if not name.startswith(_OF_ITK)}
+    if is_nifti(path):
+        return {name: text for name, text in entries.items() if name in KEPT}
+    return entries_of_array(entries, array)
 
 
 def grid_of(image: sitk.Image) -> Grid:
@@ -102,43 +204,73 @@ def place_on_grid(image: sitk.Image, grid: Grid) -> None:
     image.SetDirection(grid.direction.flip(1).flatten().tolist())
 
 
-def _read(path: Path) -> sitk.Image:
+def _described(path: Path) -> _Described:
+    suffix = path.suffix.lower()
+    if suffix in _NRRD:
+        nrrd = read_nrrd_header(path)
+        return _Described(
+            voxels=nrrd.voxels,
+            mm_per_unit=nrrd.mm_per_unit,
+            component_axis=nrrd.component_axis,
+            doubt=nrrd.doubt,
+        )
+    if suffix in _META:
+        meta = read_metaimage_header(path)
+        return _Described(voxels=meta.voxels, mm_per_unit=(meta.mm_per_unit, meta.mm_per_unit, meta.mm_per_unit))
+    factor = mm_per_unit(read_nifti_header(path))
+    return _Described(mm_per_unit=(factor, factor, factor))
+
+
+def _reader(path: Path) -> sitk.ImageFileReader:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-        _refuse_wrong_kind(path, reader)
-        image = reader.Execute()
-    except (RuntimeError, MemoryError) as error:
-        raise _unreadable(path, error) from error
-    return _first_volume(image)
-
-
-def _first_volume(image: sitk.Image) -> sitk.Image:
-    sizes = image.GetSize()
-    if len(sizes) == 3:
-        return image
-    # Only axes of one element are left to drop here.
-    volume: sitk.Image = sitk.Extract(image, [*sizes[:3], *(0 for _ in sizes[3:])], [0] * len(sizes))
-    return volume
-
-
-def _refuse_wrong_kind(path: Path, reader: sitk.ImageFileReader) -> None:
+    with quiet_itk():
+        try:
+            reader.ReadImageInformation()
+        except (RuntimeError, MemoryError) as error:
+            raise _unreadable(error) from error
     if reader.GetPixelID() in _COMPLEX:
-        raise InputError(f"{path}: holds voxels of type complex; need whole or real numbers.")
-    sizes = require_volume(path, tuple(reader.GetSize()), components=reader.GetNumberOfComponents())
-    if any(step <= 0.0 for step in reader.GetSpacing()):
-        raise GeometryError(f"{path}: has a spacing of {reader.GetSpacing()} mm; need positive numbers.")
-    dtype = _NUMPY_NAMES.get(reader.GetPixelID())
-    if dtype is None:
-        kind = sitk.GetPixelIDValueAsString(reader.GetPixelID())
-        raise InputError(f"{path}: holds voxels of type {kind}; need whole or real numbers.")
-    needed = sizes[0] * sizes[1] * sizes[2] * np.dtype(dtype).itemsize
-    if path.suffix.lower() not in _DETACHED and needed > _MOST_INFLATION * path.stat().st_size:
-        raise FileError(f"{path}: is truncated or damaged: its voxels take {needed} bytes, far more than it holds.")
+        raise InputError("holds voxels of type complex; need whole or real numbers.")
+    if any(not step > 0.0 for step in reader.GetSpacing()[:_SPACE_AXES]):
+        raise GeometryError(f"has a spacing of {reader.GetSpacing()} mm; need positive numbers.")
+    return reader
 
 
-def _unreadable(path: Path, error: Exception) -> InputError:
+def _affine(reader: sitk.ImageFileReader, mm_per_unit: tuple[float, float, float]) -> NDArray[np.float64]:
+    axes = reader.GetDimension()
+    affine = np.eye(4)
+    count = min(axes, _SPACE_AXES)
+    directions = np.array(reader.GetDirection()).reshape(axes, axes)[:count, :count] * reader.GetSpacing()[:count]
+    affine[:count, :count] = directions
+    affine[:count, 3] = reader.GetOrigin()[:count]
+    affine[:3] *= np.array(mm_per_unit)[:, None]
+    return affine[:, [2, 1, 0, 3]]
+
+
+def _require_agreement(header: ImageHeader, voxels: VoxelData) -> None:
+    """Refuse a header that ITK understands in another way than this project does."""
+    sizes = list(voxels.sizes)
+    if header.components > 1:
+        del sizes[header.component_axis]
+    if [n for n in sizes if n > 1] != [n for n in header.sizes if n > 1]:
+        shown, other = (" x ".join(map(str, n)) for n in (voxels.sizes, header.sizes))
+        raise FileError(f"has sizes of {shown}, which ITK takes for {other}; need a plain 3-D image.")
+
+
+def _read_by_itk(path: Path) -> NDArray[Any]:
+    require_whole(path)
+    with quiet_itk():
+        try:
+            array: NDArray[Any] = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+        except (RuntimeError, MemoryError) as error:
+            raise _unreadable(error) from error
+    return array
+
+
+def _unreadable(error: Exception) -> InputError:
     if "pacing" in str(error):
-        return GeometryError(f"{path}: has zero or negative spacing; need positive numbers.")
-    return FileError(f"{path}: cannot be read: truncated, damaged, or not the format that its name says.")
+        return GeometryError("has zero or negative spacing; need positive numbers.")
+    reason = _REASON.search(str(error))
+    if reason is not None:
+        return FileError(f"has a header that cannot be used: {' '.join(reason[1].split())}")
+    return FileError("cannot be read: truncated, damaged, or not the format that its name says.")

@@ -2,7 +2,6 @@
 
 import gzip
 import logging
-import zlib
 from math import isfinite, prod
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,14 @@ from numpy.typing import NDArray
 
 from samereg.errors import FileError, GeometryError, InputError
 from samereg.geometry.grid import Grid, corners_mm
+from samereg.io.packed import GZIP_MAGIC, unpack, unpack_start
 from samereg.io.stored import StoredImage, naming, require_number_type, require_usable_grid, require_volume
 
 _LOG = logging.getLogger(__name__)
 
 _LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _SUFFIXES = (".nii", ".nii.gz")
-_KEPT = (
+KEPT = (
     "descrip",
     "aux_file",
     "intent_code",
@@ -33,11 +33,14 @@ _KEPT = (
     "cal_max",
 )
 """Header entries that say nothing about the grid or the type."""
-_GZIP_MAGIC = b"\x1f\x8b"
+_ENOUGH = 65536
+"""Bytes of a compressed file that hold its header, whatever gzip puts before it."""
 _HEADERS: dict[int, Any] = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 _VECTOR_INTENTS = (1006, 1007)
 _MM_PER_UNIT = {1: 1000.0, 3: 0.001}
 """Codes of `xyzt_units` for metres and micrometres; 2 is mm, and 0, unknown, is taken for mm."""
+_SPACE_UNITS = 7
+"""Bits of `xyzt_units` that are of space."""
 _FORM_TOLERANCE_MM = 0.1
 """Beyond this, the two positions that one header gives contradict each other."""
 _SCANNER = 1
@@ -51,24 +54,23 @@ _FIRST_VOXEL = 352
 def read_nifti(path: Path) -> StoredImage:
     """Voxels and grid of a single-file NIfTI, gzipped or not.
 
-    The sform wins over the qform, as for most readers; where they contradict each other a warning is logged.
-    Without either, axes and origin are those that ITK assumes: LPS, zero.
+    The sform wins over the qform, as for most readers, and is all that is needed of the place: spacings of zero or a
+    damaged qform beside it are passed over with a warning, as nibabel does. Where the two contradict each other a
+    warning is logged. Without either, axes and origin are those that ITK assumes: LPS, zero. A `pixdim[0]` below zero
+    turns the third axis of a qform round; anything else, zero included, does not, as the standard and ITK have it.
 
     Raises:
         FileError: damaged, truncated, or another format.
         GeometryError: not one 3-D volume, or a grid that cannot be used.
         InputError: a type of voxel that is no number.
     """
-    content = _unpacked(path)
-    header = _header(path, content)
+    header = read_nifti_header(path)
     sizes = _sizes(path, header)
     width, height, depth = require_volume(path, sizes)
     dtype = _dtype(path, header)
-    start = _data_offset(path, header)
-    needed, present = prod((width, height, depth)) * dtype.itemsize, len(content) - start
-    if present < needed:
-        raise FileError(f"{path}: is truncated: its voxels take {needed} bytes, but {max(0, present)} are there.")
-    array = np.frombuffer(content, dtype, prod((width, height, depth)), start).reshape(depth, height, width)
+    content = whole_file(path, header, prod((width, height, depth)) * dtype.itemsize)
+    start, count = _data_offset(path, header), prod((width, height, depth))
+    array = np.frombuffer(content, dtype, count, start).reshape(depth, height, width)
     slope, intercept = _scaling(path, header)
     with naming(path):
         grid = grid_of_header(path, header, (depth, height, width))
@@ -82,9 +84,9 @@ def write_nifti(array: NDArray[Any], grid: Grid, path: Path, like: Path | None =
     Description, intent, display range and auxiliary file name are those of `like` if it is NIfTI.
     """
     image = _image(array, grid)
-    if like is not None and like.name.lower().endswith(_SUFFIXES):
-        header = _header(like, _unpacked(like))
-        for name in _KEPT:
+    if like is not None and is_nifti(like):
+        header = read_nifti_header(like)
+        for name in KEPT:
             image.header[name] = header[name]
     nib.save(image, path)
 
@@ -121,17 +123,40 @@ def _image(array: NDArray[Any], grid: Grid) -> Any:
     return image
 
 
-def _unpacked(path: Path) -> bytes:
-    content = path.read_bytes()
-    if not content.startswith(_GZIP_MAGIC):
-        return content
-    try:
-        return gzip.decompress(content)
-    except (EOFError, OSError, zlib.error) as error:
-        raise FileError(f"{path}: is truncated or damaged: its compressed data end early or do not fit.") from error
+def whole_file(path: Path, header: Any, needed: int) -> bytes | bytearray:
+    """The file, unpacked, once it is known to hold as many bytes of voxels as its header says.
+
+    Args:
+        path: NIfTI file, gzipped or not.
+        header: of the same file; see `read_nifti_header`.
+        needed: bytes of voxels.
+
+    Raises:
+        FileError: cut short, damaged, or too long.
+    """
+    content, start = path.read_bytes(), _data_offset(path, header)
+    with naming(path):
+        if content.startswith(GZIP_MAGIC):
+            return unpack(content, "gzip", start + needed)
+        present = max(0, len(content) - start)
+        if present < needed:
+            raise FileError(f"is truncated: its voxels take {needed} bytes, but {present} are there.")
+        if present > needed:
+            raise FileError(f"holds more data than its header says: its voxels take {needed} bytes, {present} follow.")
+    return content
 
 
-def _header(path: Path, content: bytes) -> Any:
+def read_nifti_header(path: Path) -> Any:
+    """The header of a single-file NIfTI, as nibabel's header of version 1 or 2.
+
+    Raises:
+        FileError: damaged, or another format.
+    """
+    with path.open("rb") as stream:
+        content = stream.read(_ENOUGH)
+    if content.startswith(GZIP_MAGIC):
+        with naming(path):
+            content = unpack_start(content, "gzip", max(_HEADERS))
     sizes = {int.from_bytes(content[:4], "little"), int.from_bytes(content[:4], "big")} & set(_HEADERS)
     if not sizes or len(content) < min(sizes):
         raise FileError(f"{path}: is not NIfTI, or damaged; need a file that begins with a NIfTI header.")
@@ -145,14 +170,38 @@ def _header(path: Path, content: bytes) -> Any:
     return header
 
 
+def is_nifti(path: Path) -> bool:
+    """Whether a file's name is one of NIfTI."""
+    return path.name.lower().endswith(_SUFFIXES)
+
+
+def require_whole(path: Path) -> None:
+    """Refuse a NIfTI file of any number of axes that holds more or fewer voxels than its header says, or is damaged.
+
+    Raises:
+        FileError: cut short, damaged, or too long.
+    """
+    header = read_nifti_header(path)
+    count = _axis_count(path, header)
+    sizes = [int(n) for n in header["dim"][1 : count + 1]]
+    if min(sizes) < 1:
+        raise FileError(f"{path}: has {' x '.join(map(str, sizes))} voxels; need at least one along each axis.")
+    whole_file(path, header, prod(sizes) * int(header["bitpix"]) // 8)
+
+
 def _sizes(path: Path, header: Any) -> tuple[int, ...]:
-    count = int(header["dim"][0])
-    if not 1 <= count <= 7:
-        raise FileError(f"{path}: has a damaged header: it gives {count} dimensions; need 3.")
+    count = _axis_count(path, header)
     sizes = tuple(int(n) for n in header["dim"][1 : count + 1])
     if int(header["intent_code"]) in _VECTOR_INTENTS and count == 5:
         raise GeometryError(f"{path}: holds {sizes[-1]} numbers per voxel (a vector field); need one.")
     return sizes
+
+
+def _axis_count(path: Path, header: Any) -> int:
+    count = int(header["dim"][0])
+    if not 1 <= count <= 7:
+        raise FileError(f"{path}: has a damaged header: it gives {count} dimensions; need 3.")
+    return count
 
 
 def _dtype(path: Path, header: Any) -> np.dtype[Any]:
@@ -183,7 +232,7 @@ def _scaling(path: Path, header: Any) -> tuple[float, float]:
 
 def grid_of_header(path: Path, header: Any, shape: tuple[int, int, int]) -> Grid:
     """Grid (d, h, w) that a header describes; see `read_nifti`."""
-    by_form = {name: _form(header, name) for name in ("sform", "qform")}
+    by_form = {name: _form(path, header, name) for name in ("sform", "qform")}
     grids = {name: _to_grid(header, affine, shape) for name, affine in by_form.items() if affine is not None}
     if not grids:
         _LOG.warning("%s: has neither sform nor qform; axes taken for LPS, origin for zero", path)
@@ -195,18 +244,31 @@ def grid_of_header(path: Path, header: Any, shape: tuple[int, int, int]) -> Grid
     return next(iter(grids.values()))
 
 
-def _form(header: Any, name: str) -> NDArray[np.float64] | None:
+def _form(path: Path, header: Any, name: str) -> NDArray[np.float64] | None:
     if int(header[f"{name}_code"]) <= 0:
         return None
     if name == "sform":
         return np.asarray(header.get_sform(), dtype=np.float64)
-    _pixdim(header)
     try:
-        return np.asarray(header.get_qform(), dtype=np.float64)
+        return _qform(header)
+    except GeometryError as error:
+        if int(header["sform_code"]) <= 0:
+            raise
+        _LOG.warning("%s: %s The sform is taken", path, error)
+        return None
+
+
+def _qform(header: Any) -> NDArray[np.float64]:
+    _pixdim(header)
+    handed = header.copy()
+    handed["pixdim"][0] = -1.0 if float(header["pixdim"][0]) < 0.0 else 1.0
+    try:
+        affine = np.asarray(handed.get_qform(), dtype=np.float64)
     except (HeaderDataError, ValueError) as error:
-        if int(header["sform_code"]) > 0:
-            return None
         raise GeometryError("has a damaged qform; need a quaternion of unit length.") from error
+    if not np.isfinite(affine).all():
+        raise GeometryError("has a damaged qform; need finite numbers.")
+    return affine
 
 
 def _pixdim(header: Any) -> tuple[float, float, float]:
@@ -217,5 +279,10 @@ def _pixdim(header: Any) -> tuple[float, float, float]:
 
 
 def _to_grid(header: Any, affine_ras: NDArray[np.float64], shape: tuple[int, int, int]) -> Grid:
-    in_mm = np.diag([_MM_PER_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)] * 3 + [1.0])
+    in_mm = np.diag([mm_per_unit(header)] * 3 + [1.0])
     return from_ras(in_mm @ affine_ras, shape)
+
+
+def mm_per_unit(header: Any) -> float:
+    """Millimetres in the unit of space of a header."""
+    return _MM_PER_UNIT.get(int(header["xyzt_units"]) & _SPACE_UNITS, 1.0)

@@ -3,14 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-import nibabel as nib
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
+from typing import Literal
 
 from samereg.errors import FileError, TransformError, UsageError
 from samereg.geometry.transform import Transform
+from samereg.io.nifti import read_nifti_header
 from samereg.io.stored import naming
 from samereg.io.transform_formats.ants import files_of, read_ants, write_ants
 from samereg.io.transform_formats.elastix import read_elastix, write_elastix
@@ -205,10 +202,7 @@ def recognise_transform(path: Path) -> Recognised:
 
 
 def _recognise_nifti(path: Path) -> Recognised:
-    try:
-        header: Any = nib.load(path).header
-    except (ImageFileError, HeaderDataError, OSError, ValueError, EOFError) as error:
-        raise FileError(f"{path}: cannot be read: damaged, or not NIfTI.") from error
+    header = read_nifti_header(path)
     sizes, intent = header.get_data_shape(), int(header["intent_code"])
     words = header["intent_name"].item().decode("ascii", "replace").strip("\0 ")
     if words == INTENT_NAME:

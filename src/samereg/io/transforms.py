@@ -1,26 +1,33 @@
 """Transforms from and to files of ITK; the order of a composite and the axes of a field end here."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk
 import torch
+from numpy.typing import NDArray
 
 from samereg.errors import FileError, InputError, TransformError, UsageError
 from samereg.geometry.affine import Affine
 from samereg.geometry.chain import chain_all, parts
 from samereg.geometry.displacement import Displacement
+from samereg.geometry.grid import Grid
 from samereg.geometry.spline import Spline
 from samereg.geometry.transform import Transform
 from samereg.geometry.velocity import Velocity
 from samereg.io.atomic import atomic_file
-from samereg.io.itk import grid_of, place_on_grid, quiet_itk
+from samereg.io.itk import grid_of, place_on_grid, quiet_itk, read_array, read_header
+from samereg.io.itk_numbers import require_counts, require_sound_matlab, require_sound_text
 from samereg.io.stored import naming
 from samereg.ops.ambient import plain_torch
 
 _WRITTEN = (".h5", ".hdf5", ".tfm")
 _TRANSFORMS = (*_WRITTEN, ".txt", ".mat")
+_REQUIRE_SOUND = {".tfm": require_sound_text, ".txt": require_sound_text, ".mat": require_sound_matlab}
 _CUBIC = 3
 _FIELDS = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".nhdr")
 
@@ -104,8 +111,14 @@ def read_transform(path: str | Path) -> Transform:
 
 
 def _read_itk(path: Path) -> Transform:
+    require_sound = _REQUIRE_SOUND.get(path.suffix.lower())
+    if require_sound is not None:
+        require_sound(path)
     try:
         stored = sitk.ReadTransform(str(path))
+    except KeyError as error:
+        # SimpleITK has no class of its own for some linear transforms of ITK.
+        raise TransformError(f"{path}: holds a transform that is not read; need one affine map, or a field.") from error
     except (RuntimeError, MemoryError) as error:
         raise FileError(f"{path}: cannot be read: damaged, truncated, or not a transform file of ITK.") from error
     if stored.GetDimension() != 3:
@@ -114,20 +127,18 @@ def _read_itk(path: Path) -> Transform:
 
 
 def _read_field(path: Path) -> Displacement:
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-        dimension, components = reader.GetDimension(), reader.GetNumberOfComponents()
-        if (dimension, components) != (3, 3):
-            raise TransformError(
-                f"{path}: is {dimension}-D with {components} numbers per voxel; need a 3-D image of 3-vectors "
-                "(for NIfTI 5-D with intent 1007)."
-            )
-        image = reader.Execute()
-    except (RuntimeError, MemoryError) as error:
-        raise FileError(f"{path}: cannot be read: truncated, damaged, or not the format its name says.") from error
-    return _to_displacement(image)
+    header = read_header(path)
+    dimension, components = len(header.sizes), header.components
+    if (dimension, components) != (3, 3):
+        raise TransformError(
+            f"{path}: is {dimension}-D with {components} numbers per voxel; need a 3-D image of 3-vectors "
+            "(for NIfTI 5-D with intent 1007)."
+        )
+    if not header.is_in_mm:
+        raise TransformError(f"{path}: gives its place in another unit than mm; need displacements and place in mm.")
+    with _grid_of_field():
+        grid = header.grid
+    return _displacement(read_array(header), grid)
 
 
 def _to_itk(part: Transform, path: Path) -> sitk.Transform:
@@ -168,6 +179,7 @@ def _from_itk(part: sitk.Transform) -> Transform:
     if part.GetTransformEnum() == sitk.sitkBSplineTransform:
         return _to_spline(sitk.BSplineTransform(part))
     if part.IsLinear():
+        require_counts(part.GetName(), len(part.GetParameters()), list(part.GetFixedParameters()))
         return to_affine(part)
     raise TransformError(f"holds a {part.GetName()}; need affine maps, displacement fields and cubic B-splines.")
 
@@ -183,11 +195,24 @@ def _to_spline(part: sitk.BSplineTransform) -> Spline:
 
 
 def _to_displacement(image: sitk.Image) -> Displacement:
-    vectors = sitk.GetArrayViewFromImage(image)
-    data = torch.from_numpy(np.moveaxis(vectors, -1, 0).astype(np.float32, order="C"))
+    with _grid_of_field():
+        grid = grid_of(image)
+    return _displacement(sitk.GetArrayViewFromImage(image), grid)
+
+
+def _displacement(vectors: NDArray[Any], grid: Grid) -> Displacement:
+    """Displacement of vectors (d, h, w, 3)."""
+    with np.errstate(over="ignore"):
+        data = torch.from_numpy(np.moveaxis(vectors, -1, 0).astype(np.float32, order="C"))
     if not bool(torch.isfinite(data).all()):
         raise TransformError("holds displacements that are NaN or infinite; need finite numbers.")
+    with _grid_of_field():
+        return Displacement(grid=grid, data=data)
+
+
+@contextmanager
+def _grid_of_field() -> Iterator[None]:
     try:
-        return Displacement(grid=grid_of(image), data=data)
+        yield
     except InputError as error:
         raise TransformError(f"holds a displacement field on an impossible grid: {error}") from error

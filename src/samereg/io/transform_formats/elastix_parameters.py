@@ -15,7 +15,8 @@ from samereg.io.transforms import to_affine
 
 _ENTRY = re.compile(r"^\s*\(\s*(\w+)\s+(.*?)\s*\)\s*(?://.*)?$")
 _WORD = re.compile(r'"([^"]*)"|(\S+)')
-_CUBIC = 3
+_COMMENT = re.compile(r"^\s*(//.*)?$")
+_CUBIC = "3"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,10 +51,11 @@ class Parameters:
         Raises:
             TransformError: missing, no numbers, or another number of them.
         """
-        try:
-            values = [float(word) for word in self.words(name)]
-        except ValueError as error:
-            raise TransformError(f"{self.path}: ({name} ...) holds {self.words(name)[0]!r}; need numbers.") from error
+        # Python alone takes an underscore for part of a number.
+        wrong = [word for word in self.words(name) if "_" in word or not _is_float(word)]
+        if wrong:
+            raise TransformError(f"{self.path}: ({name} ...) holds {wrong[0]!r}; need numbers.")
+        values = [float(word) for word in self.words(name)]
         if len(values) != count:
             raise TransformError(f"{self.path}: ({name} ...) holds {len(values)} numbers; need {count}.")
         return values
@@ -70,7 +72,7 @@ def read_parameters(path: Path) -> Parameters:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise FileError(f"{path}: cannot be read; need a transform parameter file of elastix.") from error
-    found = [entry for line in lines if (entry := _ENTRY.match(line))]
+    found = [_entry(path, number, line) for number, line in enumerate(lines, start=1) if not _COMMENT.match(line)]
     entries = {
         entry.group(1): tuple(quoted or bare for quoted, bare in _WORD.findall(entry.group(2))) for entry in found
     }
@@ -78,7 +80,38 @@ def read_parameters(path: Path) -> Parameters:
         raise FileError(f"{path}: is not a transform parameter file of elastix; need an entry (Transform ...).")
     if entries.get("FixedImageDimension", ("3",))[0] != "3":
         raise TransformError(f"{path}: is {entries['FixedImageDimension'][0]}-dimensional; need 3.")
-    return Parameters(path=path, entries=entries)
+    parameters = Parameters(path=path, entries=entries)
+    _require_own_numbers(parameters)
+    return parameters
+
+
+def _entry(path: Path, number: int, line: str) -> re.Match[str]:
+    entry = _ENTRY.match(line)
+    if entry is None:
+        raise FileError(
+            f"{path}: is truncated, damaged, or not of elastix: line {number} is {line[:40]!r}; need (Name value ...)."
+        )
+    return entry
+
+
+def _require_own_numbers(parameters: Parameters) -> None:
+    """Refuse a file whose parameters are elsewhere, or not as many as it says."""
+    binary = "UseBinaryFormatForTransformationParameters"
+    if parameters.has(binary) and parameters.words(binary)[0] == "true":
+        raise TransformError(f"{parameters.path}: has its parameters in a binary file; need them as text.")
+    if not parameters.has("NumberOfParameters"):
+        return
+    said, there = parameters.words("NumberOfParameters")[0], len(parameters.entries.get("TransformParameters", ()))
+    if said != str(there):
+        raise TransformError(f"{parameters.path}: says that it has {said} parameters, but holds {there} numbers.")
+
+
+def _is_float(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def affine_of(parameters: Parameters, kind: str) -> Affine:
@@ -104,9 +137,13 @@ def spline_of(parameters: Parameters) -> Spline:
     """
     order = parameters.words("BSplineTransformSplineOrder")[0] if parameters.has("BSplineTransformSplineOrder") else "3"
     cyclic = parameters.has("UseCyclicTransform") and parameters.words("UseCyclicTransform")[0] == "true"
-    if int(order) != _CUBIC or cyclic:
+    if order != _CUBIC or cyclic:
         raise TransformError(f"{parameters.path}: holds a B-spline of order {order} or a periodic one; need cubic.")
-    width, height, depth = (int(n) for n in parameters.numbers("GridSize", 3))
+    sizes = parameters.numbers("GridSize", 3)
+    if not all(n.is_integer() and n >= 1.0 for n in sizes):
+        raise TransformError(f"{parameters.path}: (GridSize ...) holds {sizes}; need whole numbers, at least 1.")
+    width, height, depth = (int(n) for n in sizes)
+    values = parameters.numbers("TransformParameters", 3 * width * height * depth)
     spacing, origin = parameters.numbers("GridSpacing", 3), parameters.numbers("GridOrigin", 3)
     cosines = parameters.numbers("GridDirection", 9) if parameters.has("GridDirection") else _IDENTITY
     # Direction is stored column by column; the first column is the axis of x.
@@ -116,8 +153,8 @@ def spline_of(parameters: Parameters) -> Spline:
     grid = Grid(shape=(depth, height, width), affine=affine)
     index = parameters.numbers("GridIndex", 3) if parameters.has("GridIndex") else [0.0, 0.0, 0.0]
     affine[:3, 3] = grid.to_world(torch.tensor(index[::-1], dtype=torch.float64))
-    values = torch.tensor(parameters.numbers("TransformParameters", 3 * grid.size), dtype=torch.float64)
-    return Spline(grid=Grid(shape=grid.shape, affine=affine), data=values.reshape(3, *grid.shape))
+    data = torch.tensor(values, dtype=torch.float64).reshape(3, *grid.shape)
+    return Spline(grid=Grid(shape=grid.shape, affine=affine), data=data)
 
 
 def spline_text(spline: Spline) -> str:

@@ -29,7 +29,7 @@ def read_fsl(path: Path, spaces: Spaces) -> Transform:
     if path.name.lower().endswith((".nii", ".nii.gz")):
         raise TransformError(f"{path}: is a warp of FSL, which is not read; need a matrix of FLIRT.")
     fixed, moving = _both(spaces, path)
-    back = torch.linalg.inv(read_matrix(path))
+    back = Affine(matrix=read_matrix(path)).inverse().matrix
     matrix = torch.linalg.inv(_to_fsl(moving)) @ back @ _to_fsl(fixed)
     matrix[3] = _LAST_ROW
     return Affine(matrix=matrix)

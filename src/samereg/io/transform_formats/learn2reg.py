@@ -3,7 +3,10 @@
 `.nii.gz` holds (i, j, k, 3) on the fixed grid; `.npz` (3, i, j, k), in half precision, on every second voxel.
 """
 
+import io
 import zipfile
+import zlib
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,9 @@ from samereg.geometry.transform import Transform
 from samereg.io.atomic import atomic_file
 from samereg.io.transform_formats.nifti_vectors import read_vectors, write_vectors
 from samereg.io.transform_formats.spaces import Spaces
+
+_MOST_INFLATION = 1032
+"""Bytes that one byte of deflated data can stand for at most."""
 
 
 def read_learn2reg(path: Path, spaces: Spaces) -> Transform:
@@ -112,10 +118,25 @@ def _read_npz(path: Path, fixed: Grid) -> tuple[Float[Tensor, "3 d h w"], Grid]:
 
 def _npz_array(path: Path) -> NDArray[Any]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            return np.asarray(stored[stored.files[0]])
-    except (OSError, ValueError, EOFError, IndexError, zipfile.BadZipFile) as error:
-        raise FileError(f"{path}: cannot be read: missing, damaged, or not .npz.") from error
+        with zipfile.ZipFile(path) as stored:
+            entry = stored.infolist()[0]
+            if entry.file_size > _MOST_INFLATION * path.stat().st_size:
+                raise FileError(f"{path}: is damaged: it claims {entry.file_size} bytes, far more than it holds.")
+            content = stored.read(entry)
+        return _npy_array(content)
+    except (OSError, ValueError, EOFError, IndexError, zlib.error, zipfile.BadZipFile, RuntimeError) as error:
+        raise FileError(f"{path}: cannot be read: missing, truncated, damaged, or not .npz.") from error
+
+
+def _npy_array(content: bytes) -> NDArray[Any]:
+    stream = io.BytesIO(content)
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, is_fortran, dtype = read(stream)
+    if dtype.hasobject or prod(shape) * dtype.itemsize != len(content) - stream.tell():
+        raise ValueError("another number of values than its header says")
+    array = np.frombuffer(content, dtype, offset=stream.tell())
+    return array.reshape(shape[::-1]).T if is_fortran else array.reshape(shape)
 
 
 def _both(spaces: Spaces, path: Path) -> tuple[Grid, Grid]:

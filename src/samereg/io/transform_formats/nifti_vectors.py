@@ -8,15 +8,13 @@ import nibabel as nib
 import numpy as np
 import torch
 from jaxtyping import Float
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 from torch import Tensor
 
 from samereg.errors import FileError, TransformError
 from samereg.geometry.grid import Grid
 from samereg.io.atomic import atomic_file
-from samereg.io.nifti import grid_of_header, to_ras
+from samereg.io.nifti import grid_of_header, read_nifti_header, require_whole, to_ras
 
 INTENT_DISPLACEMENT, INTENT_VECTOR = 1006, 1007
 
@@ -49,18 +47,16 @@ def read_vectors(path: Path) -> VectorFile:
         FileError: missing, damaged or truncated.
         TransformError: other sizes, or numbers that are not finite.
     """
-    image = _load(path)
-    sizes = tuple(int(n) for n in image.shape)
+    header = _header(path)
+    sizes = tuple(int(n) for n in header.get_data_shape())
     if sizes[3:] not in ((1, 3), (3,)):
         shown = " x ".join(map(str, sizes))
         raise TransformError(f"{path}: has {shown} numbers; need (x, y, z, 1, 3) or (x, y, z, 3), vectors on a grid.")
-    try:
-        array = np.asarray(image.dataobj, dtype=np.float32).reshape(*sizes[:3], 3)
-    except (OSError, ValueError, EOFError) as error:
-        raise FileError(f"{path}: cannot be read: truncated or damaged.") from error
+    require_whole(path)
+    image: Any = nib.load(path)
+    array = np.asarray(image.dataobj, dtype=np.float32).reshape(*sizes[:3], 3)
     if not np.isfinite(array).all():
         raise TransformError(f"{path}: holds displacements that are NaN or infinite; need finite numbers.")
-    header = image.header
     return VectorFile(
         data=torch.from_numpy(np.ascontiguousarray(array.transpose(3, 2, 1, 0))),
         grid=grid_of_header(path, header, (sizes[2], sizes[1], sizes[0])),
@@ -95,10 +91,7 @@ def write_vectors(
         nib.save(image, temporary)
 
 
-def _load(path: Path) -> Any:
+def _header(path: Path) -> Any:
     if not path.is_file() or path.stat().st_size == 0:
         raise FileError(f"{path}: is missing or empty; need a transform file.")
-    try:
-        return nib.load(path)
-    except (ImageFileError, HeaderDataError, OSError, ValueError, EOFError) as error:
-        raise FileError(f"{path}: cannot be read: damaged, or not NIfTI.") from error
+    return read_nifti_header(path)

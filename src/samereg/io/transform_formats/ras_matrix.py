@@ -42,10 +42,12 @@ def read_matrix(path: Path) -> Float64[Tensor, "4 4"]:
 
     Raises:
         FileError: something else.
-        TransformError: a last row that is not (0, 0, 0, 1).
+        TransformError: a last row that is not (0, 0, 0, 1), or a matrix without an inverse.
     """
     try:
-        numbers = [float(word) for word in path.read_text(encoding="utf-8").split()]
+        text = path.read_text(encoding="utf-8")
+        # Python alone takes an underscore for part of a number.
+        numbers = [float(word) for word in text.replace("_", "?").split()]
     except (OSError, ValueError) as error:
         raise FileError(f"{path}: cannot be read as a matrix; need four lines of four numbers.") from error
     if len(numbers) != 16:
@@ -53,6 +55,8 @@ def read_matrix(path: Path) -> Float64[Tensor, "4 4"]:
     matrix = torch.tensor(numbers, dtype=torch.float64).reshape(4, 4)
     if not torch.allclose(matrix[3], torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=torch.float64)):
         raise TransformError(f"{path}: has {matrix[3].tolist()} as its last row; need (0, 0, 0, 1).")
+    if float(torch.linalg.det(matrix[:3, :3])) == 0.0:
+        raise TransformError(f"{path}: holds a matrix that flattens space; need three independent columns.")
     return matrix
 
 

@@ -1,0 +1,87 @@
+"""Compressed data, unpacked piece by piece: whole, with the right checksum, and never more than a header asks for."""
+
+import bz2
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+from samereg.errors import FileError
+
+Packing = Literal["zlib", "gzip", "bzip2"]
+
+GZIP_MAGIC = b"\x1f\x8b"
+_WITH_GZIP_HEADER = 31
+_UNPACKERS: dict[Packing, Callable[[], Any]] = {
+    "zlib": zlib.decompressobj,
+    "gzip": lambda: zlib.decompressobj(_WITH_GZIP_HEADER),
+    "bzip2": bz2.BZ2Decompressor,
+}
+_PIECE: dict[Packing, int] = {"zlib": 65536, "gzip": 65536, "bzip2": 2048}
+"""Bytes unpacked at a time: each stands for at most 70 MB, whatever the file claims."""
+
+
+def unpack(packed: bytes | memoryview, packing: Packing, size: int) -> bytearray:
+    """The bytes that compressed data stand for.
+
+    Args:
+        packed: compressed data and nothing else; gzip and bzip2 may have several members.
+        packing: how they are compressed.
+        size: how many bytes they must stand for.
+
+    Raises:
+        FileError: cut short, damaged, another number of bytes, or followed by something else.
+    """
+    unpacked = bytearray()
+    for piece in _pieces(packed, packing):
+        unpacked += piece
+        if len(unpacked) > size:
+            raise FileError(f"holds more data than its header says: {size} bytes are needed, more follow.")
+    if len(unpacked) < size:
+        raise FileError(f"is truncated: {size} bytes of data are needed, but {len(unpacked)} are there.")
+    return unpacked
+
+
+def unpack_start(packed: bytes, packing: Packing, size: int) -> bytes:
+    """The first bytes that compressed data stand for, `size` of them or as many as there are.
+
+    Raises:
+        FileError: damaged.
+    """
+    start = bytearray()
+    for piece in _pieces(packed, packing):
+        start += piece
+        if len(start) >= size:
+            break
+    return bytes(start[:size])
+
+
+def _pieces(packed: bytes | memoryview, packing: Packing) -> Iterator[bytes]:
+    rest = memoryview(packed)
+    first = True
+    while first or _has_another_member(rest, packing):
+        first = False
+        member = _UNPACKERS[packing]()
+        while not member.eof:
+            if not rest:
+                raise FileError("is truncated or damaged: its compressed data end early.")
+            piece, rest = rest[: _PIECE[packing]], rest[_PIECE[packing] :]
+            yield _unpacked(member, piece)
+        if member.unused_data:
+            rest = memoryview(packed)[len(packed) - len(rest) - len(member.unused_data) :]
+
+
+def _has_another_member(rest: memoryview, packing: Packing) -> bool:
+    # Only gzip may be padded, with zeros.
+    if not rest or (packing == "gzip" and not any(rest)):
+        return False
+    if packing == "zlib" or (packing == "gzip" and bytes(rest[:2]) != GZIP_MAGIC):
+        raise FileError(f"is damaged: {len(rest)} other bytes follow its compressed data.")
+    return True
+
+
+def _unpacked(member: Any, piece: memoryview) -> bytes:
+    try:
+        unpacked: bytes = member.decompress(piece)
+    except (zlib.error, OSError, ValueError) as error:
+        raise FileError("is truncated or damaged: its compressed data do not fit their checksum or format.") from error
+    return unpacked
