@@ -78,11 +78,11 @@ def write_record(record: CacheRecord, folder: Path, key: str) -> None:
 
 def _parsed(path: Path) -> CacheRecord:
     group = zarr.open_group(str(path), mode="r")
-    notes = dict(group.attrs.items())
+    notes: dict[str, Any] = dict(group.attrs.items())
     if notes.pop(_FORMAT_NOTE) != FORMAT:
         raise ValueError(f"{path}: a record of another format than {FORMAT}")
     viewed = {str(dtype).removeprefix("torch."): dtype for dtype in BIT_VIEWS}
-    views = {name: viewed[dtype] for name, dtype in notes.pop(_VIEWS_NOTE).items()}
+    views = {name: viewed[dtype] for name, dtype in dict(notes.pop(_VIEWS_NOTE)).items()}
     arrays = {name: torch.from_numpy(np.asarray(array[...])) for name, array in group.arrays()}
     return CacheRecord(
         arrays={name: array.view(views[name]) if name in views else array for name, array in arrays.items()},
