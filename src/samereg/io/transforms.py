@@ -101,7 +101,7 @@ def read_transform(path: str | Path) -> Transform:
     path = Path(path)
     if not path.is_file() or path.stat().st_size == 0:
         raise FileError(f"{path}: is missing or empty; need a transform file.")
-    with naming(path), quiet_itk():
+    with naming(path):
         if path.name.lower().endswith(_FIELDS):
             return _read_field(path)
         if path.suffix.lower() in _TRANSFORMS:
@@ -115,7 +115,8 @@ def _read_itk(path: Path) -> Transform:
     if require_sound is not None:
         require_sound(path)
     try:
-        stored = sitk.ReadTransform(str(path))
+        with quiet_itk():
+            stored = sitk.ReadTransform(str(path))
     except KeyError as error:
         # SimpleITK has no class of its own for some linear transforms of ITK.
         raise TransformError(f"{path}: holds a transform that is not read; need one affine map, or a field.") from error
