@@ -17,6 +17,22 @@
 The number is the exit code of the command line.
 """
 
+import errno
+
+_NO_MEMORY = (
+    "can't allocate memory",
+    "cannot allocate memory",
+    "not enough memory",
+    "out of memory",
+    "failed to allocate memory",
+    "unable to allocate",
+    "bad_alloc",
+    "failed to map segment",
+    "can't start new thread",
+    "thread creation failed",
+)
+"""What libraries and the loader say, in lower case; a thread that cannot be started has no room for its stack."""
+
 
 class SameregError(Exception):
     """Base of all errors raised on purpose; its text is one sentence for the user."""
@@ -70,6 +86,16 @@ class MemoryLimitError(SameregError):
     """The work does not fit into memory."""
 
     exit_code = 5
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of Python, numpy, torch, ITK or the system says that memory ran out."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    text = str(error).lower()
+    return any(words in text for words in _NO_MEMORY)
 
 
 class QualityError(SameregError):

@@ -17,6 +17,7 @@ from samereg.app.progress import OnProgress
 from samereg.app.record import InputRecord, input_record, memory_record, write_json
 from samereg.app.registration import (
     CONFIDENCE_FILE,
+    REGISTRATION_FILES,
     RegisterSettings,
     RunRecord,
     load_engine,
@@ -190,7 +191,7 @@ class RegisteredPair:
             UsageError: the folder holds something and `overwrite` is off.
             FileError: the folder cannot be written.
         """
-        with atomic_directory(Path(folder), overwrite=overwrite) as place:
+        with atomic_directory(Path(folder), overwrite=overwrite, ours=REGISTRATION_FILES) as place:
             self.transform.save(place / "transform.h5")
             self.inverse.save(place / "inverse.h5")
             write_volume(to_volume(self.moved), place / "moved.nii.gz")

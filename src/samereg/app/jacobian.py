@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from samereg.app.overwriting import refuse_existing
+from samereg.app.overwriting import claimed_outputs
 from samereg.errors import QualityError
 from samereg.geometry.affine import Affine
 from samereg.geometry.fields import from_transform, jacobian_determinant_mm
@@ -68,12 +68,12 @@ def write_jacobian(
         UsageError: `output` exists.
         InputError: a file that cannot be used.
     """
-    refuse_existing(output, overwrite=overwrite)
-    grid = read_grid(reference_path)
-    transform = read_transform_file(transform_path, format=transform_format, spaces=Spaces(fixed=grid, moving=grid))
-    change = volume_change(transform, grid)
-    data = change.clamp(min=SMALLEST_LOGGED).log() if logarithm else change
-    write_volume(Volume(data=data[None], grid=grid, background=0.0, stored_dtype="float32"), output)
+    with claimed_outputs(output, overwrite=overwrite):
+        grid = read_grid(reference_path)
+        transform = read_transform_file(transform_path, format=transform_format, spaces=Spaces(fixed=grid, moving=grid))
+        change = volume_change(transform, grid)
+        data = change.clamp(min=SMALLEST_LOGGED).log() if logarithm else change
+        write_volume(Volume(data=data[None], grid=grid, background=0.0, stored_dtype="float32"), output)
     folded = float((change <= 0.0).double().mean())
     return JacobianRecord(
         output=output,

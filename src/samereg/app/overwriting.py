@@ -1,29 +1,36 @@
-"""Outputs that exist or cannot be written, refused before anything is computed."""
+"""Outputs: refused before anything is computed where they exist, are being written, or cannot be written."""
 
-import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from samereg.errors import FileError, UsageError
+from samereg.errors import UsageError
+from samereg.io.atomic import claimed_file
 
 
-def refuse_existing(path: Path, *, overwrite: bool) -> None:
-    """Refuse to write over a file.
+@contextmanager
+def claimed_outputs(*paths: Path, overwrite: bool) -> Iterator[None]:
+    """Keep the files that a command is going to write from other runs while it computes and writes them.
+
+    Args:
+        paths: files to write.
+        overwrite: replace those that exist.
 
     Raises:
-        UsageError: `path` exists and `overwrite` is off.
+        UsageError: one exists and `overwrite` is off, another run is writing it, or one is named twice.
+        FileError: one cannot be written.
     """
-    if path.exists() and not overwrite:
+    with ExitStack() as stack:
+        for number, path in enumerate(paths):
+            if path in paths[:number]:
+                raise UsageError(f"{path}: would be written twice; give each output a name of its own.")
+            _refuse_existing(path, overwrite=overwrite)
+            stack.enter_context(claimed_file(path))
+            # Once more: the run that held it until now may have written it.
+            _refuse_existing(path, overwrite=overwrite)
+        yield
+
+
+def _refuse_existing(path: Path, *, overwrite: bool) -> None:
+    if not overwrite and path.is_file():
         raise UsageError(f"{path}: exists already; give another output or --overwrite")
-
-
-def require_writable(path: Path) -> None:
-    """Refuse a file or folder that cannot be made where it should lie.
-
-    Raises:
-        FileError: the nearest folder above it that exists is a file, or may not be written.
-    """
-    nearest = next(folder for folder in path.absolute().parents if folder.exists())
-    if not nearest.is_dir():
-        raise FileError(f"{path}: cannot be written, because {nearest} is a file; need a folder there.")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise FileError(f"{path}: cannot be written: no permission to write into {nearest}.")

@@ -9,11 +9,10 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from samereg.app.machine import MachineSettings, prepare_machine
-from samereg.app.overwriting import refuse_existing
+from samereg.app.overwriting import claimed_outputs
 from samereg.app.scans import naming_bodiless, read_scan, series_of_pair
 from samereg.errors import InputError, UsageError
 from samereg.geometry.grid import Grid
-from samereg.io.atomic import atomic_file
 from samereg.io.images import read_labels
 from samereg.io.point_files import POINT_FORMATS, PointFormatName, recognise_points
 from samereg.io.point_formats.points import PointSet
@@ -103,25 +102,23 @@ def match_files(
         InputError: a file that cannot be used, or a point outside the fixed scan.
         NoOverlapError: too little common anatomy.
     """
-    if output is not None:
-        refuse_existing(output, overwrite=overwrite)
     if settings.candidates < 1:
         raise UsageError(f"Got {settings.candidates} candidates; --candidates has to be 1 or more.")
-    device = prepare_machine(settings.machine, seed=settings.seed)
-    series = series_of_pair(fixed_path, moving_path, settings.series)
-    fixed = read_scan(fixed_path, series=series[0])
-    points = read_asked(asked, fixed.grid, points_format=settings.points_format)
-    moving = read_scan(moving_path, series=series[1])
-    embedder = load_embedder(settings.embedding, device=str(device))
-    with naming_bodiless((fixed_path, fixed), (moving_path, moving)):
-        pair = Pair(fixed=prepare_scan(fixed, embedder), moving=prepare_scan(moving, embedder), embedder=embedder)
-    # One more than asked for: the margin needs a second place.
-    answers = Query(candidates=max(2, settings.candidates)).run(pair, points.points_mm)
-    found = FoundPoints(columns=points.columns, answers=answers)
-    if output is not None:
-        header, rows = table(found, candidates=settings.candidates)
-        with atomic_file(output) as path:
-            write_table_csv(header, rows, path)
+    outputs = () if output is None else (output,)
+    with claimed_outputs(*outputs, overwrite=overwrite):
+        device = prepare_machine(settings.machine, seed=settings.seed)
+        series = series_of_pair(fixed_path, moving_path, settings.series)
+        fixed = read_scan(fixed_path, series=series[0])
+        points = read_asked(asked, fixed.grid, points_format=settings.points_format)
+        moving = read_scan(moving_path, series=series[1])
+        embedder = load_embedder(settings.embedding, device=str(device))
+        with naming_bodiless((fixed_path, fixed), (moving_path, moving)):
+            pair = Pair(fixed=prepare_scan(fixed, embedder), moving=prepare_scan(moving, embedder), embedder=embedder)
+        # One more than asked for: the margin needs a second place.
+        answers = Query(candidates=max(2, settings.candidates)).run(pair, points.points_mm)
+        found = FoundPoints(columns=points.columns, answers=answers)
+        if output is not None:
+            write_table_csv(*table(found, candidates=settings.candidates), output)
     return found
 
 

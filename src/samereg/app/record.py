@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 import samereg
 from samereg.geometry.grid import Grid
+from samereg.io.atomic import atomic_file
 from samereg.io.dicom_files import files_below
 
 RECORDED_PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "nibabel", "pydicom", "safetensors")
@@ -121,8 +122,15 @@ def to_plain(value: object) -> Plain:
 
 
 def write_json(value: object, path: Path) -> None:
-    """Write a value as indented JSON."""
-    path.write_text(json.dumps(to_plain(value), indent=2) + "\n", encoding="utf-8")
+    """Write a value as indented JSON, in ASCII, whole or not at all.
+
+    Bytes of a path that are no UTF-8 are written as lone surrogates, from which Python finds the file again.
+
+    Raises:
+        FileError: the file cannot be written.
+    """
+    with atomic_file(path) as temporary:
+        temporary.write_text(json.dumps(to_plain(value), indent=2) + "\n", encoding="utf-8")
 
 
 def named_settings(stage: object) -> dict[str, Plain]:

@@ -45,6 +45,17 @@ from samereg.pipeline.stage import Stage
 CONFIDENCE_FILE = "confidence.nii.gz"
 """Expected error in mm on the fixed grid, -1 outside the body."""
 
+REGISTRATION_FILES = (
+    "moved.nii.gz",
+    "transform.h5",
+    "inverse.h5",
+    "matches.csv",
+    "run.json",
+    CONFIDENCE_FILE,
+    "report.html",
+)
+"""What a registration may leave in its folder, the report on it included; a new one there outdates all of it."""
+
 MATCH_COLUMNS = (
     "fixed_x_mm",
     "fixed_y_mm",
@@ -200,7 +211,7 @@ def register_files(
         moving_path: scan to be aligned with it.
         output: folder to make.
         settings: everything else.
-        overwrite: write into `output` even if it holds something.
+        overwrite: write into `output` even if it holds something; files of an earlier registration go.
         on_progress: told about each step.
 
     Raises:
@@ -211,7 +222,7 @@ def register_files(
         WeightsError: the embedding is missing or damaged.
     """
     began = time.perf_counter()
-    with atomic_directory(output, overwrite=overwrite) as folder:
+    with atomic_directory(output, overwrite=overwrite, ours=REGISTRATION_FILES) as folder:
         device = prepare_machine(settings.machine, seed=settings.seed)
         series = series_of_pair(fixed_path, moving_path, settings.series)
         fixed = read_scan(fixed_path, series=series[0])

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from samereg.app.jacobian import volume_change
-from samereg.app.overwriting import refuse_existing
+from samereg.app.overwriting import claimed_outputs
 from samereg.app.record import InputRecord, input_record
 from samereg.app.scans import is_image
 from samereg.errors import UsageError
@@ -119,25 +119,26 @@ def apply_files(
         InputError: a file that cannot be used.
     """
     outputs = [output] if len(inputs) == 1 and not output.is_dir() else [output / _file_name(path) for path in inputs]
-    for path in outputs:
-        refuse_existing(path, overwrite=overwrite)
-    way = _read_way(transform_path, inputs[0], settings)
-    reference = None if settings.reference is None else input_record(settings.reference, read_grid(settings.reference))
-    records = []
-    for path, target in zip(inputs, outputs, strict=True):
-        applied = _apply_channels if has_channels(path) else _apply_volume
-        grid, chosen, background, lost = applied(path, target, way, settings)
-        records.append(
-            AppliedRecord(
-                transform=transform_path,
-                input=input_record(path, grid),
-                reference=reference,
-                output=target,
-                interpolation=chosen,
-                background=background,
-                lost_labels=lost,
-            )
+    with claimed_outputs(*outputs, overwrite=overwrite):
+        way = _read_way(transform_path, inputs[0], settings)
+        reference = (
+            None if settings.reference is None else input_record(settings.reference, read_grid(settings.reference))
         )
+        records = []
+        for path, target in zip(inputs, outputs, strict=True):
+            applied = _apply_channels if has_channels(path) else _apply_volume
+            grid, chosen, background, lost = applied(path, target, way, settings)
+            records.append(
+                AppliedRecord(
+                    transform=transform_path,
+                    input=input_record(path, grid),
+                    reference=reference,
+                    output=target,
+                    interpolation=chosen,
+                    background=background,
+                    lost_labels=lost,
+                )
+            )
     return tuple(records)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from samereg.app.machine import prepare_machine
-from samereg.app.overwriting import refuse_existing
+from samereg.app.overwriting import claimed_outputs
 from samereg.app.progress import OnProgress
 from samereg.app.quality import quality_faults
 from samereg.app.registration import RegisterSettings, recipe
@@ -87,18 +87,20 @@ def find_start(
         InputError: a scan that cannot be used.
         NoOverlapError: too little common anatomy.
     """
-    for path in (output, *(_beside(output, suffix) for _, _, suffix in _FILES)):
-        refuse_existing(path, overwrite=overwrite)
     settings = replace(settings, preset="affine", init=None)
-    device = prepare_machine(settings.machine, seed=settings.seed)
-    series = series_of_pair(fixed_path, moving_path, settings.series)
-    fixed, moving = read_scan(fixed_path, series=series[0]), read_scan(moving_path, series=series[1])
-    embedder = load_embedder(settings.embedding, device=str(device))
-    with naming_bodiless((fixed_path, fixed), (moving_path, moving)):
-        result = register(fixed, moving, stages=recipe(settings, None), embedder=embedder, on_progress=on_progress)
-    if not isinstance(result.transform, Affine):
-        raise TransformError("the affine stage gave another map than an affine one")
-    starts = write_starts(result.transform, output, scans=(fixed_path, moving_path), grids=(fixed.grid, moving.grid))
+    files = (output, *(_beside(output, suffix) for _, _, suffix in _FILES))
+    with claimed_outputs(*files, overwrite=overwrite):
+        device = prepare_machine(settings.machine, seed=settings.seed)
+        series = series_of_pair(fixed_path, moving_path, settings.series)
+        fixed, moving = read_scan(fixed_path, series=series[0]), read_scan(moving_path, series=series[1])
+        embedder = load_embedder(settings.embedding, device=str(device))
+        with naming_bodiless((fixed_path, fixed), (moving_path, moving)):
+            result = register(fixed, moving, stages=recipe(settings, None), embedder=embedder, on_progress=on_progress)
+        if not isinstance(result.transform, Affine):
+            raise TransformError("the affine stage gave another map than an affine one")
+        starts = write_starts(
+            result.transform, output, scans=(fixed_path, moving_path), grids=(fixed.grid, moving.grid)
+        )
     faults = quality_faults(result.quality, settings.limits)
     return StartRecord(
         matrix=tuple(tuple(row) for row in result.transform.matrix.tolist()),

@@ -1,11 +1,11 @@
 """What is said about a finished registration."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from samereg.app.registration import RunRecord
 from samereg.cli.console import print_facts
+from samereg.cli.streams import complain
 
 
 def print_summary(record: RunRecord, output: Path) -> None:
@@ -28,4 +28,4 @@ def print_summary(record: RunRecord, output: Path) -> None:
 def report_faults(faults: Sequence[str]) -> None:
     """Say on standard error why a result is not to be trusted."""
     for fault in faults:
-        print(f"samereg: error: The result fails its quality check: {fault}.", file=sys.stderr)
+        complain(f"samereg: error: The result fails its quality check: {fault}.")

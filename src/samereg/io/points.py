@@ -84,7 +84,11 @@ def write_table_csv(header: Sequence[str], rows: Iterable[Sequence[object]], pat
     Raises:
         FileError: the file cannot be written.
     """
-    with atomic_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+    # Cells may hold names of files, which need not be UTF-8.
+    with (
+        atomic_file(path) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream,
+    ):
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)

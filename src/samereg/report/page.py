@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 
 import samereg
-from samereg.app.overwriting import refuse_existing, require_writable
+from samereg.app.overwriting import claimed_outputs
 from samereg.geometry.grid import bounding_grid, voxel_centres_mm
 from samereg.geometry.volume import LabelMap
 from samereg.image.resample import resample_labels
@@ -114,13 +114,12 @@ def write_report(
         InputError: a scan that is not the one that was registered.
     """
     target = output or folder / NAME
-    refuse_existing(target, overwrite=overwrite)
-    require_writable(target)
-    story = tell(read_sources(folder, paths or ReportPaths()), limits or VerdictLimits())
-    # Names of files need not be Unicode.
-    content = page(story).encode("utf-8", errors="backslashreplace")
-    with atomic_file(target) as temporary:
-        temporary.write_bytes(content)
+    with claimed_outputs(target, overwrite=overwrite):
+        story = tell(read_sources(folder, paths or ReportPaths()), limits or VerdictLimits())
+        # Names of files need not be Unicode.
+        content = page(story).encode("utf-8", errors="backslashreplace")
+        with atomic_file(target) as temporary:
+            temporary.write_bytes(content)
     return ReportRecord(output=target, size_bytes=len(content), verdict=story.verdict)
 
 
