@@ -12,7 +12,7 @@ import SimpleITK as sitk
 import torch
 
 from laws import smooth_displacement
-from samereg.app.registration import REGISTRATION_FILES
+from samereg.app.record import REGISTRATION_FILES
 from samereg.cli.main import main
 from samereg.cli.streams import ending_cleanly
 from samereg.geometry.affine import Affine

@@ -14,10 +14,9 @@ from torch import Tensor
 
 from samereg.app.machine import MachineSettings, choose_device
 from samereg.app.progress import OnProgress
-from samereg.app.record import InputRecord, input_record, memory_record, write_json
+from samereg.app.record import REGISTRATION_FILES, InputRecord, input_record, memory_record, write_json
 from samereg.app.registration import (
     CONFIDENCE_FILE,
-    REGISTRATION_FILES,
     RegisterSettings,
     RunRecord,
     load_engine,

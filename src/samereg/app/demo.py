@@ -5,8 +5,8 @@ from pathlib import Path
 
 from samereg.app.cohort import centred_grid, write_label_names
 from samereg.app.progress import OnProgress
-from samereg.app.record import write_json
-from samereg.app.registration import REGISTRATION_FILES, RegisterSettings, RunRecord, register_files
+from samereg.app.record import REGISTRATION_FILES, write_json
+from samereg.app.registration import RegisterSettings, RunRecord, register_files
 from samereg.geometry.affine import Affine
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import LabelMap

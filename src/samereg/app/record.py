@@ -23,6 +23,17 @@ from samereg.io.dicom_files import files_below
 RECORDED_PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "nibabel", "pydicom", "safetensors")
 """Packages whose version can change a result."""
 
+REGISTRATION_FILES = (
+    "moved.nii.gz",
+    "transform.h5",
+    "inverse.h5",
+    "matches.csv",
+    "run.json",
+    "confidence.nii.gz",
+    "report.html",
+)
+"""What a registration may leave in its folder, the report on it included; a new one there outdates all of it."""
+
 HASH_BLOCK_BYTES = 2**20
 
 Plain = None | bool | int | float | str | list[Any] | dict[str, Any]

@@ -11,6 +11,7 @@ from samereg.app.machine import MachineSettings, prepare_machine
 from samereg.app.progress import OnProgress
 from samereg.app.quality import QualityLimits, quality_faults
 from samereg.app.record import (
+    REGISTRATION_FILES,
     InputRecord,
     Plain,
     Versions,
@@ -44,17 +45,6 @@ from samereg.pipeline.stage import Stage
 
 CONFIDENCE_FILE = "confidence.nii.gz"
 """Expected error in mm on the fixed grid, -1 outside the body."""
-
-REGISTRATION_FILES = (
-    "moved.nii.gz",
-    "transform.h5",
-    "inverse.h5",
-    "matches.csv",
-    "run.json",
-    CONFIDENCE_FILE,
-    "report.html",
-)
-"""What a registration may leave in its folder, the report on it included; a new one there outdates all of it."""
 
 MATCH_COLUMNS = (
     "fixed_x_mm",
