@@ -12,13 +12,13 @@ from typing import Protocol, runtime_checkable
 
 from samereg import __version__
 from samereg.cli.streams import (
-    Terminated,
     complain,
     delivered,
     ending_cleanly,
+    interrupted,
     prepare_streams,
 )
-from samereg.errors import SameregError, is_out_of_memory
+from samereg.errors import MemoryLimitError, SameregError, is_out_of_memory
 
 if sys.platform != "win32":
     import resource
@@ -37,7 +37,6 @@ EXIT_UNEXPECTED = 1
 EXIT_USAGE = 2
 EXIT_INPUT = 3
 EXIT_MEMORY = 5
-EXIT_INTERRUPTED = 130
 
 USAGE = """\
 usage: samereg COMMAND [flags]
@@ -190,7 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             return _answer(tuple(sys.argv[1:] if arguments is None else arguments))
         except KeyboardInterrupt as error:
-            return _interrupted(error)
+            return interrupted(error)
 
 
 def _answer(words: tuple[str, ...]) -> int:
@@ -245,7 +244,7 @@ def _run(command: Command) -> int:
     except SameregError as error:
         return _say(error, command, code=error.exit_code)
     except KeyboardInterrupt as error:
-        return _interrupted(error)
+        return interrupted(error)
     except (MemoryError, RuntimeError, ImportError, OSError, UnicodeEncodeError) as error:
         return _unexpected(error, command)
 
@@ -265,7 +264,7 @@ def _require_address_space() -> None:
     """Refuse a limit (`ulimit -v`) below what loading takes: some libraries end the process without a word of ours.
 
     Raises:
-        MemoryError: the limit leaves too little.
+        MemoryLimitError: the limit leaves too little.
     """
     if sys.platform == "win32" or resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
         return
@@ -274,7 +273,8 @@ def _require_address_space() -> None:
         mmap.mmap(-1, needed).close()
     except OSError as error:
         megabytes = needed // 2**20
-        raise MemoryError(f"the limit on address space (ulimit -v) leaves less than {megabytes} MB") from error
+        sentence = f"Out of memory: the limit on address space (ulimit -v) leaves less than {megabytes} MB."
+        raise MemoryLimitError(sentence) from error
 
 
 def _of_system(error: OSError) -> str:
@@ -282,14 +282,6 @@ def _of_system(error: OSError) -> str:
     if error.strerror is None:
         return str(error)
     return f"{error.filename}: {error.strerror}." if error.filename is not None else f"{error.strerror}."
-
-
-def _interrupted(error: KeyboardInterrupt) -> int:
-    if isinstance(error, Terminated):
-        complain(f"samereg: ended by {error}")
-        return error.exit_code
-    complain("samereg: interrupted")
-    return EXIT_INTERRUPTED
 
 
 def _say(error: object, command: Command, *, code: int) -> int:

@@ -12,12 +12,13 @@ from types import FrameType
 from typing import TextIO
 
 EXIT_UNPRINTED = 3
+EXIT_INTERRUPTED = 130
 _ENDING = ("SIGTERM", "SIGHUP")
 _SIGNALLED = 128
 """Added to the number of a signal, as shells do."""
 
 
-class Terminated(KeyboardInterrupt):
+class _Terminated(KeyboardInterrupt):
     """The process is asked to end; everything is cleaned up as after Ctrl-C."""
 
     def __init__(self, number: int) -> None:
@@ -41,6 +42,15 @@ def ending_cleanly() -> Iterator[None]:
     finally:
         for number in taken:
             signal.signal(number, signal.SIG_DFL)
+
+
+def interrupted(error: KeyboardInterrupt) -> int:
+    """Say that the process was interrupted or asked to end; its exit code."""
+    if isinstance(error, _Terminated):
+        complain(f"samereg: ended by {error}")
+        return error.exit_code
+    complain("samereg: interrupted")
+    return EXIT_INTERRUPTED
 
 
 def prepare_streams() -> None:
@@ -101,4 +111,4 @@ def _end(number: int, _: FrameType | None) -> None:
         if name in vars(signal):
             # Cleaning up is not interrupted by a second one.
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-    raise Terminated(number)
+    raise _Terminated(number)
