@@ -15,6 +15,7 @@ from samereg.estimate.spline_fit import SplineProblem, residual_mm, solve, splin
 from samereg.geometry.displacement import Displacement
 from samereg.geometry.fields import jacobian_determinant_mm
 from samereg.geometry.grid import Grid, bounding_grid, voxel_centres_mm
+from samereg.validation import Count, NonNegativeMm, PositiveMm, check_ranges
 
 LINEAR_FIELD_MM = 8.0
 """Spacing of the interpolated field: half the paper's spacing of matches."""
@@ -68,12 +69,16 @@ class RegularisedFill:
         rounds: reweightings, from everything trusted down to `outlier_mm`.
     """
 
-    smoothing_mm: float = 13.0
-    outlier_mm: float = 14.0
-    lattice_mm: float = 16.0
-    field_mm: float = 6.0
-    margin_mm: float = 16.0
-    rounds: int = 6
+    smoothing_mm: PositiveMm = 13.0
+    outlier_mm: PositiveMm = 14.0
+    lattice_mm: PositiveMm = 16.0
+    field_mm: PositiveMm = 6.0
+    margin_mm: NonNegativeMm = 16.0
+    rounds: Count = 6
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of bounds."""
+        check_ranges(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -15,6 +15,7 @@ from samereg.matching.embed import EmbeddedVolume
 from samereg.matching.matches import Matches
 from samereg.matching.points import grid_points
 from samereg.nets.embedding import rows_of, shape_of
+from samereg.validation import Count, CountOrZero, PositiveMm, check_ranges
 
 TABLE_ELEMENTS = 8_000_000
 """Cells of the similarity table held at a time, whatever the number of points: few enough to stay in the cache."""
@@ -46,11 +47,15 @@ class Search:
         fine_rows: points refined at a time, for the memory.
     """
 
-    stride_vox: int = 4
-    reach_mm: float = inf
+    stride_vox: Count = 4
+    reach_mm: PositiveMm = inf
     from_origin: bool = False
-    fine_steps: int = 2
-    fine_rows: int = 1024
+    fine_steps: CountOrZero = 2
+    fine_rows: Count = 1024
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of bounds."""
+        check_ranges(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

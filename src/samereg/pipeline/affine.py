@@ -13,6 +13,7 @@ from samereg.matching.search import Search, match
 from samereg.matching.stable import stable_points
 from samereg.pipeline.pair import Pair
 from samereg.pipeline.stage import StageResult
+from samereg.validation import Count, CountOrZero, Fraction, PositiveMm, check_ranges
 
 AffineModel = Literal["affine", "rigid", "similarity"]
 
@@ -40,15 +41,19 @@ class AffineStage:
 
     model: AffineModel = "affine"
     filter: MatchFilter = field(default_factory=StableFilter)
-    stride_vox: int = STRIDE_VOX
-    stable_rounds: int = 0
+    stride_vox: Count = STRIDE_VOX
+    stable_rounds: CountOrZero = 0
     search: Search = field(default_factory=Search)
-    inlier_mm: float = 12.0
-    fewest_matches: int = 60
-    fewest_used: float = 0.05
-    agree_mm: float = 30.0
-    fewest_agreeing: float = 0.3
-    seed: int = 0
+    inlier_mm: PositiveMm = 12.0
+    fewest_matches: CountOrZero = 60
+    fewest_used: Fraction = 0.05
+    agree_mm: PositiveMm = 30.0
+    fewest_agreeing: Fraction = 0.3
+    seed: CountOrZero = 0
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of bounds."""
+        check_ranges(self)
 
     @property
     def name(self) -> str:

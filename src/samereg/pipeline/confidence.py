@@ -18,6 +18,7 @@ from samereg.matching.trust import FIELD_ERROR, FieldErrorModel
 from samereg.ops.ambient import own_torch
 from samereg.ops.filters import gaussian_smooth
 from samereg.pipeline.pair import Pair, prepare_scan
+from samereg.validation import Count, check_ranges
 
 UNKNOWN_MM = -1.0
 """Stands outside the body, about which nothing is said."""
@@ -56,9 +57,13 @@ class Confidence:
         model: from what is found to mm.
     """
 
-    stride_vox: int = 6
+    stride_vox: Count = 6
     search: Search = field(default_factory=lambda: Search(reach_mm=24.0, from_origin=True))
     model: FieldErrorModel = FIELD_ERROR
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of bounds."""
+        check_ranges(self)
 
     def at(self, pair: Pair, transform: Transform, points_mm: Float64[Tensor, "n 3"]) -> Float[Tensor, " n"]:
         """Expected error of a transform at points of the fixed scan, mm.

@@ -16,6 +16,7 @@ from samereg.pipeline.affine import AffineStage
 from samereg.pipeline.coarse import CoarseStage
 from samereg.pipeline.pair import Pair
 from samereg.pipeline.stage import beginning
+from samereg.validation import Count, NonNegativeMm, check_ranges
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -60,13 +61,17 @@ class Query:
         view: whether a place is outside.
     """
 
-    candidates: int = 3
-    apart_mm: float = 32.0
+    candidates: Count = 3
+    apart_mm: NonNegativeMm = 32.0
     search: Search = field(default_factory=Search)
     affine: AffineStage = field(default_factory=AffineStage)
     coarse: CoarseStage = field(default_factory=lambda: CoarseStage(reuse=False))
     error: ErrorModel = MATCH_ERROR
     view: ViewModel = VIEW
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of bounds."""
+        check_ranges(self)
 
     @own_torch()
     def run(self, pair: Pair, points_mm: Float64[Tensor, "n 3"]) -> Answers:
