@@ -12,7 +12,8 @@
     |- WeightsError 4          weights missing or damaged
     |- MemoryLimitError 5      the work does not fit into memory
     `- QualityError 10         finished, but the result fails its check
-       `- NoOverlapError       too little common anatomy to register
+       |- NoOverlapError       too little common anatomy to register
+       `- MirroredError        one scan is a mirror image
 
 The number is the exit code of the command line.
 """
@@ -106,3 +107,7 @@ class QualityError(SameregError):
 
 class NoOverlapError(QualityError):
     """Too little common anatomy to register."""
+
+
+class MirroredError(QualityError):
+    """One scan is the mirror image of anatomy like that of the other."""

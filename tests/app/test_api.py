@@ -22,12 +22,20 @@ from samereg.io.images import read_volume, write_volume
 from samereg.io.memory import ImageLike, of_kind
 from samereg.matching.embed import EmbeddedVolume, EmbedderRecord
 from samereg.matching.matches import Matches
-from samereg.pipeline.register import Quality, Registration, StageReport
+from samereg.pipeline.quality import Quality
+from samereg.pipeline.register import Registration, StageReport
 
 SHIFT_MM = (10.0, 0.0, -5.0)
 POINT_MM = (1.0, 2.0, 3.0)
 QUALITY = Quality(
-    match_count=1, inverse_consistency_mm=0.0, folded_fraction=0.0, jacobian_std=0.0, overlap_fraction=0.9
+    match_count=400,
+    kept_fraction=0.8,
+    match_error_mm=1.0,
+    similarity=0.8,
+    inverse_consistency_mm=0.0,
+    folded_fraction=0.0,
+    jacobian_std=0.0,
+    overlap_fraction=0.9,
 )
 
 

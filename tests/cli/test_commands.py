@@ -11,19 +11,19 @@ from samereg.app.demo import DemoRecord
 from samereg.app.embedding_training import TrainedEmbedding
 from samereg.app.machine import MachineSettings
 from samereg.app.point_matching import BEST_COLUMNS, FoundPoints
-from samereg.app.quality import QualityLimits
 from samereg.app.record import InputRecord, versions
 from samereg.app.registration import MachineRecord, RegisterSettings, RunRecord
 from samereg.app.resampling import AppliedRecord, ApplySettings
+from samereg.app.verdict import Finding, Verdict
 from samereg.cli.main import main
 from samereg.cli.train_embedding import TrainEmbedding
 from samereg.estimate.outcome import Outcome
 from samereg.matching.embed import EmbedderRecord
+from samereg.pipeline.quality import Quality
 from samereg.pipeline.query import Answers
-from samereg.pipeline.register import Quality, StageReport
+from samereg.pipeline.register import StageReport
 from samereg.report import page
 from samereg.report.sources import ReportPaths
-from samereg.report.verdict import Finding, Verdict
 from samereg.training.settings import EmbeddingTraining
 
 SCAN = InputRecord(path=Path("scan.nii"), sha256="0" * 64, shape=(1, 2, 3), spacing_mm=(1.0, 1.0, 1.0))
@@ -55,8 +55,16 @@ def run_record(faults: tuple[str, ...] = ()) -> RunRecord:
         moving=SCAN,
         stages=(StageReport(name="affine", seconds=1.0, outcome=outcome, matches=500, used=321),),
         quality=Quality(
-            match_count=321, inverse_consistency_mm=0.1, folded_fraction=0.0, jacobian_std=0.2, overlap_fraction=0.97
+            match_count=321,
+            kept_fraction=0.8,
+            match_error_mm=1.0,
+            similarity=0.8,
+            inverse_consistency_mm=0.1,
+            folded_fraction=0.0,
+            jacobian_std=0.2,
+            overlap_fraction=0.97,
         ),
+        verdict=Verdict(level="failed" if faults else "good", headline="", findings=()),
         faults=faults,
         seconds=4.5,
         exit_status=10 if faults else 0,
@@ -110,7 +118,7 @@ def test_json_is_the_run_record(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     main(["register", "-f", "a.nii", "-m", "b.nii", "-o", "out", "--json"])
     record = json.loads(capsys.readouterr().out)
     assert record["quality"]["match_count"] == 321
-    assert record["settings"]["limits"]["folded_fraction"] == QualityLimits().folded_fraction
+    assert record["settings"]["limits"]["folded_fraction"] == {"doubtful": 0.001, "failed": 0.05}
 
 
 def test_a_failed_quality_check_ends_with_10_and_says_why(
@@ -122,8 +130,8 @@ def test_a_failed_quality_check_ends_with_10_and_says_why(
 
 
 def report_record() -> page.ReportRecord:
-    finding = Finding(name="Overlap", value="40 %", bounds="", level="amber", meaning="")
-    verdict = Verdict(level="amber", headline="Look closely.", findings=(finding,))
+    finding = Finding(name="Overlap", value="40 %", bounds="", level="doubtful", meaning="")
+    verdict = Verdict(level="doubtful", headline="Look closely.", findings=(finding,))
     return page.ReportRecord(output=Path("out/report.html"), size_bytes=5_200_000, verdict=verdict)
 
 
@@ -137,7 +145,7 @@ def test_register_writes_a_report_when_asked(
     assert recorder.arguments == ()
     assert main(["register", "-f", "a.nii", "-m", "b.nii", "-o", "out", "--report", "--overwrite"]) == 0
     assert (recorder.arguments, recorder.settings) == ((Path("out"),), {"overwrite": True})
-    assert "amber: Look closely.\n  written  out/report.html" in capsys.readouterr().out
+    assert "doubtful: Look closely.\n  written  out/report.html" in capsys.readouterr().out
 
 
 def test_report_passes_its_files_on_and_prints_the_verdict(
@@ -157,7 +165,7 @@ def test_report_passes_its_files_on_and_prints_the_verdict(
     assert recorder.arguments == (Path("out"),)
     assert recorder.settings == {"output": None, "paths": paths, "overwrite": True}
     out = capsys.readouterr().out
-    for part in ("amber: Look closely.", "40 % (amber)", "out/report.html (5.2 MB)"):
+    for part in ("doubtful: Look closely.", "40 % (doubtful)", "out/report.html (5.2 MB)"):
         assert part in out
 
 

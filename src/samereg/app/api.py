@@ -38,7 +38,7 @@ from samereg.io.transforms import write_transform
 from samereg.matching.matches import Matches
 from samereg.ops.ambient import own_torch, plain_torch
 from samereg.pipeline.confidence import confidence_of
-from samereg.pipeline.register import Quality
+from samereg.pipeline.quality import Quality
 from samereg.pipeline.register import register as run_stages
 
 IMAGE_MODES = ("linear", "nearest")
@@ -56,6 +56,7 @@ class RegisterChoices(TypedDict, total=False):
     filler: Literal["regularised", "linear"]
     embedding: str
     deform: str
+    orientation: Literal["find", "header"]
     confidence: bool
     seed: int
 
@@ -226,6 +227,7 @@ def register(
         UsageError: no image, no such device, or a choice that does not exist.
         InputError: a scan that cannot be used.
         NoOverlapError: too little common anatomy.
+        MirroredError: one scan is a mirror image.
         WeightsError: weights that are missing, damaged, or do not belong together.
     """
     began = time.perf_counter()
@@ -242,7 +244,7 @@ def register(
     moved = resample_volume(second.volume, result.transform, first.volume.grid)
     confidence = None
     if settings.confidence:
-        error_mm = confidence_of(first.volume, second.volume, result.transform, engine.embedder)
+        error_mm = confidence_of(first.volume, second.volume, result.transform, engine.embedder, result.turns)
         confidence = of_kind(error_mm, fixed)
     seconds = round(time.perf_counter() - began, 3)
     record = run_record(result, engine, settings=settings, inputs=(first.record, second.record), seconds=seconds)

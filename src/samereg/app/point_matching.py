@@ -19,8 +19,10 @@ from samereg.io.point_formats.points import PointSet
 from samereg.io.points import write_table_csv
 from samereg.matching.embed import load_embedder
 from samereg.ops.ambient import own_torch
+from samereg.pipeline.affine import AffineStage
 from samereg.pipeline.pair import Pair, prepare_scan
 from samereg.pipeline.query import Answers, Query
+from samereg.pipeline.recipes import ORIENTATIONS, OrientationName
 
 BEST_COLUMNS = ("moving_x", "moving_y", "moving_z", "similarity", "cycle_mm", "margin", "expected_mm", "outside")
 
@@ -36,6 +38,7 @@ class MatchSettings:
         candidates: places for each point, the most similar first.
         points_format: of the point file; None tells it from the file.
         embedding: name of the shipped embedding, or path of a trained one.
+        orientation: see `RegisterSettings`.
         series: UIDs of DICOM series; see `series_of_pair`.
         machine: what to compute on.
         seed: decides everything random.
@@ -44,6 +47,7 @@ class MatchSettings:
     candidates: int = 1
     points_format: PointFormatName | None = None
     embedding: str = "compact"
+    orientation: OrientationName = "find"
     series: tuple[str, ...] = ()
     machine: MachineSettings = field(default_factory=MachineSettings)
     seed: int = 0
@@ -101,6 +105,7 @@ def match_files(
         UsageError: `output` exists, or not exactly one way of asking is used.
         InputError: a file that cannot be used, or a point outside the fixed scan.
         NoOverlapError: too little common anatomy.
+        MirroredError: one scan is a mirror image.
     """
     if settings.candidates < 1:
         raise UsageError(f"Got {settings.candidates} candidates; --candidates has to be 1 or more.")
@@ -115,7 +120,8 @@ def match_files(
         with naming_bodiless((fixed_path, fixed), (moving_path, moving)):
             pair = Pair(fixed=prepare_scan(fixed, embedder), moving=prepare_scan(moving, embedder), embedder=embedder)
         # One more than asked for: the margin needs a second place.
-        answers = Query(candidates=max(2, settings.candidates)).run(pair, points.points_mm)
+        affine = AffineStage(orientation=ORIENTATIONS[settings.orientation])
+        answers = Query(candidates=max(2, settings.candidates), affine=affine).run(pair, points.points_mm)
         found = FoundPoints(columns=points.columns, answers=answers)
         if output is not None:
             write_table_csv(*table(found, candidates=settings.candidates), output)

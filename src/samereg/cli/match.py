@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import arg
 
@@ -55,6 +55,10 @@ class Match:
     series: Series = ()
     """DICOM series to take instead of the largest: a UID, or its beginning, for each folder, fixed first."""
 
+    orientation: Literal["find", "header"] = "find"
+    """find: turn a scan whose header is wrong about the way round it lies, and refuse a mirrored one. header: believe
+    both headers."""
+
     overwrite: bool = False
     """Replace the output if it exists."""
 
@@ -72,6 +76,7 @@ class Match:
         settings = MatchSettings(
             candidates=self.candidates,
             embedding=self.embedding,
+            orientation=self.orientation,
             series=self.series,
             machine=MachineSettings(device=self.machine.device, threads=self.machine.threads),
             seed=self.machine.seed,

@@ -64,6 +64,10 @@ class Register:
     series: Series = ()
     """DICOM series to take instead of the largest: a UID, or its beginning, for each folder, fixed first."""
 
+    orientation: Literal["find", "header"] = "find"
+    """find: turn a scan whose header is wrong about the way round it lies, and refuse a mirrored one. header: believe
+    both headers."""
+
     confidence: bool = False
     """Write confidence.nii.gz too: the expected error in mm at every voxel of the body, -1 outside."""
 
@@ -95,6 +99,7 @@ class Register:
             filler=self.filler,
             embedding=self.embedding,
             deform=self.deform,
+            orientation=self.orientation,
             series=self.series,
             confidence=self.confidence,
             machine=MachineSettings(device=self.machine.device, threads=self.machine.threads),

@@ -12,6 +12,7 @@ def print_summary(record: RunRecord, output: Path) -> None:
     """Print what was registered, how well, how long it took and where it lies."""
     quality = record.quality
     facts = {
+        "verdict": f"{record.verdict.level}: {record.verdict.headline}",
         "matches kept": str(quality.match_count),
         "overlap": f"{100 * quality.overlap_fraction:.0f} % of the fixed body",
         "folded voxels": f"{100 * quality.folded_fraction:.3f} %",

@@ -1,5 +1,6 @@
 """SAM-affine: an affine map from matches on a grid of points (SAME, section 2.2, eq. 1)."""
 
+import logging
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Literal
@@ -11,9 +12,12 @@ from samereg.matching.matches import Matches
 from samereg.matching.points import STRIDE_VOX, grid_points
 from samereg.matching.search import Search, match
 from samereg.matching.stable import stable_points
+from samereg.pipeline.orientation import OrientationSearch, Turns
 from samereg.pipeline.pair import Pair
 from samereg.pipeline.stage import StageResult
 from samereg.validation import Count, CountOrZero, Fraction, PositiveMm, check_ranges
+
+_LOG = logging.getLogger(__name__)
 
 AffineModel = Literal["affine", "rigid", "similarity"]
 
@@ -37,6 +41,8 @@ class AffineStage:
         agree_mm: matches this near to the map agree with it, as far as one map can tell between two people.
         fewest_agreeing: a smaller share of matches that agree is no basis either.
         seed: of the robust fit's random subsets.
+        orientation: how `turns` finds which way round the scans lie; None trusts both headers. `run` takes the pair as
+            it is given.
     """
 
     model: AffineModel = "affine"
@@ -50,6 +56,7 @@ class AffineStage:
     agree_mm: PositiveMm = 30.0
     fewest_agreeing: Fraction = 0.3
     seed: CountOrZero = 0
+    orientation: OrientationSearch | None = field(default_factory=OrientationSearch)
 
     def __post_init__(self) -> None:
         """Refuse numbers out of bounds."""
@@ -59,6 +66,17 @@ class AffineStage:
     def name(self) -> str:
         """Word for logs and records."""
         return "affine"
+
+    def turns(self, pair: Pair) -> Turns:
+        """How the scans have to be turned before they are given to this stage; each turn is a warning in the log.
+
+        Raises:
+            MirroredError: one scan is a mirror image.
+        """
+        turns = self.orientation.run(pair) if self.orientation else Turns()
+        for note in turns.notes:
+            _LOG.warning("%s", note)
+        return turns
 
     def run(self, pair: Pair, before: StageResult) -> StageResult:  # noqa: ARG002
         """The map that the matches agree on; what was found before does not matter to it.

@@ -1,6 +1,6 @@
 """Expected error of a finished registration, in mm, all over the body of the fixed scan."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float, Float64
@@ -17,6 +17,7 @@ from samereg.matching.search import Search, search
 from samereg.matching.trust import FIELD_ERROR, FieldErrorModel
 from samereg.ops.ambient import own_torch
 from samereg.ops.filters import gaussian_smooth
+from samereg.pipeline.orientation import Turns, between, turned_pair, worlds
 from samereg.pipeline.pair import Pair, prepare_scan
 from samereg.validation import Count, check_ranges
 
@@ -28,7 +29,9 @@ SMOOTHED_CELLS = 1.0
 
 
 @own_torch()
-def confidence_of(fixed: Volume, moving: Volume, transform: Transform, embedder: Embedder) -> Volume:
+def confidence_of(
+    fixed: Volume, moving: Volume, transform: Transform, embedder: Embedder, turns: Turns | None = None
+) -> Volume:
     """Expected error of a registration on the fixed scan's grid, mm; see `Confidence`.
 
     Args:
@@ -36,12 +39,17 @@ def confidence_of(fixed: Volume, moving: Volume, transform: Transform, embedder:
         moving: CT in HU.
         transform: fixed world to moving world.
         embedder: the anatomical embedding.
+        turns: what was done about headers that are wrong about the way round a scan lies.
 
     Raises:
         InputError: a scan without a body.
     """
-    pair = Pair(fixed=prepare_scan(fixed, embedder), moving=prepare_scan(moving, embedder), embedder=embedder)
-    return Confidence().volume(pair, transform, fixed.grid)
+    stored = Pair(fixed=prepare_scan(fixed, embedder), moving=prepare_scan(moving, embedder), embedder=embedder)
+    turns = turns or Turns()
+    to_fixed, to_moving = worlds(stored, turns)
+    upright = between(to_fixed.inverse(), transform, to_moving)
+    grid = Grid(shape=fixed.grid.shape, affine=to_fixed.matrix @ fixed.grid.affine)
+    return replace(Confidence().volume(turned_pair(stored, turns), upright, grid), grid=fixed.grid)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
