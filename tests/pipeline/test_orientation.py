@@ -122,6 +122,21 @@ def test_a_map_to_a_turned_scan_is_the_turn(scan: Volume) -> None:
     assert "turned by 180 degrees about the z axis" in found.turns.notes[0]
 
 
+def test_a_scan_that_lies_right_has_the_same_map_to_the_bit_as_without_the_search(scan: Volume) -> None:
+    found, believed = (
+        register(
+            scan,
+            scan,
+            stages=(AffineStage(orientation=chosen, stride_vox=4, fewest_matches=20),),
+            embedder=PatchEmbedder(),
+        )
+        for chosen in (SETTINGS, None)
+    )
+    assert torch.equal(found.transform.matrix, believed.transform.matrix)
+    assert torch.equal(found.inverse.matrix, believed.inverse.matrix)
+    assert torch.equal(found.matches.moving_mm, believed.matches.moving_mm)
+
+
 def test_points_are_found_in_a_turned_scan(scan: Volume) -> None:
     stage = AffineStage(orientation=SETTINGS, stride_vox=4, fewest_matches=20)
     pair = pair_of(scan, turned(scan, HALF_TURN))

@@ -53,7 +53,7 @@ class VerdictLimits:
     overlap_fraction: Bound = field(default_factory=lambda: Bound(doubtful=0.6, failed=0.1))
     inverse_consistency_mm: Bound = field(default_factory=lambda: Bound(doubtful=0.5, failed=1.0))
     folded_fraction: Bound = field(default_factory=lambda: Bound(doubtful=0.001, failed=0.05))
-    jacobian_std: Bound = field(default_factory=lambda: Bound(doubtful=0.6, failed=1.2))
+    jacobian_std: Bound = field(default_factory=lambda: Bound(doubtful=0.6, failed=2.0))
     similarity: Bound = field(default_factory=lambda: Bound(doubtful=0.2, failed=0.04))
     match_error_mm: Bound = field(default_factory=lambda: Bound(doubtful=8.0, failed=30.0))
 
