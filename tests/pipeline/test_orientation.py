@@ -157,6 +157,11 @@ def test_a_turned_scan_is_a_warning(scan: Volume, caplog: pytest.LogCaptureFixtu
     assert "stored turned: it was turned by 180 degrees about the z axis" in caplog.text
 
 
+def test_a_body_too_small_for_points_leaves_everything_as_stored(scan: Volume) -> None:
+    far_apart = replace(SETTINGS, stride_vox=16)
+    assert far_apart.run(pair_of(scan, turned(scan, HALF_TURN))) == Turns(sides_told=False)
+
+
 VAL = (("lidc-0350", "lidc-0008"), ("covidctmd-normal002", "lidc-0350"))
 
 

@@ -27,6 +27,12 @@ from samereg.pipeline.pair import Pair, PreparedScan, prepare_model
 
 _LOG = logging.getLogger(__name__)
 
+FEWEST_POINTS = 20
+"""Fewer points of the fixed body than this say nothing of the way round it lies."""
+
+LEAST_SIMILARITY = -1.0
+"""Cosine of opposites."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Turns:
@@ -111,6 +117,8 @@ class OrientationSearch:
         """
         fixed, moving = _Coarse.of(pair.fixed, self.spacing_mm), _Coarse.of(pair.moving, self.spacing_mm)
         known = self._known(fixed, pair.embedder)
+        if len(known.points_mm) < FEWEST_POINTS:
+            return Turns(sides_told=False)
         found: dict[Orientation, float] = {}
         for group in _groups():
             found |= {each: self._similarity(known, moving.turned(each), pair.embedder) for each in group}
@@ -143,8 +151,11 @@ class OrientationSearch:
 
     def _similarity(self, known: "_Known", scan: "_Coarse", embedder: Embedder) -> float:
         """Mean similarity of points with what is most like them in a scan."""
+        points_mm = grid_points(scan.model.grid, body=scan.body, stride_vox=self.search.stride_vox)
+        if not len(points_mm):
+            return LEAST_SIMILARITY
         embedded = embedder.embed(scan.model)
-        places = candidates(embedded, grid_points(scan.model.grid, body=scan.body, stride_vox=self.search.stride_vox))
+        places = candidates(embedded, points_mm)
         found = search(known.queries, known.points_mm, places, embedded, settings=self.search)
         return float(found.similarity.mean())
 
