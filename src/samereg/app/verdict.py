@@ -202,7 +202,7 @@ def judge(quality: Quality, limits: VerdictLimits, notes: tuple[str, ...] = ()) 
 
 
 def _finding(figure: _Figure, quality: Quality, limits: VerdictLimits) -> Finding:
-    value: float = getattr(quality, figure.key)
+    value = float(getattr(quality, figure.key))
     bound: Bound = getattr(limits, figure.key)
     level = bound.level(value)
     side = "above" if bound.failed > bound.doubtful else "below"
