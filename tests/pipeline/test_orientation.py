@@ -18,6 +18,7 @@ from samereg.matching.embed import EmbeddedVolume, load_embedder
 from samereg.matching.points import grid_points
 from samereg.matching.search import Search
 from samereg.pipeline.affine import AffineStage
+from samereg.pipeline.coarse import CoarseStage
 from samereg.pipeline.orientation import OrientationSearch, Turns
 from samereg.pipeline.pair import Pair, prepare_model, prepare_scan
 from samereg.pipeline.query import Query
@@ -141,7 +142,8 @@ def test_points_are_found_in_a_turned_scan(scan: Volume) -> None:
     stage = AffineStage(orientation=SETTINGS, stride_vox=4, fewest_matches=20)
     pair = pair_of(scan, turned(scan, HALF_TURN))
     points_mm = grid_points(scan.grid, body=pair.fixed.body, stride_vox=12)
-    answers = Query(affine=stage).run(pair, points_mm)
+    coarse = CoarseStage(reuse=False, stride_vox=4, fewest_matches=20)
+    answers = Query(affine=stage, coarse=coarse).run(pair, points_mm)
     right_mm = turning(scan.grid, HALF_TURN).apply(points_mm)
     assert torch.equal(answers.fixed_mm, points_mm)
     assert (answers.candidates_mm[:, 0] - right_mm).norm(dim=1).median() < 2.0
