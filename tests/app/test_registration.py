@@ -10,13 +10,12 @@ import pytest
 import torch
 
 from samereg.app import registration
+from samereg.app.match_table import read_matches, write_matches
 from samereg.app.registration import (
     RegisterSettings,
     load_fitting_deformer,
-    read_matches,
     recipe,
     register_files,
-    write_matches,
 )
 from samereg.errors import InputError, NoOverlapError, NotCTError, UsageError, WeightsError
 from samereg.estimate.deform import Deformer, DeformerRecord

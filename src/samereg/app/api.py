@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from samereg.app.machine import MachineSettings, choose_device
+from samereg.app.match_table import write_matches
 from samereg.app.progress import OnProgress
 from samereg.app.record import REGISTRATION_FILES, InputRecord, input_record, memory_record, write_json
 from samereg.app.registration import (
@@ -21,7 +22,6 @@ from samereg.app.registration import (
     RunRecord,
     load_engine,
     run_record,
-    write_matches,
 )
 from samereg.app.resampling import LABEL_MODES, resample_image
 from samereg.app.scans import naming_bodiless, read_scan

@@ -8,6 +8,7 @@ from typing import Literal, TypedDict, get_args, get_type_hints
 import torch
 
 from samereg.app.machine import MachineSettings, prepare_machine
+from samereg.app.match_table import write_matches
 from samereg.app.progress import OnProgress
 from samereg.app.record import (
     REGISTRATION_FILES,
@@ -22,7 +23,7 @@ from samereg.app.record import (
 )
 from samereg.app.scans import naming_bodiless, read_scan, series_of_pair
 from samereg.app.verdict import Verdict, VerdictLimits, judge
-from samereg.errors import InputError, UsageError, WeightsError
+from samereg.errors import UsageError, WeightsError
 from samereg.estimate.deform import Deformer, DeformerRecord, load_deformer
 from samereg.geometry.grid import Grid
 from samereg.geometry.transform import Transform
@@ -30,12 +31,10 @@ from samereg.geometry.volume import Volume
 from samereg.image.resample import resample_volume
 from samereg.io.atomic import atomic_directory
 from samereg.io.images import write_volume
-from samereg.io.points import read_table_csv, write_table_csv
 from samereg.io.transform_files import TransformFormatName, read_transform_file
 from samereg.io.transform_formats.spaces import Spaces
 from samereg.io.transforms import write_transform
 from samereg.matching.embed import Embedder, EmbedderRecord, load_embedder
-from samereg.matching.matches import Matches
 from samereg.ops.ambient import own_torch
 from samereg.pipeline.affine import AffineStage
 from samereg.pipeline.confidence import confidence_of
@@ -46,18 +45,6 @@ from samereg.pipeline.stage import Stage
 
 CONFIDENCE_FILE = "confidence.nii.gz"
 """Expected error in mm on the fixed grid, -1 outside the body."""
-
-MATCH_COLUMNS = (
-    "fixed_x_mm",
-    "fixed_y_mm",
-    "fixed_z_mm",
-    "moving_x_mm",
-    "moving_y_mm",
-    "moving_z_mm",
-    "similarity",
-    "cycle_mm",
-    "used",
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -372,42 +359,3 @@ def write_registration(result: Registration, *, fixed: Volume, moving: Volume, f
     write_transform(result.inverse, folder / "inverse.h5")
     write_volume(resample_volume(moving, result.transform, fixed.grid), folder / "moved.nii.gz")
     write_matches(result.matches, folder / "matches.csv")
-
-
-def read_matches(path: Path) -> Matches:
-    """Matches as `write_matches` wrote them.
-
-    Raises:
-        FileError: missing, or not text.
-        InputError: not a table of matches.
-    """
-    columns = read_table_csv(path, MATCH_COLUMNS)
-    try:
-        numbers = torch.tensor([[float(cell) for cell in columns[name]] for name in MATCH_COLUMNS], dtype=torch.float64)
-    except ValueError as error:
-        raise InputError(f"{path}: holds cells that are no numbers; need the matches.csv of a registration.") from error
-    return Matches(
-        fixed_mm=numbers[:3].T.contiguous(),
-        moving_mm=numbers[3:6].T.contiguous(),
-        similarity=numbers[6].float(),
-        cycle_mm=numbers[7].float(),
-        used=numbers[8] > 0,
-    )
-
-
-def write_matches(matches: Matches, path: Path) -> None:
-    """Write one line per match: fixed mm, moving mm, similarity, cycle error, used (1) or not (0)."""
-    columns = torch.cat(
-        [
-            matches.fixed_mm.double().cpu(),
-            matches.moving_mm.double().cpu(),
-            torch.stack([matches.similarity, matches.cycle_mm], dim=1).double().cpu(),
-        ],
-        dim=1,
-    ).tolist()
-    used = matches.used.int().cpu().tolist()
-    rows = [
-        [*(f"{value:.3f}" for value in line[:6]), f"{line[6]:.4f}", f"{line[7]:.2f}", str(flag)]
-        for line, flag in zip(columns, used, strict=True)
-    ]
-    write_table_csv(MATCH_COLUMNS, rows, path)
