@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from samereg.errors import FileError, GeometryError, InputError
 from samereg.geometry.grid import Grid
 from samereg.io.grid_entries import entries_of_array
-from samereg.io.itk_files import itk_path, refuse_short_memory, save_image
 from samereg.io.metaimage_header import read_metaimage_header
 from samereg.io.nifti import KEPT, grid_of_header, is_nifti, mm_per_unit, read_nifti_header, require_whole
 from samereg.io.nrrd_header import read_nrrd_header
@@ -167,7 +166,7 @@ def write_itk(array: NDArray[Any], grid: Grid, path: Path, like: Path | None = N
         if like is not None and like.suffix.lower() == path.suffix.lower():
             for name, text in further_entries(like, array[None]).items():
                 image.SetMetaData(name, text)
-        save_image(image, path, name=path)
+        sitk.WriteImage(image, str(path), useCompression=True)
 
 
 def further_entries(path: Path, array: NDArray[Any]) -> dict[str, str]:
@@ -176,8 +175,8 @@ def further_entries(path: Path, array: NDArray[Any]) -> dict[str, str]:
     What says something of the grid or the type is left out, or made anew for the array.
     """
     reader = sitk.ImageFileReader()
-    with quiet_itk(), itk_path(path) as file_name:
-        reader.SetFileName(file_name)
+    reader.SetFileName(str(path))
+    with quiet_itk():
         try:
             reader.ReadImageInformation()
         except RuntimeError:
@@ -224,12 +223,11 @@ def _described(path: Path) -> _Described:
 
 def _reader(path: Path) -> sitk.ImageFileReader:
     reader = sitk.ImageFileReader()
-    with quiet_itk(), itk_path(path) as name:
-        reader.SetFileName(name)
+    reader.SetFileName(str(path))
+    with quiet_itk():
         try:
             reader.ReadImageInformation()
         except (RuntimeError, MemoryError) as error:
-            refuse_short_memory(path, error)
             raise _unreadable(error) from error
     if reader.GetPixelID() in _COMPLEX:
         raise InputError("holds voxels of type complex; need whole or real numbers.")
@@ -261,11 +259,10 @@ def _require_agreement(header: ImageHeader, voxels: VoxelData) -> None:
 
 def _read_by_itk(path: Path) -> NDArray[Any]:
     require_whole(path)
-    with quiet_itk(), itk_path(path) as name:
+    with quiet_itk():
         try:
-            array: NDArray[Any] = sitk.GetArrayFromImage(sitk.ReadImage(name))
+            array: NDArray[Any] = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
         except (RuntimeError, MemoryError) as error:
-            refuse_short_memory(path, error)
             raise _unreadable(error) from error
     return array
 

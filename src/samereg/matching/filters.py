@@ -8,7 +8,6 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from samereg.matching.matches import Matches
-from samereg.validation import Cosine, PositiveMm, check_ranges
 
 
 @runtime_checkable
@@ -31,11 +30,7 @@ class ThresholdFilter:
             validation scans.
     """
 
-    theta: Cosine = 0.7
-
-    def __post_init__(self) -> None:
-        """Refuse numbers out of bounds."""
-        check_ranges(self)
+    theta: float = 0.7
 
     def keep(self, matches: Matches) -> Matches:
         """Matches at least as similar as `theta` are used."""
@@ -55,12 +50,8 @@ class StableFilter:
         theta: lowest similarity, a safeguard against consistent nonsense.
     """
 
-    cycle_mm: PositiveMm = 16.0
-    theta: Cosine = 0.4
-
-    def __post_init__(self) -> None:
-        """Refuse numbers out of bounds."""
-        check_ranges(self)
+    cycle_mm: float = 16.0
+    theta: float = 0.4
 
     def keep(self, matches: Matches) -> Matches:
         """Matches with a short cycle and some similarity are used."""

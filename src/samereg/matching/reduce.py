@@ -11,7 +11,6 @@ from torch import Tensor
 from samereg.matching.embed import EmbeddedVolume
 from samereg.nets.embedding import rows_of, shape_of
 from samereg.ops.sample import upsample_aligned
-from samereg.validation import Count, check_ranges
 
 SAMPLED_CELLS = 6000
 """Cells of each scan that a basis is found from."""
@@ -29,12 +28,8 @@ class Reduction:
         global_: dimensions kept of the global embedding.
     """
 
-    local: Count = 32
-    global_: Count = 16
-
-    def __post_init__(self) -> None:
-        """Refuse numbers out of bounds."""
-        check_ranges(self)
+    local: int = 32
+    global_: int = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

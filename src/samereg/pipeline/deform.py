@@ -10,7 +10,6 @@ from samereg.matching.reduce import Reduction
 from samereg.pipeline.features import aligned_scans
 from samereg.pipeline.pair import Pair
 from samereg.pipeline.stage import StageResult
-from samereg.validation import Count, check_ranges
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,12 +23,8 @@ class DeformStage:
     """
 
     deformer: Deformer
-    passes: Count = 1
+    passes: int = 1
     reduction: Reduction = field(default_factory=Reduction)
-
-    def __post_init__(self) -> None:
-        """Refuse numbers out of bounds."""
-        check_ranges(self)
 
     @property
     def name(self) -> str:
