@@ -2,7 +2,10 @@
 
 import logging
 import os
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -44,6 +47,24 @@ def same_logging_in_every_test() -> Iterator[None]:
     logger.setLevel(before[0])
     logger.propagate = before[1]
     logger.handlers = before[2]
+
+
+@pytest.fixture
+def tmpfs(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, of 64 KiB; skips for users who may not mount."""
+    folder = tmp_path / "volume"
+    folder.mkdir()
+    mounted = (
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True, check=False
+        )
+        if shutil.which("mount")
+        else None
+    )
+    if mounted is None or mounted.returncode:
+        pytest.skip("this user may not mount a tmpfs")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
 
 
 BODY_LABEL, LEFT_LUNG_LABEL, RIGHT_LUNG_LABEL = 1, 2, 3

@@ -27,11 +27,21 @@ from samereg.matching.matches import no_matches
 from samereg.pipeline import register as registering
 from samereg.pipeline.coarse import CoarseStage
 from samereg.pipeline.pair import Pair
-from samereg.pipeline.register import Quality, Registration
+from samereg.pipeline.quality import Quality
+from samereg.pipeline.register import Registration
 from samereg.pipeline.stage import StageResult
 
 TURN = Affine.from_parts(rotation((0.2, 1.0, -0.4), 6.0) * 0.97, torch.tensor([4.0, -9.0, 5.0], dtype=torch.float64))
-GOOD = Quality(match_count=9, inverse_consistency_mm=0.0, folded_fraction=0.0, jacobian_std=0.2, overlap_fraction=0.9)
+GOOD = Quality(
+    match_count=400,
+    kept_fraction=0.8,
+    match_error_mm=1.0,
+    similarity=0.8,
+    inverse_consistency_mm=0.0,
+    folded_fraction=0.0,
+    jacobian_std=0.2,
+    overlap_fraction=0.9,
+)
 NOWHERE = Spaces()
 
 

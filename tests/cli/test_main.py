@@ -111,6 +111,25 @@ def test_interruption_ends_with_130(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_a_closed_pipe_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(Failing(BrokenPipeError())) == 0
-    assert capsys.readouterr().err == ""
+def test_a_closed_pipe_in_the_work_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(Failing(BrokenPipeError(32, "Broken pipe"))) == 3
+    assert capsys.readouterr().err == "samereg: error: Broken pipe.\n"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(12, "Cannot allocate memory"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        RuntimeError("can't start new thread"),
+        RuntimeError("std::bad_alloc"),
+        RuntimeError("ITK ERROR: Image: Failed to allocate memory for image."),
+    ],
+)
+def test_short_memory_is_told_whoever_says_it(error: BaseException) -> None:
+    assert run(Failing(error)) == errors.MemoryLimitError.exit_code
+
+
+def test_a_package_that_cannot_be_loaded_is_not_hidden() -> None:
+    with pytest.raises(ImportError, match="no such"):
+        run(Failing(ImportError("no such symbol")))

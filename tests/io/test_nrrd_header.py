@@ -133,6 +133,20 @@ def test_a_space_that_is_not_anatomical_is_taken_for_lps_with_a_warning(
     assert caplog.text.count("axes taken for LPS") == 1
 
 
+def test_a_warning_about_a_field_reaches_the_error_stream(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    place = f"space: scanner-xyz\n{DIRECTIONS}kinds: vector domain domain domain\n".replace("ions: ", "ions: none ")
+    path = nrrd(tmp_path / "field.nrrd", place, sizes="3 6 5 4", array=np.zeros((4, 5, 6, 3), "<f4"))
+    logger = logging.getLogger("samereg")
+    with open(2, "w", closefd=False) as stream:
+        handler = logging.StreamHandler(stream)
+        logger.addHandler(handler)
+        try:
+            read_transform(path)
+        finally:
+            logger.removeHandler(handler)
+    assert capfd.readouterr().err.count("axes taken for LPS") == 1
+
+
 def test_left_handed_axes_are_kept(tmp_path: Path) -> None:
     grid = read_volume(nrrd(tmp_path / "scan.nrrd", LPS.replace("(0,0,4)", "(0,0,-4)"))).grid
     assert corner_mm(grid) == [20.0, 32.0, 18.0]

@@ -7,6 +7,7 @@ import torch
 
 from samereg.app.record import input_record, versions, write_json
 from samereg.app.registration import MachineRecord, RegisterSettings, RunRecord, write_registration
+from samereg.app.verdict import VerdictLimits, judge
 from samereg.estimate.outcome import Outcome
 from samereg.geometry.affine import Affine
 from samereg.geometry.chain import chain
@@ -18,12 +19,20 @@ from samereg.image.resample import resample_labels, resample_volume
 from samereg.io.images import write_labels, write_volume
 from samereg.matching.embed import EmbedderRecord
 from samereg.matching.matches import Matches
-from samereg.pipeline.register import Quality, Registration, StageReport
+from samereg.pipeline.quality import Quality
+from samereg.pipeline.register import Registration, StageReport
 
 SHIFT_MM = (10.0, -5.0, 20.0)
 BUMP_MM = 12.0
 QUALITY = Quality(
-    match_count=400, inverse_consistency_mm=0.1, folded_fraction=0.0, jacobian_std=0.1, overlap_fraction=0.95
+    match_count=400,
+    kept_fraction=0.8,
+    match_error_mm=1.0,
+    similarity=0.8,
+    inverse_consistency_mm=0.1,
+    folded_fraction=0.0,
+    jacobian_std=0.1,
+    overlap_fraction=0.95,
 )
 
 
@@ -108,6 +117,7 @@ def run_record(fixed_path: Path, moving_path: Path, volume: Volume, result: Regi
         moving=input_record(moving_path, volume.grid),
         stages=result.stages,
         quality=result.quality,
+        verdict=judge(result.quality, VerdictLimits()),
         faults=(),
         seconds=3.5,
         exit_status=0,

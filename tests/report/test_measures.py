@@ -12,19 +12,19 @@ from samereg.geometry.grid import axis_aligned_grid
 from samereg.geometry.volume import LabelMap, Volume
 from samereg.image.resample import resample_labels
 from samereg.io.images import read_labels
+from samereg.pipeline.quality import match_errors_mm
 from samereg.report.measures import (
     Similarity,
     best_affine,
     collect,
     describe_affine,
-    match_error_mm,
     measure_maps,
     measure_similarity,
     score_organs,
 )
 from samereg.report.sources import ReportPaths, read_sources
 
-QUALITY = {"overlap_fraction": 0.9, "inverse_consistency_mm": 0.1}
+QUALITY = {"folded_fraction": 0.0, "jacobian_std": 0.1, "overlap_fraction": 0.9, "inverse_consistency_mm": 0.1}
 
 
 def shift(*by_mm: float) -> Affine:
@@ -72,7 +72,7 @@ def test_scans_that_do_not_meet_have_no_similarity(small_ct: Volume) -> None:
 
 def test_matches_are_measured_from_where_the_transform_takes_them(made: Made) -> None:
     sources = read_sources(made.folder, ReportPaths())
-    errors_mm = match_error_mm(sources.matches, sources.transform)
+    errors_mm = match_errors_mm(sources.matches, sources.transform)
     assert len(errors_mm) == 400
     # Coordinates are written to a thousandth of a millimetre; the field in single precision.
     assert torch.allclose(errors_mm, torch.ones(400, dtype=torch.float64), atol=5e-3)
@@ -80,10 +80,9 @@ def test_matches_are_measured_from_where_the_transform_takes_them(made: Made) ->
 
 def test_the_figures_of_a_good_registration_are_good(made: Made) -> None:
     sources = read_sources(made.folder, ReportPaths())
-    maps = measure_maps(sources.fixed, sources.transform)
     similarity = measure_similarity(sources.fixed, sources.moving, sources.transform)
-    found = collect(sources.matches, sources.transform, maps, similarity, QUALITY)
-    assert (found.matches_kept, found.kept_fraction) == (400.0, 0.8)
+    found = collect(sources.matches, sources.transform, similarity, QUALITY)
+    assert (found.match_count, found.kept_fraction) == (400, 0.8)
     assert found.match_error_mm == pytest.approx(1.0, abs=5e-3)
     assert (found.folded_fraction, found.overlap_fraction) == (0.0, 0.9)
     assert similarity.after > 1.5 * similarity.before
@@ -91,9 +90,8 @@ def test_the_figures_of_a_good_registration_are_good(made: Made) -> None:
 
 def test_what_the_record_could_not_hold_is_not_measured(made: Made) -> None:
     sources = read_sources(made.folder, ReportPaths())
-    maps = measure_maps(sources.fixed, sources.transform)
     quality = {**QUALITY, "inverse_consistency_mm": None}
-    found = collect(sources.matches, sources.transform, maps, Similarity(before=0.1, after=0.5), quality)
+    found = collect(sources.matches, sources.transform, Similarity(before=0.1, after=0.5), quality)
     assert math.isnan(found.inverse_consistency_mm)
 
 

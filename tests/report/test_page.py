@@ -80,7 +80,7 @@ def test_every_section_is_there(written: str) -> None:
 
 def test_the_verdict_and_what_it_rests_on_are_in_words(written: str) -> None:
     assert "Matches off the transform" in written
-    assert re.search(r'<section class="verdict (green|amber|red)"', written)
+    assert re.search(r'<section class="verdict (good|doubtful|failed)"', written)
     assert "400 of 500 matches were kept" in written
 
 
@@ -116,7 +116,7 @@ def test_text_from_outside_cannot_become_part_of_the_page(copied: Made, tmp_path
     attack = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
     record["settings"]["preset"] = attack
     record["stages"][0]["outcome"]["message"] = attack
-    record["faults"] = [attack]
+    record["verdict"]["notes"] = [attack]
     (copied.folder / "run.json").write_text(json.dumps(record))
     names = tmp_path / "names.csv"
     names.write_text(f'value,name\n1,"{attack}"\n')

@@ -1,11 +1,8 @@
 """Registration from Python, of whatever holds an image: a path, SimpleITK, nibabel, or an array with its affine."""
 
-import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
-from operator import index
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack, get_args, get_origin, get_type_hints
 
@@ -16,25 +13,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from samereg.app.machine import MachineSettings, choose_device
+from samereg.app.match_table import write_matches
 from samereg.app.progress import OnProgress
-from samereg.app.record import InputRecord, input_record, memory_record, write_json
+from samereg.app.record import REGISTRATION_FILES, InputRecord, input_record, memory_record, write_json
 from samereg.app.registration import (
     CONFIDENCE_FILE,
     RegisterSettings,
     RunRecord,
     load_engine,
     run_record,
-    write_matches,
 )
-from samereg.app.resampling import LABEL_MODES, moved_labels, resample_image
+from samereg.app.resampling import LABEL_MODES, resample_image
 from samereg.app.scans import naming_bodiless, read_scan
 from samereg.errors import InputError, UsageError
 from samereg.geometry.grid import Grid
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import Volume
 from samereg.image.checks import check_ct
-from samereg.image.label_likeness import label_likeness
-from samereg.image.resample import resample_volume
+from samereg.image.resample import resample_labels, resample_volume
 from samereg.io.atomic import atomic_directory
 from samereg.io.images import write_volume
 from samereg.io.memory import ImageLike, of_kind, to_labels, to_volume
@@ -42,10 +38,8 @@ from samereg.io.transforms import write_transform
 from samereg.matching.matches import Matches
 from samereg.ops.ambient import own_torch, plain_torch
 from samereg.pipeline.confidence import confidence_of
-from samereg.pipeline.register import Quality
+from samereg.pipeline.quality import Quality
 from samereg.pipeline.register import register as run_stages
-
-_LOG = logging.getLogger(__name__)
 
 IMAGE_MODES = ("linear", "nearest")
 
@@ -62,6 +56,7 @@ class RegisterChoices(TypedDict, total=False):
     filler: Literal["regularised", "linear"]
     embedding: str
     deform: str
+    orientation: Literal["find", "header"]
     confidence: bool
     seed: int
 
@@ -95,11 +90,13 @@ class PairTransform:
             n x 3 positions, in the order given.
 
         Raises:
-            UsageError: an unknown frame, or what is not numbers.
+            UsageError: an unknown frame.
             InputError: not n x 3 finite numbers.
         """
         _require_one_of("frame", frame, get_args(Frame))
-        points = _world_points(points_mm)
+        points = torch.as_tensor(np.asarray(points_mm, dtype=np.float64))
+        if points.ndim != 2 or points.shape[1] != 3 or not bool(torch.isfinite(points).all()):
+            raise InputError(f"points: got an array of shape {tuple(points.shape)}; need n x 3 finite numbers in mm.")
         found: NDArray[np.float64] = _flipped(self.map.apply(_flipped(points, frame)), frame).numpy()
         return found
 
@@ -123,10 +120,7 @@ class PairTransform:
             InputError: an image that cannot be used.
         """
         _require_one_of("interpolation", interpolation, IMAGE_MODES)
-        volume = to_volume(image)
-        if interpolation == "linear" and label_likeness(volume.data[0]).is_labels:
-            _LOG.warning("the image looks like a label map, and linear interpolation mixes labels: apply_to_labels")
-        moved = resample_image(volume, self.map, self._target(reference), mode=interpolation)
+        moved = resample_image(to_volume(image), self.map, self._target(reference), mode=interpolation)
         return of_kind(moved, image)
 
     @plain_torch()
@@ -150,8 +144,7 @@ class PairTransform:
         """
         _require_one_of("interpolation", interpolation, tuple(LABEL_MODES))
         target = self._target(reference)
-        moved, _ = moved_labels(to_labels(labels), self.map, target, mode=LABEL_MODES[interpolation])
-        return of_kind(moved, labels)
+        return of_kind(resample_labels(to_labels(labels), self.map, target, mode=LABEL_MODES[interpolation]), labels)
 
     @plain_torch()
     def save(self, path: str | Path) -> None:
@@ -198,7 +191,7 @@ class RegisteredPair:
             UsageError: the folder holds something and `overwrite` is off.
             FileError: the folder cannot be written.
         """
-        with atomic_directory(Path(folder), overwrite=overwrite) as place:
+        with atomic_directory(Path(folder), overwrite=overwrite, ours=REGISTRATION_FILES) as place:
             self.transform.save(place / "transform.h5")
             self.inverse.save(place / "inverse.h5")
             write_volume(to_volume(self.moved), place / "moved.nii.gz")
@@ -234,14 +227,13 @@ def register(
         UsageError: no image, no such device, or a choice that does not exist.
         InputError: a scan that cannot be used.
         NoOverlapError: too little common anatomy.
+        MirroredError: one scan is a mirror image.
         WeightsError: weights that are missing, damaged, or do not belong together.
     """
     began = time.perf_counter()
     for name, allowed in _named_choices().items():
         if name in choices:
             _require_one_of(name, choices.get(name), allowed)
-    if "seed" in choices:
-        choices["seed"] = whole_number("seed", choices["seed"])
     settings = RegisterSettings(machine=MachineSettings(device=device), **choices)
     engine = load_engine(settings, device=choose_device(device))
     first, second = _scan(fixed, "the fixed scan"), _scan(moving, "the moving scan")
@@ -252,7 +244,7 @@ def register(
     moved = resample_volume(second.volume, result.transform, first.volume.grid)
     confidence = None
     if settings.confidence:
-        error_mm = confidence_of(first.volume, second.volume, result.transform, engine.embedder)
+        error_mm = confidence_of(first.volume, second.volume, result.transform, engine.embedder, result.turns)
         confidence = of_kind(error_mm, fixed)
     seconds = round(time.perf_counter() - began, 3)
     record = run_record(result, engine, settings=settings, inputs=(first.record, second.record), seconds=seconds)
@@ -296,46 +288,6 @@ def _named_choices() -> dict[str, tuple[object, ...]]:
 def _require_one_of(name: str, value: object, allowed: tuple[object, ...]) -> None:
     if value not in allowed:
         raise UsageError(f"Got {name}={value!r}; need one of {', '.join(map(repr, allowed))}.")
-
-
-def _world_points(points_mm: object) -> Float64[Tensor, "n 3"]:
-    """Points of any array library, or of lists and tuples, as a tensor of their own.
-
-    Raises:
-        UsageError: not numbers, or rows of different lengths.
-        InputError: not n x 3 finite numbers.
-    """
-    if isinstance(points_mm, Tensor):
-        given = points_mm.detach().cpu()
-        points_mm = (given if given.is_complex() else given.double()).numpy()
-    try:
-        array = np.ma.asanyarray(points_mm) if np.ma.isMaskedArray(points_mm) else np.asarray(points_mm)
-        # Not by numpy, which would take None for NaN and text for its number.
-        if array.dtype == object and all(isinstance(value, Real) for value in array.flat):
-            array = array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise UsageError("points: are not an array of numbers; need n x 3 positions in mm.") from error
-    if array.dtype.kind not in "iuf" or np.ma.is_masked(array):
-        raise UsageError(f"points: hold {array.dtype.name} or masked values; need n x 3 numbers in mm.")
-    points = torch.tensor(np.asarray(array, dtype=np.float64))
-    if points.ndim != 2 or points.shape[1] != 3 or not bool(torch.isfinite(points).all()):
-        raise InputError(f"points: got an array of shape {tuple(points.shape)}; need n x 3 finite numbers in mm.")
-    return points
-
-
-def whole_number(name: str, value: object) -> int:
-    """A whole number of Python, numpy or torch.
-
-    Raises:
-        UsageError: anything else, or one that no random generator takes.
-    """
-    try:
-        number = index(value)  # type: ignore[arg-type]
-    except TypeError as error:
-        raise UsageError(f"Got {name}={value!r}; need a whole number.") from error
-    if not 0 <= number < 2**63:
-        raise UsageError(f"Got {name}={number}; need a whole number from 0 to 2**63 - 1.")
-    return number
 
 
 def _flipped(points_mm: Float64[Tensor, "n 3"], frame: Frame) -> Float64[Tensor, "n 3"]:

@@ -15,6 +15,17 @@ from samereg.io.points import write_table_csv
 from samereg.phantom.organs import ORGANS
 from samereg.phantom.subject import Subject, make_subject
 
+COHORT_RECORD = "cohort.json"
+"""Written last: a folder with it holds a whole cohort."""
+
+COHORT_FILES = (
+    "images/phantom-[0-9][0-9][0-9]*-CE.nii.gz",
+    "images/phantom-[0-9][0-9][0-9]*-NC.nii.gz",
+    "labels/phantom-[0-9][0-9][0-9]*.nii.gz",
+    "landmarks/phantom-[0-9][0-9][0-9]*.csv",
+)
+"""Files of the subjects of any cohort."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CohortSettings:
@@ -48,7 +59,7 @@ def write_cohort(
     Args:
         folder: to make.
         settings: what to make.
-        overwrite: write into `folder` even if it holds something.
+        overwrite: write into `folder` even if it holds something; subjects of an earlier cohort go.
         on_progress: told about each subject.
 
     Returns:
@@ -59,7 +70,7 @@ def write_cohort(
     """
     check_settings(settings)
     grid = centred_grid(settings.shape, settings.spacing_mm)
-    with atomic_directory(folder, overwrite=overwrite) as place:
+    with atomic_directory(folder, overwrite=overwrite, ours=COHORT_FILES) as place:
         for name in ("images", "labels", "landmarks"):
             (place / name).mkdir()
         for number in range(settings.subjects):
@@ -68,7 +79,7 @@ def write_cohort(
             if on_progress is not None:
                 on_progress("making subjects", number + 1, settings.subjects)
         write_label_names(place / "labels.csv")
-        write_json(settings, place / "cohort.json")
+        write_json(settings, place / COHORT_RECORD)
         return tuple(sorted(path.relative_to(place) for path in place.rglob("*") if path.is_file()))
 
 

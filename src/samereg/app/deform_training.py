@@ -10,13 +10,13 @@ from typing import Literal
 import torch
 
 from samereg.app.alignment import align_pairs, pair_set, prepare_scans
-from samereg.app.embedding_training import launch, refuse_foreign_folder
+from samereg.app.embedding_training import claimed_run, launch, refuse_foreign_folder
 from samereg.app.machine import MachineSettings, prepare_machine
 from samereg.app.progress import OnProgress
 from samereg.app.record import to_plain, versions
 from samereg.app.scans import find_scans
 from samereg.errors import UsageError
-from samereg.io.atomic import atomic_file
+from samereg.io.atomic import atomic_file, contents, require_writable
 from samereg.matching.embed import NetEmbedder, load_embedder
 from samereg.nets.deform import DeformNet
 from samereg.ops.ambient import own_torch
@@ -125,26 +125,31 @@ def train_deform_from_files(
     machine = machine or MachineSettings()
     device = prepare_machine(machine, seed=settings.seed)
     fabric = launch(device, gpus=machine.gpus)
-    aligner = _Aligner(
-        embedder=load_embedder(sources.embedding, device=str(device)),
-        stages=fast() if sources.alignment == "fast" else affine_only(),
-        cache=sources.cache or run.with_name(f"{run.name}-cache"),
-        seed=settings.seed,
-        on_progress=on_progress,
-    )
-    start = _first_weights(sources.start, settings)
-    paths = find_scans(sources.data)
-    train = aligner.pairs_of(paths, sources.pairs)
-    validation = aligner.pairs_of(find_scans(sources.validation), 0) if sources.validation else None
+    cache = sources.cache or run.with_name(f"{run.name}-cache")
+    if not (cache.is_dir() and contents(cache)):
+        # One that is filled already may be all that is needed, and read-only.
+        require_writable(cache)
+    with claimed_run(run, fabric):
+        aligner = _Aligner(
+            embedder=load_embedder(sources.embedding, device=str(device)),
+            stages=fast() if sources.alignment == "fast" else affine_only(),
+            cache=cache,
+            seed=settings.seed,
+            on_progress=on_progress,
+        )
+        start = _first_weights(sources.start, settings)
+        paths = find_scans(sources.data)
+        train = aligner.pairs_of(paths, sources.pairs)
+        validation = aligner.pairs_of(find_scans(sources.validation), 0) if sources.validation else None
 
-    def report(step: int, steps: int, loss: float) -> None:
-        if on_progress is not None:
-            on_progress(f"training, loss {loss:.3f}", step, steps)
+        def report(step: int, steps: int, loss: float) -> None:
+            if on_progress is not None:
+                on_progress(f"training, loss {loss:.3f}", step, steps)
 
-    data = DeformData(train=train, validation=validation, start=start)
-    net = train_deform(data, settings, run, fabric=fabric, on_progress=report)
-    if fabric.is_global_zero:
-        _write_trained(net, run, settings=settings, aligner=aligner, scans=paths, pairs=len(train.pairs))
+        data = DeformData(train=train, validation=validation, start=start)
+        net = train_deform(data, settings, run, fabric=fabric, on_progress=report)
+        if fabric.is_global_zero:
+            _write_trained(net, run, settings=settings, aligner=aligner, scans=paths, pairs=len(train.pairs))
     return TrainedDeform(weights=run / WEIGHTS_NAME, scans=len(paths), pairs=len(train.pairs), steps=settings.steps)
 
 
@@ -212,7 +217,7 @@ def _write_trained(
         settings=json.dumps(to_plain(settings), indent=2),
     )
     with atomic_file(run / CARD_NAME) as path:
-        path.write_text(card, encoding="utf-8")
+        path.write_text(card, encoding="utf-8", errors="backslashreplace")
 
 
 def _first_weights(name: str | None, settings: DeformTraining) -> DeformNet | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from samereg.app.cohort import centred_grid, write_label_names
 from samereg.app.progress import OnProgress
-from samereg.app.record import write_json
+from samereg.app.record import REGISTRATION_FILES, write_json
 from samereg.app.registration import RegisterSettings, RunRecord, register_files
 from samereg.geometry.affine import Affine
 from samereg.geometry.transform import Transform
@@ -63,8 +63,9 @@ def run_demo(
     Raises:
         UsageError: `output` exists and is no demo's.
     """
+    ours = [f"registration/{name}" for name in REGISTRATION_FILES]
     again = overwrite or (output / MARK).is_file()
-    with atomic_directory(output, overwrite=again) as folder:
+    with atomic_directory(output, overwrite=again, ours=ours) as folder:
         fixed, moving = write_pair(folder, seed=settings.seed)
         record = register_files(
             folder / "fixed.nii.gz",

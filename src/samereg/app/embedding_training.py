@@ -1,7 +1,8 @@
 """Trains an embedding on scans given by path."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from samereg.app.progress import OnProgress
 from samereg.app.record import to_plain, versions
 from samereg.app.scans import find_scans, naming_bodiless, read_scan
 from samereg.errors import UsageError
-from samereg.io.atomic import atomic_file
+from samereg.io.atomic import atomic_file, claimed_directory, contents
 from samereg.nets.embedding import EmbeddingNet
 from samereg.ops.ambient import own_torch
 from samereg.training.checkpoint import FILE_NAME as CHECKPOINT_NAME
 from samereg.training.embedding import train_embedding
+from samereg.training.log import EVENTS, LOG_NAME
 from samereg.training.scans import TrainingScan, prepare_scan
 from samereg.training.settings import EmbeddingTraining
 from samereg.weights.registry import read_weights, write_weights
@@ -95,17 +97,18 @@ def train_from_files(
     refuse_foreign_folder(run)
     machine = machine or MachineSettings()
     fabric = launch(prepare_machine(machine, seed=settings.seed), gpus=machine.gpus)
-    start = _first_weights(init, settings)
-    paths = find_scans(data)
-    scans = read_training_scans(paths, on_progress=on_progress)
+    with claimed_run(run, fabric):
+        start = _first_weights(init, settings)
+        paths = find_scans(data)
+        scans = read_training_scans(paths, on_progress=on_progress)
 
-    def report(step: int, steps: int, loss: float) -> None:
-        if on_progress is not None:
-            on_progress(f"training, loss {loss:.3f}", step, steps)
+        def report(step: int, steps: int, loss: float) -> None:
+            if on_progress is not None:
+                on_progress(f"training, loss {loss:.3f}", step, steps)
 
-    net = train_embedding(scans, settings, run, fabric=fabric, start=start, on_progress=report)
-    if fabric.is_global_zero:
-        write_trained(net, run, settings=settings, scans=paths)
+        net = train_embedding(scans, settings, run, fabric=fabric, start=start, on_progress=report)
+        if fabric.is_global_zero:
+            write_trained(net, run, settings=settings, scans=paths)
     return TrainedEmbedding(weights=run / WEIGHTS_NAME, scans=len(scans), steps=settings.steps)
 
 
@@ -123,7 +126,7 @@ def write_trained(net: EmbeddingNet, run: Path, *, settings: EmbeddingTraining, 
     header = {"settings": json.dumps(to_plain(settings))}
     write_weights(net, run / WEIGHTS_NAME, network=settings.network, header=header)
     with atomic_file(run / CARD_NAME) as path:
-        path.write_text(model_card(settings, scans), encoding="utf-8")
+        path.write_text(model_card(settings, scans), encoding="utf-8", errors="backslashreplace")
 
 
 def model_card(settings: EmbeddingTraining, scans: Sequence[Path]) -> str:
@@ -171,6 +174,22 @@ def read_training_scans(paths: Sequence[Path], *, on_progress: OnProgress | None
     return scans
 
 
+@contextmanager
+def claimed_run(run: Path, fabric: Fabric) -> Iterator[None]:
+    """Keep other trainings out of the folder of a run; the first of several processes does.
+
+    Raises:
+        UsageError: another training writes into it, or it holds something else than a training run.
+        FileError: it cannot be written.
+    """
+    if not fabric.is_global_zero:
+        yield
+        return
+    with claimed_directory(run):
+        refuse_foreign_folder(run)
+        yield
+
+
 def refuse_foreign_folder(run: Path) -> None:
     """Refuse a folder that holds files but no training run.
 
@@ -179,5 +198,10 @@ def refuse_foreign_folder(run: Path) -> None:
     """
     if run.is_file():
         raise UsageError(f"{run}: is a file; need a folder for the run.")
-    if run.is_dir() and any(run.iterdir()) and not (run / CHECKPOINT_NAME).is_file():
+    if run.is_dir() and not (run / CHECKPOINT_NAME).is_file() and any(map(_is_foreign, contents(run))):
         raise UsageError(f"{run}: holds files but no training run; give another output.")
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether a file is none of those that a training leaves which was stopped before its first checkpoint."""
+    return path.name != LOG_NAME and not path.name.startswith(EVENTS)

@@ -9,20 +9,20 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from samereg.app.machine import MachineSettings, prepare_machine
-from samereg.app.overwriting import refuse_existing, refuse_input
+from samereg.app.overwriting import claimed_outputs
 from samereg.app.scans import naming_bodiless, read_scan, series_of_pair
 from samereg.errors import InputError, UsageError
 from samereg.geometry.grid import Grid
-from samereg.io.atomic import atomic_file
 from samereg.io.images import read_labels
 from samereg.io.point_files import POINT_FORMATS, PointFormatName, recognise_points
 from samereg.io.point_formats.points import PointSet
 from samereg.io.points import write_table_csv
-from samereg.io.text import distinct
 from samereg.matching.embed import load_embedder
 from samereg.ops.ambient import own_torch
+from samereg.pipeline.affine import AffineStage
 from samereg.pipeline.pair import Pair, prepare_scan
 from samereg.pipeline.query import Answers, Query
+from samereg.pipeline.recipes import ORIENTATIONS, OrientationName
 
 BEST_COLUMNS = ("moving_x", "moving_y", "moving_z", "similarity", "cycle_mm", "margin", "expected_mm", "outside")
 
@@ -38,6 +38,7 @@ class MatchSettings:
         candidates: places for each point, the most similar first.
         points_format: of the point file; None tells it from the file.
         embedding: name of the shipped embedding, or path of a trained one.
+        orientation: see `RegisterSettings`.
         series: UIDs of DICOM series; see `series_of_pair`.
         machine: what to compute on.
         seed: decides everything random.
@@ -46,6 +47,7 @@ class MatchSettings:
     candidates: int = 1
     points_format: PointFormatName | None = None
     embedding: str = "compact"
+    orientation: OrientationName = "find"
     series: tuple[str, ...] = ()
     machine: MachineSettings = field(default_factory=MachineSettings)
     seed: int = 0
@@ -103,27 +105,26 @@ def match_files(
         UsageError: `output` exists, or not exactly one way of asking is used.
         InputError: a file that cannot be used, or a point outside the fixed scan.
         NoOverlapError: too little common anatomy.
+        MirroredError: one scan is a mirror image.
     """
-    if output is not None:
-        refuse_existing(output, overwrite=overwrite)
-        refuse_input(output, (fixed_path, moving_path, asked.points, asked.labels))
     if settings.candidates < 1:
         raise UsageError(f"Got {settings.candidates} candidates; --candidates has to be 1 or more.")
-    device = prepare_machine(settings.machine, seed=settings.seed)
-    series = series_of_pair(fixed_path, moving_path, settings.series)
-    fixed = read_scan(fixed_path, series=series[0])
-    points = read_asked(asked, fixed.grid, points_format=settings.points_format)
-    moving = read_scan(moving_path, series=series[1])
-    embedder = load_embedder(settings.embedding, device=str(device))
-    with naming_bodiless((fixed_path, fixed), (moving_path, moving)):
-        pair = Pair(fixed=prepare_scan(fixed, embedder), moving=prepare_scan(moving, embedder), embedder=embedder)
-    # One more than asked for: the margin needs a second place.
-    answers = Query(candidates=max(2, settings.candidates)).run(pair, points.points_mm)
-    found = FoundPoints(columns=points.columns, answers=answers)
-    if output is not None:
-        header, rows = table(found, candidates=settings.candidates)
-        with atomic_file(output) as path:
-            write_table_csv(header, rows, path)
+    outputs = () if output is None else (output,)
+    with claimed_outputs(*outputs, overwrite=overwrite):
+        device = prepare_machine(settings.machine, seed=settings.seed)
+        series = series_of_pair(fixed_path, moving_path, settings.series)
+        fixed = read_scan(fixed_path, series=series[0])
+        points = read_asked(asked, fixed.grid, points_format=settings.points_format)
+        moving = read_scan(moving_path, series=series[1])
+        embedder = load_embedder(settings.embedding, device=str(device))
+        with naming_bodiless((fixed_path, fixed), (moving_path, moving)):
+            pair = Pair(fixed=prepare_scan(fixed, embedder), moving=prepare_scan(moving, embedder), embedder=embedder)
+        # One more than asked for: the margin needs a second place.
+        affine = AffineStage(orientation=ORIENTATIONS[settings.orientation])
+        answers = Query(candidates=max(2, settings.candidates), affine=affine).run(pair, points.points_mm)
+        found = FoundPoints(columns=points.columns, answers=answers)
+        if output is not None:
+            write_table_csv(*table(found, candidates=settings.candidates), output)
     return found
 
 
@@ -179,7 +180,8 @@ def table(found: FoundPoints, *, candidates: int = 1) -> tuple[tuple[str, ...], 
     """
     answers = found.answers
     count = min(candidates, answers.candidates_mm.shape[1])
-    header = ("x", "y", "z", *_own_names(found), *BEST_COLUMNS, *_other_names(count))
+    others = tuple(f"{name}_{number}" for number in range(2, count + 1) for name in OTHER_COLUMNS)
+    header = ("x", "y", "z", *found.columns, *BEST_COLUMNS, *others)
     extra = list(zip(*found.columns.values(), strict=True)) or [()] * len(answers.fixed_mm)
     rows = []
     for index, fixed_mm in enumerate(answers.fixed_mm.tolist()):
@@ -197,29 +199,6 @@ def table(found: FoundPoints, *, candidates: int = 1) -> tuple[tuple[str, ...], 
             ]
         )
     return header, rows
-
-
-def records(found: FoundPoints, *, candidates: int = 1) -> list[dict[str, float | str]]:
-    """The rows of `table` by name, with numbers where it has numbers; texts of the point file stay texts.
-
-    A number that is not finite, such as the margin of a single place, is for the writer of JSON to replace.
-    """
-    header, rows = table(found, candidates=candidates)
-    texts = {*_own_names(found), "outside"}
-    return [
-        {name: cell if name in texts else float(cell) for name, cell in zip(header, row, strict=True)} for row in rows
-    ]
-
-
-def _own_names(found: FoundPoints) -> tuple[str, ...]:
-    """Columns of the point file, by names that the result's own columns leave free."""
-    taken = ("x", "y", "z", *BEST_COLUMNS, *_other_names(found.answers.candidates_mm.shape[1]))
-    free = tuple(f"input_{name}" if name in taken else name for name in found.columns)
-    return distinct(free, taken)
-
-
-def _other_names(count: int) -> tuple[str, ...]:
-    return tuple(f"{name}_{number}" for number in range(2, count + 1) for name in OTHER_COLUMNS)
 
 
 def _place(answers: Answers, index: int, number: int) -> list[str]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from samereg.app.directions import SpaceName, point_map
-from samereg.app.overwriting import refuse_existing, refuse_input
+from samereg.app.overwriting import claimed_outputs
 from samereg.app.spaces import read_spaces
 from samereg.io.point_files import POINT_FORMATS, PointFormatName, format_to_write, recognise_points
 from samereg.io.point_formats.points import MovedPoints
@@ -65,18 +65,19 @@ def move_points_file(
         UsageError: `output` exists, the same space twice, or an image that is needed is not given.
         InputError: a file that cannot be used.
     """
-    refuse_existing(output, overwrite=overwrite)
-    refuse_input(output, (transform_path, points_path, settings.fixed, settings.moving))
-    named = recognise_points(points_path) if settings.points_format is None else settings.points_format
-    written = format_to_write(output, named)
-    spaces = read_spaces(settings.fixed, settings.moving)
-    grids = {"fixed": spaces.fixed, "moving": spaces.moving}
-    points = POINT_FORMATS[named].read(points_path, grids[settings.source])
-    way = point_map(transform_path, settings.source, settings.target, format=settings.transform_format, spaces=spaces)
-    moved_mm, outside = way.move(points.points_mm)
-    moved = MovedPoints(points_mm=moved_mm, outside=outside, columns=points.columns)
-    source = points_path if written == named else None
-    POINT_FORMATS[written].write(moved, output, source, grids[settings.target])
+    with claimed_outputs(output, overwrite=overwrite):
+        named = recognise_points(points_path) if settings.points_format is None else settings.points_format
+        written = format_to_write(output, named)
+        spaces = read_spaces(settings.fixed, settings.moving)
+        grids = {"fixed": spaces.fixed, "moving": spaces.moving}
+        points = POINT_FORMATS[named].read(points_path, grids[settings.source])
+        way = point_map(
+            transform_path, settings.source, settings.target, format=settings.transform_format, spaces=spaces
+        )
+        moved_mm, outside = way.move(points.points_mm)
+        moved = MovedPoints(points_mm=moved_mm, outside=outside, columns=points.columns)
+        source = points_path if written == named else None
+        POINT_FORMATS[written].write(moved, output, source, grids[settings.target])
     went = (moved_mm - points.points_mm).norm(dim=1)[~outside]
     return MovedRecord(
         output=output,

@@ -12,16 +12,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 import samereg
 from samereg.geometry.grid import Grid
+from samereg.io.atomic import atomic_file
 from samereg.io.dicom_files import files_below
 
 RECORDED_PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "nibabel", "pydicom", "safetensors")
 """Packages whose version can change a result."""
+
+REGISTRATION_FILES = (
+    "moved.nii.gz",
+    "transform.h5",
+    "inverse.h5",
+    "matches.csv",
+    "run.json",
+    "confidence.nii.gz",
+    "report.html",
+)
+"""What a registration may leave in its folder, the report on it included; a new one there outdates all of it."""
 
 HASH_BLOCK_BYTES = 2**20
 
@@ -114,7 +125,7 @@ def to_plain(value: object) -> Plain:
         return value if math.isfinite(value) else None
     if isinstance(value, enum.Enum):
         return to_plain(value.value)
-    if isinstance(value, Tensor | np.generic | np.ndarray):
+    if isinstance(value, Tensor):
         return to_plain(value.tolist())
     if isinstance(value, nn.Module):
         return type(value).__name__
@@ -122,8 +133,15 @@ def to_plain(value: object) -> Plain:
 
 
 def write_json(value: object, path: Path) -> None:
-    """Write a value as indented JSON."""
-    path.write_text(json.dumps(to_plain(value), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    """Write a value as indented JSON, in ASCII, whole or not at all.
+
+    Bytes of a path that are no UTF-8 are written as lone surrogates, from which Python finds the file again.
+
+    Raises:
+        FileError: the file cannot be written.
+    """
+    with atomic_file(path) as temporary:
+        temporary.write_text(json.dumps(to_plain(value), indent=2) + "\n", encoding="utf-8")
 
 
 def named_settings(stage: object) -> dict[str, Plain]:

@@ -8,9 +8,10 @@ from typing import Literal, TypedDict, get_args, get_type_hints
 import torch
 
 from samereg.app.machine import MachineSettings, prepare_machine
+from samereg.app.match_table import write_matches
 from samereg.app.progress import OnProgress
-from samereg.app.quality import QualityLimits, quality_faults
 from samereg.app.record import (
+    REGISTRATION_FILES,
     InputRecord,
     Plain,
     Versions,
@@ -21,7 +22,8 @@ from samereg.app.record import (
     write_json,
 )
 from samereg.app.scans import naming_bodiless, read_scan, series_of_pair
-from samereg.errors import InputError, QualityError, UsageError, WeightsError
+from samereg.app.verdict import Verdict, VerdictLimits, judge
+from samereg.errors import UsageError, WeightsError
 from samereg.estimate.deform import Deformer, DeformerRecord, load_deformer
 from samereg.geometry.grid import Grid
 from samereg.geometry.transform import Transform
@@ -29,33 +31,20 @@ from samereg.geometry.volume import Volume
 from samereg.image.resample import resample_volume
 from samereg.io.atomic import atomic_directory
 from samereg.io.images import write_volume
-from samereg.io.points import read_table_csv, write_table_csv
 from samereg.io.transform_files import TransformFormatName, read_transform_file
 from samereg.io.transform_formats.spaces import Spaces
 from samereg.io.transforms import write_transform
 from samereg.matching.embed import Embedder, EmbedderRecord, load_embedder
-from samereg.matching.matches import Matches
 from samereg.ops.ambient import own_torch
 from samereg.pipeline.affine import AffineStage
 from samereg.pipeline.confidence import confidence_of
-from samereg.pipeline.recipes import affine_only, fast, same, same_plus
-from samereg.pipeline.register import Quality, Registration, StageReport, register
+from samereg.pipeline.quality import Quality
+from samereg.pipeline.recipes import OrientationName, affine_only, fast, same, same_plus
+from samereg.pipeline.register import Registration, StageReport, register
 from samereg.pipeline.stage import Stage
 
 CONFIDENCE_FILE = "confidence.nii.gz"
 """Expected error in mm on the fixed grid, -1 outside the body."""
-
-MATCH_COLUMNS = (
-    "fixed_x_mm",
-    "fixed_y_mm",
-    "fixed_z_mm",
-    "moving_x_mm",
-    "moving_y_mm",
-    "moving_z_mm",
-    "similarity",
-    "cycle_mm",
-    "used",
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,11 +62,13 @@ class RegisterSettings:
         init: transform file to start from, fixed to moving; the affine stage is left out.
         init_format: its format; None tells it from the file.
         deform: name of the shipped deformation network, or path of a trained one.
+        orientation: `find` turns a scan whose header is wrong about the way round it lies, and refuses a mirrored one;
+            `header` believes both headers.
         series: UIDs of DICOM series; see `series_of_pair`.
         confidence: whether to write the expected error of each place, too.
         machine: what to compute on.
         seed: decides everything random.
-        limits: bounds beyond which a result counts as failed.
+        limits: bounds of the verdict.
     """
 
     preset: Literal["default", "best", "fast", "affine"] = "default"
@@ -88,20 +79,21 @@ class RegisterSettings:
     init: Path | None = None
     init_format: TransformFormatName | None = None
     deform: str = "sam-vm"
+    orientation: OrientationName = "find"
     series: tuple[str, ...] = ()
     confidence: bool = False
     machine: MachineSettings = field(default_factory=MachineSettings)
     seed: int = 0
-    limits: QualityLimits = field(default_factory=QualityLimits)
+    limits: VerdictLimits = field(default_factory=VerdictLimits)
 
     def __post_init__(self) -> None:
         """Refuse names that do not exist, of which some other would be taken.
 
         Raises:
-            UsageError: an unknown preset, filter, affine model or filler.
+            UsageError: an unknown preset, filter, affine model, filler or orientation.
         """
         hints = get_type_hints(RegisterSettings)
-        for name in ("preset", "filter", "affine_model", "filler"):
+        for name in ("preset", "filter", "affine_model", "filler", "orientation"):
             allowed = get_args(hints[name])
             if getattr(self, name) not in allowed:
                 wanted = ", ".join(map(repr, allowed))
@@ -115,6 +107,7 @@ class Choices(TypedDict):
     affine_model: Literal["affine", "rigid", "similarity"]
     filler: Literal["regularised", "linear"]
     seed: int
+    orientation: OrientationName
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,9 +153,10 @@ class RunRecord:
         moving: moving scan.
         stages: time and outcome of each stage.
         quality: what the result measures.
-        faults: a sentence for each broken bound.
+        verdict: what the figures say: good, doubtful or failed, and why; and what was noted of the scans.
+        faults: a sentence for each figure that failed.
         seconds: wall time from reading to writing, without start-up.
-        exit_status: exit code of the command.
+        exit_status: exit code of the command: 10 exactly where the verdict is failed.
     """
 
     versions: Versions
@@ -175,6 +169,7 @@ class RunRecord:
     moving: InputRecord
     stages: tuple[StageReport, ...]
     quality: Quality
+    verdict: Verdict
     faults: tuple[str, ...]
     seconds: float
     exit_status: int
@@ -192,15 +187,15 @@ def register_files(
 ) -> RunRecord:
     """Register two scans and write `moved.nii.gz`, both transforms, the matches and the run record.
 
-    A result that breaks a bound of `settings.limits` is written all the same; the record holds its faults and
-    the exit status. When nothing trustworthy can be computed, nothing is written.
+    A result whose verdict is failed is written all the same; the record holds its faults and the exit status. When
+    nothing trustworthy can be computed, nothing is written.
 
     Args:
         fixed_path: scan that stays: a file, or a folder of DICOM slices.
         moving_path: scan to be aligned with it.
         output: folder to make.
         settings: everything else.
-        overwrite: write into `output` even if it holds something.
+        overwrite: write into `output` even if it holds something; files of an earlier registration go.
         on_progress: told about each step.
 
     Raises:
@@ -208,10 +203,11 @@ def register_files(
             finds nothing but a start.
         InputError: a scan that cannot be used.
         NoOverlapError: too little common anatomy.
+        MirroredError: one scan is a mirror image.
         WeightsError: the embedding is missing or damaged.
     """
     began = time.perf_counter()
-    with atomic_directory(output, overwrite=overwrite) as folder:
+    with atomic_directory(output, overwrite=overwrite, ours=REGISTRATION_FILES) as folder:
         device = prepare_machine(settings.machine, seed=settings.seed)
         series = series_of_pair(fixed_path, moving_path, settings.series)
         fixed = read_scan(fixed_path, series=series[0])
@@ -229,7 +225,7 @@ def register_files(
             )
         write_registration(result, fixed=fixed, moving=moving, folder=folder)
         if settings.confidence:
-            error_mm = confidence_of(fixed, moving, result.transform, engine.embedder)
+            error_mm = confidence_of(fixed, moving, result.transform, engine.embedder, result.turns)
             write_volume(error_mm, folder / CONFIDENCE_FILE)
         inputs = (
             input_record(fixed_path, fixed.grid, series=series[0]),
@@ -267,7 +263,7 @@ def run_record(
     seconds: float,
 ) -> RunRecord:
     """What `run.json` is to say of a registration of the fixed and the moving input."""
-    faults = quality_faults(result.quality, settings.limits)
+    verdict = judge(result.quality, settings.limits, result.turns.notes)
     return RunRecord(
         versions=versions(),
         machine=MachineRecord(
@@ -281,9 +277,10 @@ def run_record(
         moving=inputs[1],
         stages=result.stages,
         quality=result.quality,
-        faults=faults,
+        verdict=verdict,
+        faults=verdict.faults,
         seconds=seconds,
-        exit_status=QualityError.exit_code if faults else 0,
+        exit_status=verdict.exit_status,
     )
 
 
@@ -334,12 +331,18 @@ def read_start(settings: RegisterSettings, fixed: Grid, moving: Grid) -> Transfo
 def whole_recipe(settings: RegisterSettings, deformer: Deformer | None) -> tuple[Stage, ...]:
     """The stages of the preset of settings."""
     if settings.preset == "affine":
-        return affine_only(match_filter=settings.filter, affine_model=settings.affine_model, seed=settings.seed)
+        return affine_only(
+            match_filter=settings.filter,
+            affine_model=settings.affine_model,
+            seed=settings.seed,
+            orientation=settings.orientation,
+        )
     choices: Choices = {
         "match_filter": settings.filter,
         "affine_model": settings.affine_model,
         "filler": settings.filler,
         "seed": settings.seed,
+        "orientation": settings.orientation,
     }
     if deformer is None:
         return fast(**choices)
@@ -356,42 +359,3 @@ def write_registration(result: Registration, *, fixed: Volume, moving: Volume, f
     write_transform(result.inverse, folder / "inverse.h5")
     write_volume(resample_volume(moving, result.transform, fixed.grid), folder / "moved.nii.gz")
     write_matches(result.matches, folder / "matches.csv")
-
-
-def read_matches(path: Path) -> Matches:
-    """Matches as `write_matches` wrote them.
-
-    Raises:
-        FileError: missing, or not text.
-        InputError: not a table of matches.
-    """
-    columns = read_table_csv(path, MATCH_COLUMNS)
-    try:
-        numbers = torch.tensor([[float(cell) for cell in columns[name]] for name in MATCH_COLUMNS], dtype=torch.float64)
-    except ValueError as error:
-        raise InputError(f"{path}: holds cells that are no numbers; need the matches.csv of a registration.") from error
-    return Matches(
-        fixed_mm=numbers[:3].T.contiguous(),
-        moving_mm=numbers[3:6].T.contiguous(),
-        similarity=numbers[6].float(),
-        cycle_mm=numbers[7].float(),
-        used=numbers[8] > 0,
-    )
-
-
-def write_matches(matches: Matches, path: Path) -> None:
-    """Write one line per match: fixed mm, moving mm, similarity, cycle error, used (1) or not (0)."""
-    columns = torch.cat(
-        [
-            matches.fixed_mm.double().cpu(),
-            matches.moving_mm.double().cpu(),
-            torch.stack([matches.similarity, matches.cycle_mm], dim=1).double().cpu(),
-        ],
-        dim=1,
-    ).tolist()
-    used = matches.used.int().cpu().tolist()
-    rows = [
-        [*(f"{value:.3f}" for value in line[:6]), f"{line[6]:.4f}", f"{line[7]:.2f}", str(flag)]
-        for line, flag in zip(columns, used, strict=True)
-    ]
-    write_table_csv(MATCH_COLUMNS, rows, path)

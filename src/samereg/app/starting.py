@@ -5,19 +5,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from samereg.app.machine import prepare_machine
-from samereg.app.overwriting import refuse_existing
+from samereg.app.overwriting import claimed_outputs
 from samereg.app.progress import OnProgress
-from samereg.app.quality import quality_faults
 from samereg.app.registration import RegisterSettings, recipe
 from samereg.app.scans import naming_bodiless, read_scan, series_of_pair
-from samereg.errors import QualityError, TransformError
+from samereg.app.verdict import judge
+from samereg.errors import TransformError
 from samereg.geometry.affine import Affine
 from samereg.geometry.grid import Grid
 from samereg.io.transform_files import TransformFormatName, write_transform_file
 from samereg.io.transform_formats.spaces import Spaces
 from samereg.matching.embed import load_embedder
 from samereg.ops.ambient import own_torch
-from samereg.pipeline.register import Quality, register
+from samereg.pipeline.quality import Quality
+from samereg.pipeline.register import register
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,8 +44,8 @@ class StartRecord:
         matrix: fixed world to moving world, LPS mm.
         quality: measured without labels.
         starts: one for each tool.
-        faults: bounds that the map breaks.
-        exit_status: 0, or that of `QualityError`.
+        faults: a sentence for each figure that failed.
+        exit_status: of the command: 10 exactly where the verdict is failed.
     """
 
     matrix: tuple[tuple[float, ...], ...]
@@ -87,25 +88,27 @@ def find_start(
         InputError: a scan that cannot be used.
         NoOverlapError: too little common anatomy.
     """
-    for path in (output, *(_beside(output, suffix) for _, _, suffix in _FILES)):
-        refuse_existing(path, overwrite=overwrite)
     settings = replace(settings, preset="affine", init=None)
-    device = prepare_machine(settings.machine, seed=settings.seed)
-    series = series_of_pair(fixed_path, moving_path, settings.series)
-    fixed, moving = read_scan(fixed_path, series=series[0]), read_scan(moving_path, series=series[1])
-    embedder = load_embedder(settings.embedding, device=str(device))
-    with naming_bodiless((fixed_path, fixed), (moving_path, moving)):
-        result = register(fixed, moving, stages=recipe(settings, None), embedder=embedder, on_progress=on_progress)
-    if not isinstance(result.transform, Affine):
-        raise TransformError("the affine stage gave another map than an affine one")
-    starts = write_starts(result.transform, output, scans=(fixed_path, moving_path), grids=(fixed.grid, moving.grid))
-    faults = quality_faults(result.quality, settings.limits)
+    files = (output, *(_beside(output, suffix) for _, _, suffix in _FILES))
+    with claimed_outputs(*files, overwrite=overwrite):
+        device = prepare_machine(settings.machine, seed=settings.seed)
+        series = series_of_pair(fixed_path, moving_path, settings.series)
+        fixed, moving = read_scan(fixed_path, series=series[0]), read_scan(moving_path, series=series[1])
+        embedder = load_embedder(settings.embedding, device=str(device))
+        with naming_bodiless((fixed_path, fixed), (moving_path, moving)):
+            result = register(fixed, moving, stages=recipe(settings, None), embedder=embedder, on_progress=on_progress)
+        if not isinstance(result.transform, Affine):
+            raise TransformError("the affine stage gave another map than an affine one")
+        starts = write_starts(
+            result.transform, output, scans=(fixed_path, moving_path), grids=(fixed.grid, moving.grid)
+        )
+    verdict = judge(result.quality, settings.limits, result.turns.notes)
     return StartRecord(
         matrix=tuple(tuple(row) for row in result.transform.matrix.tolist()),
         quality=result.quality,
         starts=starts,
-        faults=faults,
-        exit_status=QualityError.exit_code if faults else 0,
+        faults=verdict.faults,
+        exit_status=verdict.exit_status,
     )
 
 

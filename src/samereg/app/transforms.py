@@ -1,11 +1,12 @@
 """Converts, inverts and composes transform files, and measures what was lost on the way."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from samereg.app.overwriting import refuse_existing, refuse_input
-from samereg.errors import QualityError, UntoldError, UsageError
+from samereg.app.overwriting import claimed_outputs
+from samereg.errors import QualityError, UsageError
 from samereg.geometry.chain import chain_all, parts
 from samereg.geometry.checks import inverse_consistency_mm
 from samereg.geometry.displacement import Displacement, image_grid, invert_displacement
@@ -13,7 +14,6 @@ from samereg.geometry.domain import deep_in_domain, domain_points, field_grid, i
 from samereg.geometry.grid import refined
 from samereg.geometry.transform import Transform
 from samereg.io.transform_files import (
-    TRANSFORM_FORMATS,
     TransformFormatName,
     format_by_name,
     read_transform_file,
@@ -91,11 +91,11 @@ def convert_file(
         UsageError: `output` exists, a format cannot be told, or an image that is needed is not given.
         InputError: a file that cannot be used, or a format that cannot hold the transform.
     """
-    refuse_input(output, (path,))
-    source = recognise_transform(path).format if formats.source is None else formats.source
-    transform = read_transform_file(path, format=source, spaces=spaces)
-    written = _write(transform, output, formats.target, spaces=spaces, overwrite=overwrite)
-    return _measured(transform, output, written, source=source, spaces=spaces, tolerance_mm=tolerance_mm)
+    with _claimed(output, formats.target, overwrite=overwrite) as chosen:
+        source = recognise_transform(path).format if formats.source is None else formats.source
+        transform = read_transform_file(path, format=source, spaces=spaces)
+        written = _write(transform, output, chosen, spaces=spaces)
+        return _measured(transform, output, written, source=source, spaces=spaces, tolerance_mm=tolerance_mm)
 
 
 def compose_files(
@@ -115,20 +115,10 @@ def compose_files(
     """
     if len(paths) < 2:
         raise UsageError(f"Got {len(paths)} transform to compose; need --first and --then.")
-    refuse_input(output, paths)
-    transform = chain_all([_read_between(path, spaces) for path in paths])
-    written = _write(transform, output, target, spaces=spaces, overwrite=overwrite)
-    return _measured(transform, output, written, source="several", spaces=spaces, tolerance_mm=tolerance_mm)
-
-
-def _read_between(path: Path, spaces: Spaces) -> Transform:
-    """A transform of a sequence; one in voxels of two images cannot say of which two of the sequence."""
-    format = recognise_transform(path).format
-    if TRANSFORM_FORMATS[format].between_images:
-        raise UntoldError(
-            f"{path}: is in voxels of two images, and which two of the sequence is not told.", what="format"
-        )
-    return read_transform_file(path, format=format, spaces=spaces)
+    with _claimed(output, target, overwrite=overwrite) as chosen:
+        transform = chain_all([read_transform_file(path, spaces=spaces) for path in paths])
+        written = _write(transform, output, chosen, spaces=spaces)
+        return _measured(transform, output, written, source="several", spaces=spaces, tolerance_mm=tolerance_mm)
 
 
 def invert_file(
@@ -154,13 +144,13 @@ def invert_file(
         UsageError: `output` exists, a format cannot be told, or an image that is needed is not given.
         InputError: a file that cannot be used, or a format that cannot hold the inverse.
     """
-    refuse_input(output, (path,))
-    source = recognise_transform(path).format if formats.source is None else formats.source
-    transform = read_transform_file(path, format=source, spaces=spaces)
     turned = Spaces(fixed=spaces.moving, moving=spaces.fixed)
-    inverse = fine_inverse(transform)
-    written = _write(inverse, output, formats.target, spaces=turned, overwrite=overwrite)
-    stored = read_transform_file(output, format=written.format, spaces=turned)
+    with _claimed(output, formats.target, overwrite=overwrite) as chosen:
+        source = recognise_transform(path).format if formats.source is None else formats.source
+        transform = read_transform_file(path, format=source, spaces=spaces)
+        inverse = fine_inverse(transform)
+        written = _write(inverse, output, chosen, spaces=turned)
+        stored = read_transform_file(output, format=written.format, spaces=turned)
     points = domain_points(transform, MEASURED_POINTS)
     points = points[in_domain(stored, transform.apply(points))]
     error_mm = inverse_consistency_mm(transform, stored, points)
@@ -206,14 +196,24 @@ class _Written:
     format: TransformFormatName
 
 
-def _write(
-    transform: Transform, output: Path, target: TransformFormatName | None, *, spaces: Spaces, overwrite: bool
-) -> _Written:
+@contextmanager
+def _claimed(output: Path, target: TransformFormatName | None, *, overwrite: bool) -> Iterator[TransformFormatName]:
+    """Claim every file that an output may consist of; gives its format."""
     chosen = format_by_name(output) if target is None else target
-    beside = {"ants": files_of(output), "elastix": (field_file_of(output),)}
-    for path in (output, *beside.get(chosen, ())):
-        refuse_existing(path, overwrite=overwrite)
-    return _Written(files=write_transform_file(transform, output, format=chosen, spaces=spaces), format=chosen)
+    with claimed_outputs(output, *_beside(output, chosen), overwrite=overwrite):
+        yield chosen
+
+
+def _beside(output: Path, chosen: TransformFormatName) -> tuple[Path, ...]:
+    return {"ants": files_of(output), "elastix": (field_file_of(output),)}.get(chosen, ())
+
+
+def _write(transform: Transform, output: Path, chosen: TransformFormatName, *, spaces: Spaces) -> _Written:
+    files = write_transform_file(transform, output, format=chosen, spaces=spaces)
+    if chosen == "elastix" and field_file_of(output) not in files:
+        # An earlier transform's, which the new parameter file does not name.
+        field_file_of(output).unlink(missing_ok=True)
+    return _Written(files=files, format=chosen)
 
 
 def _measured(

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 
 from samereg.app.machine import choose_device
-from samereg.app.overwriting import require_writable
 from samereg.app.progress import OnProgress
 from samereg.bench.dataset import Dataset
 from samereg.bench.job import Job, describe
@@ -22,6 +21,7 @@ from samereg.bench.runner import run_here, run_on_cluster
 from samereg.bench.supervise import WorkerSettings
 from samereg.bench.workshop import Workshop
 from samereg.errors import FileError, UsageError
+from samereg.io.atomic import require_writable
 
 PHANTOM = "phantom"
 """Name of the dataset that is made on the spot."""
@@ -132,7 +132,7 @@ def run_benchmark(
     """
     check(settings)
     require_matplotlib()
-    require_writable(run / "index.html")
+    require_writable(run)
     device = _describing_device(settings)
     workshop = Workshop(device=device, networks=settings.networks)
     described = {method: describe(method, workshop) for method in methods}

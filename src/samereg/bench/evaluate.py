@@ -12,7 +12,6 @@ from samereg.bench.learn2reg import ChallengeScores, challenge_scores, require_s
 from samereg.bench.scores import Scores
 from samereg.errors import FileError
 from samereg.geometry.transform import Transform
-from samereg.io.atomic import atomic_file
 from samereg.io.images import read_grid, read_labels
 from samereg.io.transform_files import TransformFormatName
 from samereg.io.transform_formats.spaces import Spaces
@@ -101,8 +100,7 @@ def evaluate_case(
 
 def write_evaluation(found: tuple[Evaluated, ...], path: Path) -> None:
     """Write every score as JSON, whole or not at all."""
-    with atomic_file(path) as temporary:
-        write_json(found, temporary)
+    write_json(found, path)
 
 
 def _require_labels(cases: tuple[Case, ...]) -> None:

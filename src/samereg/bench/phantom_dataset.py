@@ -10,6 +10,7 @@ from samereg.app.progress import OnProgress
 from samereg.app.record import to_plain
 from samereg.bench.dataset import Case, Dataset, Scan, Structure, checked
 from samereg.errors import FileError
+from samereg.io.atomic import contents
 from samereg.phantom.organs import ORGANS
 
 FIRST_SUBJECT = 900
@@ -58,7 +59,7 @@ def make_phantom_dataset(folder: Path, protocol: PhantomProtocol, *, on_progress
         spacing_mm=(protocol.spacing_mm,) * 3,
         shape=protocol.shape,
     )
-    if folder.is_dir():
+    if folder.is_dir() and contents(folder):
         _require_cohort(folder, settings)
     else:
         write_cohort(folder, settings=settings, on_progress=on_progress)

@@ -9,7 +9,6 @@ from typing import Any, Literal
 from samereg.app.record import Plain, write_json
 from samereg.bench.scores import FieldScore, LabelScore, Scores
 from samereg.errors import FileError
-from samereg.io.atomic import atomic_file
 from samereg.metrics.landmarks import TargetError
 
 Status = Literal["done", "failed", "unavailable"]
@@ -81,8 +80,7 @@ def transform_path(run: Path, method: str, task: str, pair: str) -> Path:
 
 def write_record(record: CaseRecord, path: Path) -> None:
     """Write a record whole or not at all."""
-    with atomic_file(path) as temporary:
-        write_json(record, temporary)
+    write_json(record, path)
 
 
 def read_record(path: Path) -> CaseRecord:

@@ -144,5 +144,5 @@ def index_page(
 
 def _write(path: Path, text: str) -> Path:
     with atomic_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
     return path

@@ -41,6 +41,10 @@ class AffineStart:
     series: Series = ()
     """DICOM series to take instead of the largest: a UID, or its beginning, for each folder, fixed first."""
 
+    orientation: Literal["find", "header"] = "find"
+    """find: turn a scan whose header is wrong about the way round it lies, and refuse a mirrored one. header: believe
+    both headers."""
+
     overwrite: bool = False
     """Replace files that exist."""
 
@@ -62,6 +66,7 @@ class AffineStart:
             preset="affine",
             affine_model=self.model,
             embedding=self.embedding,
+            orientation=self.orientation,
             series=self.series,
             machine=MachineSettings(device=self.machine.device, threads=self.machine.threads),
             seed=self.machine.seed,

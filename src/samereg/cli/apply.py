@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from samereg.cli.options import MessageFlags, Messages, MovingImage, OutputFile, TransformFile, TransformFormatOrAuto
+from samereg.cli.options import MessageFlags, Messages, OutputFile, TransformFile, TransformFormatOrAuto
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +35,7 @@ class Apply:
     over the box of the transform's field."""
 
     interpolation: Literal["auto", "linear", "cubic", "sinc", "nearest", "label-linear"] = "auto"
-    """auto: nearest for label maps (whole numbers of any type, constant in pieces), linear for the rest.
+    """auto: nearest for label maps (integers, none negative, at most 256 different), linear for the rest.
     cubic and sinc keep detail and overshoot at edges. label-linear: linear for each label, the strongest wins;
     smoother edges than nearest."""
 
@@ -44,9 +44,6 @@ class Apply:
 
     transform_format: TransformFormatOrAuto = "auto"
     """What the transform file is, if it does not tell."""
-
-    moving: MovingImage = None
-    """Moving image of the transform, for formats in voxels of both images (Learn2Reg, FLIRT); the inputs by default."""
 
     overwrite: bool = False
     """Replace outputs that exist."""
@@ -61,7 +58,7 @@ class Apply:
         from samereg.app.machine import MachineSettings, prepare_machine
         from samereg.app.record import to_plain
         from samereg.app.resampling import ApplySettings, apply_files
-        from samereg.cli.console import naming_flags, print_facts, print_json, start_logging, warn
+        from samereg.cli.console import print_facts, print_json, start_logging, warn
 
         start_logging(self.messages)
         prepare_machine(MachineSettings(device="cpu", threads=self.threads), seed=0)
@@ -71,10 +68,8 @@ class Apply:
             interpolation=self.interpolation,
             modulate=self.modulate,
             transform_format=None if self.transform_format == "auto" else self.transform_format,
-            moving=self.moving,
         )
-        with naming_flags(format="--transform-format FORMAT", fixed="-r FIXED", moving="-m MOVING"):
-            records = apply_files(self.transform, self.input, self.output, settings=settings, overwrite=self.overwrite)
+        records = apply_files(self.transform, self.input, self.output, settings=settings, overwrite=self.overwrite)
         for record in records:
             if record.lost_labels:
                 lost = ", ".join(map(str, record.lost_labels))

@@ -50,28 +50,26 @@ class Evaluate:
 
     def run(self) -> int:
         """Score, print a table, return the exit code."""
-        from samereg.app.overwriting import refuse_existing, require_writable
+        from samereg.app.overwriting import claimed_outputs
         from samereg.app.record import to_plain
         from samereg.bench.benchmark import open_dataset
         from samereg.bench.evaluate import evaluate_dataset, write_evaluation
         from samereg.bench.evaluation_table import evaluation_table
-        from samereg.cli.console import naming_flags, print_json, print_table, progress, start_logging
+        from samereg.cli.console import print_json, print_table, progress, start_logging
 
         start_logging(self.messages)
-        if self.output is not None:
-            refuse_existing(self.output, overwrite=self.overwrite)
-            require_writable(self.output)
-        with progress(self.messages) as on_progress:
-            dataset = open_dataset(str(self.dataset), self.scans, small=self.small, on_progress=on_progress)
-        with naming_flags(format="--format FORMAT"):
+        outputs = () if self.output is None else (self.output,)
+        with claimed_outputs(*outputs, overwrite=self.overwrite):
+            with progress(self.messages) as on_progress:
+                dataset = open_dataset(str(self.dataset), self.scans, small=self.small, on_progress=on_progress)
             found = evaluate_dataset(
                 dataset.only(self.sets),
                 self.results,
                 format=None if self.transform_format == "auto" else self.transform_format,
                 learn2reg_compat=self.learn2reg_compat,
             )
-        if self.output is not None:
-            write_evaluation(found, self.output)
+            if self.output is not None:
+                write_evaluation(found, self.output)
         if self.messages.json:
             print_json(to_plain(found))
         else:

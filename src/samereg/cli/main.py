@@ -1,24 +1,42 @@
 """The `samereg` command: finds and runs the command asked for; errors become a sentence and an exit code."""
 
+import io
+import mmap
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol, runtime_checkable
 
 from samereg import __version__
-from samereg.errors import SameregError
+from samereg.cli.streams import (
+    complain,
+    delivered,
+    ending_cleanly,
+    interrupted,
+    prepare_streams,
+)
+from samereg.errors import MemoryLimitError, SameregError, is_out_of_memory
+
+if sys.platform != "win32":
+    import resource
 
 SLEEPING_THREADS = ("OMP_WAIT_POLICY", "PASSIVE")
 """Read when torch is loaded: threads that wait for each other sleep. Spinning gains nothing on an idle computer, and
 on a busy one makes everything take five times as long."""
 
+LOADED_BYTES = 640 * 2**20
+"""Address space that torch and the image libraries take when they are loaded, measured; without it they fail in ways
+that cannot be caught."""
+LOADED_BYTES_PER_CORE = 40 * 2**20
+"""For the stack and the buffers of each thread that OpenBLAS starts."""
+
 EXIT_UNEXPECTED = 1
 EXIT_USAGE = 2
 EXIT_INPUT = 3
 EXIT_MEMORY = 5
-EXIT_INTERRUPTED = 130
 
 USAGE = """\
 usage: samereg COMMAND [flags]
@@ -30,7 +48,7 @@ commands:
 
 `samereg COMMAND --help` explains a command and its flags; `samereg --version` prints the version.
 exit codes: 0 ok, 1 unexpected, 2 usage, 3 bad input or geometry, 4 weights missing, 5 out of memory,
-10 finished but the result fails its quality check, 130 interrupted.
+10 finished but the result fails its quality check, 130 interrupted, 143 ended by SIGTERM.
 """
 
 
@@ -166,11 +184,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: words after `samereg`; those of the process by default.
     """
     os.environ.setdefault(*SLEEPING_THREADS)
-    words = tuple(sys.argv[1:] if arguments is None else arguments)
+    prepare_streams()
+    with ending_cleanly():
+        try:
+            return _answer(tuple(sys.argv[1:] if arguments is None else arguments))
+        except KeyboardInterrupt as error:
+            return interrupted(error)
+
+
+def _answer(words: tuple[str, ...]) -> int:
     for entry in COMMANDS:
         if words[: len(entry.words)] == entry.words:
-            return run(parse(entry, words[len(entry.words) :]))
+            return run(_parsed(entry, words[len(entry.words) :]))
     return _without_command(words)
+
+
+def _parsed(entry: Entry, flags: Sequence[str]) -> Command:
+    """As `parse`, with help that can be printed anywhere; on a terminal it has colours."""
+    if sys.stdout.isatty():
+        return parse(entry, flags)
+    printed = io.StringIO()
+    try:
+        with redirect_stdout(printed):
+            return parse(entry, flags)
+    except SystemExit as ended:
+        ended.code = delivered(printed.getvalue(), ended.code if isinstance(ended.code, int) else EXIT_UNEXPECTED)
+        raise
 
 
 def parse(entry: Entry, flags: Sequence[str]) -> Command:
@@ -188,37 +227,69 @@ def parse(entry: Entry, flags: Sequence[str]) -> Command:
 
 
 def run(command: Command) -> int:
-    """Exit code of a command, with every error raised on purpose said in one sentence on standard error."""
+    """Exit code of a command, with every error raised on purpose said in one sentence on standard error.
+
+    What the command prints is printed when it has ended, so that a closed or full standard output cuts nothing short.
+    """
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        code = _run(command)
+    return delivered(printed.getvalue(), code)
+
+
+def _run(command: Command) -> int:
     try:
+        _require_address_space()
         return command.run()
     except SameregError as error:
         return _say(error, command, code=error.exit_code)
-    except BrokenPipeError:
-        return 0
-    except OSError as error:
-        return _say(error, command, code=EXIT_INPUT)
-    except KeyboardInterrupt:
-        print("samereg: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
+    except KeyboardInterrupt as error:
+        return interrupted(error)
+    except (MemoryError, RuntimeError, ImportError, OSError, UnicodeEncodeError) as error:
+        return _unexpected(error, command)
+
+
+def _unexpected(error: Exception, command: Command) -> int:
+    if is_out_of_memory(error):
         return _say("Out of memory: " + _first_line(error), command, code=EXIT_MEMORY)
+    if isinstance(error, OSError):
+        return _say(_of_system(error), command, code=EXIT_INPUT)
+    if isinstance(error, UnicodeEncodeError):
+        sentence = f"{error.object!a}: holds characters that this system's {error.encoding} names cannot have."
+        return _say(sentence, command, code=EXIT_INPUT)
+    raise error
 
 
-def is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
-    """Whether an error of Python, numpy or torch says that memory ran out; torch need not be loaded."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    return any(words in str(error) for words in ("can't allocate memory", "not enough memory", "out of memory"))
+def _require_address_space() -> None:
+    """Refuse a limit (`ulimit -v`) below what loading takes: some libraries end the process without a word of ours.
+
+    Raises:
+        MemoryLimitError: the limit leaves too little.
+    """
+    if sys.platform == "win32" or resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
+        return
+    needed = LOADED_BYTES + LOADED_BYTES_PER_CORE * (os.cpu_count() or 1)
+    try:
+        mmap.mmap(-1, needed).close()
+    except OSError as error:
+        megabytes = needed // 2**20
+        sentence = f"Out of memory: the limit on address space (ulimit -v) leaves less than {megabytes} MB."
+        raise MemoryLimitError(sentence) from error
+
+
+def _of_system(error: OSError) -> str:
+    """An error of the system as a sentence that begins with the file, if there is one."""
+    if error.strerror is None:
+        return str(error)
+    return f"{error.filename}: {error.strerror}." if error.filename is not None else f"{error.strerror}."
 
 
 def _say(error: object, command: Command, *, code: int) -> int:
     if command.messages.verbose:
         import traceback
 
-        traceback.print_exc()
-    print(f"samereg: error: {error}", file=sys.stderr)
+        complain(traceback.format_exc().rstrip())
+    complain(f"samereg: error: {error}")
     return code
 
 
@@ -228,21 +299,19 @@ def _first_line(error: BaseException) -> str:
 
 def _without_command(words: tuple[str, ...]) -> int:
     if words == ("--version",):
-        print(__version__)
-        return 0
+        return delivered(f"{__version__}\n", 0)
     asked_for_help = words[-1:] in {("--help",), ("-h",)}
     group = words[:-1] if asked_for_help else words
     entries = [entry for entry in COMMANDS if entry.words[: len(group)] == group]
     if asked_for_help and entries:
-        print(USAGE.format(commands=_listing(entries)), end="")
-        return 0
+        return delivered(USAGE.format(commands=_listing(entries)), 0)
     return _unknown(words, entries or COMMANDS)
 
 
 def _unknown(words: tuple[str, ...], entries: Sequence[Entry]) -> int:
     names = ", ".join(f"'{' '.join(entry.words)}'" for entry in entries)
     got = f"'{' '.join(words[:2])}'" if words else "no command"
-    print(f"samereg: error: Got {got}; need one of {names}.", file=sys.stderr)
+    complain(f"samereg: error: Got {got}; need one of {names}.")
     return EXIT_USAGE
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import arg
 
@@ -55,6 +55,10 @@ class Match:
     series: Series = ()
     """DICOM series to take instead of the largest: a UID, or its beginning, for each folder, fixed first."""
 
+    orientation: Literal["find", "header"] = "find"
+    """find: turn a scan whose header is wrong about the way round it lies, and refuse a mirrored one. header: believe
+    both headers."""
+
     overwrite: bool = False
     """Replace the output if it exists."""
 
@@ -65,14 +69,14 @@ class Match:
     def run(self) -> int:
         """Match, print a table, return the exit code."""
         from samereg.app.machine import MachineSettings
-        from samereg.app.point_matching import Asked, MatchSettings, match_files, records, table
-        from samereg.app.record import to_plain
+        from samereg.app.point_matching import Asked, MatchSettings, match_files, table
         from samereg.cli.console import print_json, print_table, start_logging
 
         start_logging(self.messages)
         settings = MatchSettings(
             candidates=self.candidates,
             embedding=self.embedding,
+            orientation=self.orientation,
             series=self.series,
             machine=MachineSettings(device=self.machine.device, threads=self.machine.threads),
             seed=self.machine.seed,
@@ -85,8 +89,17 @@ class Match:
             output=self.output,
             overwrite=self.overwrite,
         )
+        header, rows = table(found, candidates=self.candidates)
         if self.messages.json:
-            print_json(to_plain(records(found, candidates=self.candidates)))
+            print_json([{name: as_number(cell) for name, cell in zip(header, row, strict=True)} for row in rows])
         else:
-            print_table(*table(found, candidates=self.candidates))
+            print_table(header, rows)
         return 0
+
+
+def as_number(cell: str) -> float | str:
+    """A cell of the table as a number if it is one."""
+    try:
+        return float(cell)
+    except ValueError:
+        return cell

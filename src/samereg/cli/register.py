@@ -64,6 +64,10 @@ class Register:
     series: Series = ()
     """DICOM series to take instead of the largest: a UID, or its beginning, for each folder, fixed first."""
 
+    orientation: Literal["find", "header"] = "find"
+    """find: turn a scan whose header is wrong about the way round it lies, and refuse a mirrored one. header: believe
+    both headers."""
+
     confidence: bool = False
     """Write confidence.nii.gz too: the expected error in mm at every voxel of the body, -1 outside."""
 
@@ -82,7 +86,7 @@ class Register:
         from samereg.app.machine import MachineSettings
         from samereg.app.record import to_plain
         from samereg.app.registration import RegisterSettings, register_files
-        from samereg.cli.console import naming_flags, print_facts, print_json, progress, start_logging
+        from samereg.cli.console import print_facts, print_json, progress, start_logging
         from samereg.cli.summary import print_summary, report_faults
 
         start_logging(self.messages)
@@ -95,12 +99,13 @@ class Register:
             filler=self.filler,
             embedding=self.embedding,
             deform=self.deform,
+            orientation=self.orientation,
             series=self.series,
             confidence=self.confidence,
             machine=MachineSettings(device=self.machine.device, threads=self.machine.threads),
             seed=self.machine.seed,
         )
-        with progress(self.messages) as on_progress, naming_flags(format="--init-format FORMAT"):
+        with progress(self.messages) as on_progress:
             record = register_files(
                 self.fixed,
                 self.moving,

@@ -1,17 +1,18 @@
 """What is said about a finished registration."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from samereg.app.registration import RunRecord
 from samereg.cli.console import print_facts
+from samereg.cli.streams import complain
 
 
 def print_summary(record: RunRecord, output: Path) -> None:
     """Print what was registered, how well, how long it took and where it lies."""
     quality = record.quality
     facts = {
+        "verdict": f"{record.verdict.level}: {record.verdict.headline}",
         "matches kept": str(quality.match_count),
         "overlap": f"{100 * quality.overlap_fraction:.0f} % of the fixed body",
         "folded voxels": f"{100 * quality.folded_fraction:.3f} %",
@@ -28,4 +29,4 @@ def print_summary(record: RunRecord, output: Path) -> None:
 def report_faults(faults: Sequence[str]) -> None:
     """Say on standard error why a result is not to be trusted."""
     for fault in faults:
-        print(f"samereg: error: The result fails its quality check: {fault}.", file=sys.stderr)
+        complain(f"samereg: error: The result fails its quality check: {fault}.")

@@ -15,12 +15,13 @@ from samereg.estimate.spline_fit import SplineProblem, residual_mm, solve, splin
 from samereg.geometry.displacement import Displacement
 from samereg.geometry.fields import jacobian_determinant_mm
 from samereg.geometry.grid import Grid, bounding_grid, voxel_centres_mm
+from samereg.validation import Count, NonNegativeMm, PositiveMm, check_ranges
 
 LINEAR_FIELD_MM = 8.0
 """Spacing of the interpolated field: half the paper's spacing of matches."""
 
 MARGIN_MM = 16.0
-"""How far a field reaches beyond the fixed scan, so that what lies just outside moves with it."""
+"""How far a field reaches beyond the fixed scan; beyond its field a transform is the identity."""
 
 FRAME_MM = 64.0
 """How far outside the field the frame stands that the matches' hull is extended to."""
@@ -64,16 +65,20 @@ class RegularisedFill:
             ``(c^2 / (c^2 + r^2))^2``), three times as far for a hundredth. Smaller rejects more.
         lattice_mm: spacing of the control points; larger is smoother and faster.
         field_mm: spacing of the field that is returned.
-        margin_mm: how far the field reaches beyond the fixed scan; `estimate.fading` continues it to zero.
+        margin_mm: how far the field reaches beyond the fixed scan; beyond it a transform is the identity.
         rounds: reweightings, from everything trusted down to `outlier_mm`.
     """
 
-    smoothing_mm: float = 13.0
-    outlier_mm: float = 14.0
-    lattice_mm: float = 16.0
-    field_mm: float = 6.0
-    margin_mm: float = 16.0
-    rounds: int = 6
+    smoothing_mm: PositiveMm = 13.0
+    outlier_mm: PositiveMm = 14.0
+    lattice_mm: PositiveMm = 16.0
+    field_mm: PositiveMm = 6.0
+    margin_mm: NonNegativeMm = 16.0
+    rounds: Count = 6
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of bounds."""
+        check_ranges(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -16,6 +16,7 @@ from samereg.objectives.similarity import embedding_similarity, local_ncc, maske
 from samereg.ops.fields import exponential
 from samereg.ops.mind import self_similarity_context
 from samereg.ops.sample import identity_grid, sample_grid, upsample_aligned, warp
+from samereg.validation import Count, CountOrZero, Positive, Weight, check_ranges
 
 EMBEDDING_STRIDE = 2
 """Embeddings are compared at every second cell, 8 mm: they vary slowly, and warping them costs most."""
@@ -49,11 +50,15 @@ class InstanceLevel:
         rate_cells: length of a step per control point.
     """
 
-    lattice_cells: int
-    image_stride: int
-    window_radius: int
-    steps: int
-    rate_cells: float
+    lattice_cells: Count
+    image_stride: Count
+    window_radius: Count
+    steps: CountOrZero
+    rate_cells: Positive
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of bounds."""
+        check_ranges(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,14 +88,18 @@ class InstanceSettings:
         InstanceLevel(lattice_cells=1, image_stride=1, window_radius=2, steps=6, rate_cells=0.1),
     )
     windows_hu: tuple[tuple[float, float], ...] = ((-800.0, -400.0), (-160.0, 240.0), (50.0, 400.0))
-    ncc: float = 1.0
-    embedding: float = 0.5
-    context: float = 0.0
-    smoothness: float = 0.2
-    volume: float = 0.5
-    noise: float = 4e-3
-    squarings: int = 5
-    tolerance: float = 2e-4
+    ncc: Weight = 1.0
+    embedding: Weight = 0.5
+    context: Weight = 0.0
+    smoothness: Weight = 0.2
+    volume: Weight = 0.5
+    noise: Positive = 4e-3
+    squarings: CountOrZero = 5
+    tolerance: Weight = 2e-4
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of bounds."""
+        check_ranges(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

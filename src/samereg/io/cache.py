@@ -12,8 +12,7 @@ import zarr
 from numpy.typing import NDArray
 from torch import Tensor
 
-from samereg.errors import UsageError
-from samereg.io.atomic import atomic_directory
+from samereg.io.atomic import new_directory
 
 FORMAT = 2
 """Of the records; one of another number is computed anew, and replaced."""
@@ -65,15 +64,12 @@ def write_record(record: CacheRecord, folder: Path, key: str) -> None:
         raise ValueError(f"notes {', '.join(taken)}: the record itself needs these names; need others")
     if read_record(folder, key) is not None:
         return
-    try:
-        with atomic_directory(path) as temporary:
-            group = zarr.open_group(str(temporary), mode="w")
-            for name, tensor in record.arrays.items():
-                group.create_array(name, data=_storable(tensor))
-            views = {name: str(t.dtype).removeprefix("torch.") for name, t in record.arrays.items() if _is_viewed(t)}
-            group.attrs.update({**record.notes, _FORMAT_NOTE: FORMAT, _VIEWS_NOTE: views})
-    except UsageError:  # the folder exists: somebody else was faster
-        return
+    with new_directory(path) as temporary:
+        group = zarr.open_group(str(temporary), mode="w")
+        for name, tensor in record.arrays.items():
+            group.create_array(name, data=_storable(tensor))
+        views = {name: str(t.dtype).removeprefix("torch.") for name, t in record.arrays.items() if _is_viewed(t)}
+        group.attrs.update({**record.notes, _FORMAT_NOTE: FORMAT, _VIEWS_NOTE: views})
 
 
 def _parsed(path: Path) -> CacheRecord:

@@ -8,10 +8,11 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from samereg.errors import FileError, GeometryError, InputError
+from samereg.errors import GeometryError, InputError
 from samereg.geometry.grid import Grid
 from samereg.io.atomic import atomic_file
 from samereg.io.itk import further_entries, place_on_grid, quiet_itk, read_array, read_header
+from samereg.io.itk_files import save_image
 from samereg.io.stored import naming, require_usable_grid
 
 Layout = Literal["series", "vectors"]
@@ -86,10 +87,7 @@ def write_channels(image: ChannelImage, path: Path, *, like: Path) -> None:
         for name, text in further_entries(like, image.array).items():
             stored.SetMetaData(name, text)
     with atomic_file(path) as temporary, quiet_itk():
-        try:
-            sitk.WriteImage(stored, str(temporary), useCompression=True)
-        except RuntimeError as error:
-            raise FileError(f"{path}: cannot be written: another format, or the disk is full.") from error
+        save_image(stored, temporary, name=path)
 
 
 def _series(image: ChannelImage) -> sitk.Image:

@@ -23,6 +23,7 @@ from samereg.errors import FileError
 from samereg.io.dicom_headers import BAD_HEADER, quiet_pydicom
 from samereg.io.dicom_slices import Slice
 from samereg.io.itk import quiet_itk
+from samereg.io.itk_files import itk_path, refuse_short_memory
 
 _UNDECODABLE = (InvalidDicomError, RuntimeError, MemoryError, *BAD_HEADER)
 _DECODED_BY_ITK = (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, JPEG2000Lossless, JPEG2000)
@@ -62,6 +63,7 @@ def _decode(item: Slice) -> NDArray[Any]:
             pixels = _stored(item, dataset, syntax)
         return pixels if item.frame is None or pixels.ndim == 3 else pixels[None]
     except _UNDECODABLE as error:
+        refuse_short_memory(item.path, error)
         raise FileError(
             f"{item.path}: has pixels that are truncated or cannot be decoded ({type(error).__name__})."
         ) from error
@@ -105,7 +107,7 @@ def _has_decoder(syntax: UID) -> bool:
 
 def _decode_with_itk(item: Slice) -> NDArray[Any]:
     # It rescales; that is undone for the caller to repeat.
-    with quiet_itk():
-        rescaled = sitk.GetArrayFromImage(sitk.ReadImage(str(item.path)))
+    with quiet_itk(), itk_path(item.path) as name:
+        rescaled = sitk.GetArrayFromImage(sitk.ReadImage(name))
     pixels: NDArray[Any] = np.rint((rescaled.astype(np.float64) - item.intercept) / item.slope)
     return pixels.squeeze(0) if pixels.ndim == 3 else pixels

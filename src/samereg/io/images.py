@@ -197,8 +197,8 @@ def _write(array: NDArray[Any], grid: Grid, path: Path, like: Path | None) -> No
     with atomic_file(path) as temporary:
         try:
             writer(array, grid, temporary, like if like is not None and like.is_file() else None)
-        except RuntimeError as error:
-            raise FileError(f"{path}: cannot be written: the disk may be full or the type unknown.") from error
+        except FileError as error:
+            raise FileError(str(error).replace(str(temporary), str(path))) from error
 
 
 def _format(path: Path) -> str:

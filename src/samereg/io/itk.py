@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from samereg.errors import FileError, GeometryError, InputError
 from samereg.geometry.grid import Grid
 from samereg.io.grid_entries import entries_of_array
+from samereg.io.itk_files import itk_path, refuse_short_memory, save_image
 from samereg.io.metaimage_header import read_metaimage_header
 from samereg.io.nifti import KEPT, grid_of_header, is_nifti, mm_per_unit, read_nifti_header, require_whole
 from samereg.io.nrrd_header import read_nrrd_header
@@ -166,7 +167,7 @@ def write_itk(array: NDArray[Any], grid: Grid, path: Path, like: Path | None = N
         if like is not None and like.suffix.lower() == path.suffix.lower():
             for name, text in further_entries(like, array[None]).items():
                 image.SetMetaData(name, text)
-        sitk.WriteImage(image, str(path), useCompression=True)
+        save_image(image, path, name=path)
 
 
 def further_entries(path: Path, array: NDArray[Any]) -> dict[str, str]:
@@ -175,8 +176,8 @@ def further_entries(path: Path, array: NDArray[Any]) -> dict[str, str]:
     What says something of the grid or the type is left out, or made anew for the array.
     """
     reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    with quiet_itk():
+    with quiet_itk(), itk_path(path) as file_name:
+        reader.SetFileName(file_name)
         try:
             reader.ReadImageInformation()
         except RuntimeError:
@@ -223,11 +224,12 @@ def _described(path: Path) -> _Described:
 
 def _reader(path: Path) -> sitk.ImageFileReader:
     reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    with quiet_itk():
+    with quiet_itk(), itk_path(path) as name:
+        reader.SetFileName(name)
         try:
             reader.ReadImageInformation()
         except (RuntimeError, MemoryError) as error:
+            refuse_short_memory(path, error)
             raise _unreadable(error) from error
     if reader.GetPixelID() in _COMPLEX:
         raise InputError("holds voxels of type complex; need whole or real numbers.")
@@ -259,10 +261,11 @@ def _require_agreement(header: ImageHeader, voxels: VoxelData) -> None:
 
 def _read_by_itk(path: Path) -> NDArray[Any]:
     require_whole(path)
-    with quiet_itk():
+    with quiet_itk(), itk_path(path) as name:
         try:
-            array: NDArray[Any] = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+            array: NDArray[Any] = sitk.GetArrayFromImage(sitk.ReadImage(name))
         except (RuntimeError, MemoryError) as error:
+            refuse_short_memory(path, error)
             raise _unreadable(error) from error
     return array
 

@@ -63,7 +63,8 @@ def require_counts(kind: str, parameters: int, fixed: list[float]) -> None:
         size = fixed[:3]
         if not all(n >= 1.0 and n.is_integer() for n in size):
             raise FileError(f"gives the size {size} for the grid of a {name}; need whole numbers.")
-        needed, fixed_counts = 3 * prod(int(n) for n in size), (_GRID_NUMBERS,)
+        needed = 3 * prod(int(n) for n in size)
+        fixed_counts: tuple[int, ...] = (_GRID_NUMBERS,)
     elif name in _COUNTS:
         needed, fixed_counts = _COUNTS[name]
     else:

@@ -47,6 +47,8 @@ _SCANNER = 1
 """Form code: world of the scanner."""
 _COMPRESSION = 6
 """9 takes three times as long for a hundredth less."""
+_QUICK = 1
+"""Compression of images, as of nibabel."""
 _FIRST_VOXEL = 352
 """Where voxels begin in a NIfTI-1 file without extensions: 348 bytes of header and 4 of flags."""
 
@@ -88,7 +90,20 @@ def write_nifti(array: NDArray[Any], grid: Grid, path: Path, like: Path | None =
         header = read_nifti_header(like)
         for name in KEPT:
             image.header[name] = header[name]
-    nib.save(image, path)
+    save_nifti(image, path)
+
+
+def save_nifti(image: Any, path: Path) -> None:
+    """Save an image of nibabel, gzipped if the name says so; a disk that is full is an error here, not when it ends.
+
+    The same image gives the same bytes: the gzip header holds neither time nor name.
+    """
+    with path.open("wb") as raw:
+        if not path.name.lower().endswith(".gz"):
+            image.to_stream(raw)
+            return
+        with gzip.GzipFile(filename="", mode="wb", compresslevel=_QUICK, fileobj=raw, mtime=0) as packed:
+            image.to_stream(packed)
 
 
 def nifti_bytes(array: NDArray[Any], grid: Grid, *, slope: float = 1.0, intercept: float = 0.0) -> bytes:

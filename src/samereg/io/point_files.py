@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from samereg.errors import FileError, UntoldError, UsageError
+from samereg.errors import FileError, UsageError
 from samereg.geometry.grid import Grid
 from samereg.io.point_formats.fcsv import read_fcsv, write_fcsv
 from samereg.io.point_formats.keypoints import read_keypoints, write_keypoints
@@ -44,9 +44,9 @@ class PointFormat:
     is_voxels: bool = False
 
 
-def _image(grid: Grid | None, path: Path) -> Grid:
+def _image(grid: Grid | None) -> Grid:
     if grid is None:
-        raise UntoldError(f"{path}: keypoints in voxels need the image that they belong to.", what="image")
+        raise UsageError("Got keypoints in voxels without their image; need -f FIXED and -m MOVING.")
     return grid
 
 
@@ -74,8 +74,8 @@ POINT_FORMATS: dict[PointFormatName, PointFormat] = {
     ),
     "learn2reg": PointFormat(
         suffix=".csv",
-        read=lambda path, grid: read_keypoints(path, _image(grid, path)),
-        write=lambda moved, path, _, grid: write_keypoints(moved, path, _image(grid, path)),
+        read=lambda path, grid: read_keypoints(path, _image(grid)),
+        write=lambda moved, path, _, grid: write_keypoints(moved, path, _image(grid)),
         marks=False,
         is_voxels=True,
     ),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from samereg.errors import FileError, TransformError, UntoldError
+from samereg.errors import FileError, TransformError, UsageError
 from samereg.geometry.transform import Transform
 from samereg.io.nifti import read_nifti_header
 from samereg.io.stored import naming
@@ -34,7 +34,6 @@ class TransformFormat:
         direction: which points it maps where, in the words of its tool.
         read: transform of a file, fixed world to moving world, LPS+ mm.
         write: writes one; returns the files that it wrote.
-        between_images: whether its numbers mean nothing without the grids of both images.
     """
 
     frame: str
@@ -42,7 +41,6 @@ class TransformFormat:
     direction: str
     read: Callable[[Path, Spaces], Transform]
     write: Callable[[Transform, Path, Spaces], tuple[Path, ...]]
-    between_images: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +96,6 @@ TRANSFORM_FORMATS: dict[TransformFormatName, TransformFormat] = {
         direction=_FIXED_TO_MOVING,
         read=read_learn2reg,
         write=write_learn2reg,
-        between_images=True,
     ),
     "fsl": TransformFormat(
         frame="voxel axes, x reversed for right-handed images",
@@ -106,7 +103,6 @@ TRANSFORM_FORMATS: dict[TransformFormatName, TransformFormat] = {
         direction="moving to fixed (input to reference); turned round when read",
         read=read_fsl,
         write=write_fsl,
-        between_images=True,
     ),
 }
 
@@ -122,6 +118,9 @@ _BY_OUTPUT: dict[str, TransformFormatName] = {
     ".nii.gz": "field",
     ".npz": "learn2reg",
 }
+_SAY_WHICH = (
+    "name the format with --from, or --transform-format of apply, --init-format of register, --format of evaluate"
+)
 _FNIRT_INTENTS = (2006, 2007, 2008, 2009)
 _MATLAB_HEADER = 20
 """Bytes before the name of the first matrix in the files that ITK writes."""
@@ -136,7 +135,7 @@ def read_transform_file(path: Path, *, format: TransformFormatName | None = None
         spaces: grids of the two images, for formats in voxels.
 
     Raises:
-        UntoldError: the format cannot be told, or an image that it needs is not given.
+        UsageError: the format cannot be told, or an image that it needs is not given.
         FileError: missing, damaged, or of no known format.
         TransformError: a transform that cannot be used.
     """
@@ -155,7 +154,7 @@ def write_transform_file(
     """Write a transform in a format, by default the one that the name asks for; the files written are returned.
 
     Raises:
-        UntoldError: the name does not tell the format, or an image that it needs is not given.
+        UsageError: the name does not tell the format, or an image that it needs is not given.
         TransformError: a format that cannot hold the transform.
         FileError: the file cannot be written.
     """
@@ -167,13 +166,13 @@ def format_by_name(path: Path) -> TransformFormatName:
     """Format that the name of an output asks for.
 
     Raises:
-        UntoldError: several formats share such a name.
+        UsageError: several formats share such a name.
     """
     lowered = path.name.lower()
     fitting = [name for suffix, name in _BY_OUTPUT.items() if lowered.endswith(suffix)]
     if not fitting:
         known = ", ".join(TRANSFORM_FORMATS)
-        raise UntoldError(f"{path}: its name does not tell the format; name one of {known}.", what="target")
+        raise UsageError(f"{path}: its name does not tell the format; name it with --to: {known}.")
     return fitting[-1]
 
 
@@ -182,7 +181,7 @@ def recognise_transform(path: Path) -> Recognised:
 
     Raises:
         FileError: missing, empty, or of no known format.
-        UntoldError: formats that cannot be told apart.
+        UsageError: formats that cannot be told apart.
     """
     if not path.is_file():
         affine, warp = files_of(path)
@@ -219,10 +218,9 @@ def _recognise_nifti(path: Path) -> Recognised:
     if intent in _FNIRT_INTENTS:
         return Recognised(format="fsl", certain=True, why="its intent is one of FNIRT's")
     if len(sizes) == 4 and sizes[3] == 3:
-        raise UntoldError(
+        raise UsageError(
             f"{path}: is 4-D with three numbers per voxel, which Learn2Reg (voxels) and FSL (mm) both write; "
-            "name the format.",
-            what="format",
+            f"{_SAY_WHICH}."
         )
     raise TransformError(f"{path}: is no field: {' x '.join(map(str, sizes))} numbers; need three for each voxel.")
 
@@ -236,10 +234,9 @@ def _recognise_text(path: Path) -> Recognised:
     if b"AffineTransform" in content[_MATLAB_HEADER : _MATLAB_HEADER + 60] or b"_double_3_3" in content:
         return Recognised(format="itk", certain=True, why="a Matlab file as ITK and ANTs write")
     if _is_matrix(content):
-        raise UntoldError(
+        raise UsageError(
             f"{path}: holds sixteen numbers, which greedy and NiftyReg (RAS, fixed to moving) and FLIRT (moving to "
-            "fixed) all write; name the format.",
-            what="format",
+            f"fixed) all write; {_SAY_WHICH}."
         )
     if path.suffix.lower() in (".txt", ".mat"):
         return Recognised(format="itk", certain=False, why="its name; its content was not recognised")

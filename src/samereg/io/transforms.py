@@ -21,6 +21,7 @@ from samereg.geometry.transform import Transform
 from samereg.geometry.velocity import Velocity
 from samereg.io.atomic import atomic_file
 from samereg.io.itk import grid_of, place_on_grid, quiet_itk, read_array, read_header
+from samereg.io.itk_files import itk_path, refuse_short_memory, save_transform
 from samereg.io.itk_numbers import require_counts, require_sound_matlab, require_sound_text
 from samereg.io.stored import naming
 from samereg.ops.ambient import plain_torch
@@ -55,10 +56,7 @@ def write_transform(transform: Transform, path: str | Path) -> None:
     for part in reversed(parts(transform)):
         composite.AddTransform(_to_itk(part, path))
     with atomic_file(path) as temporary, quiet_itk():
-        try:
-            sitk.WriteTransform(composite, str(temporary))
-        except RuntimeError as error:
-            raise FileError(f"{path}: cannot be written; the disk may be full.") from error
+        save_transform(composite, temporary, name=path)
 
 
 def to_itk_affine(affine: Affine) -> sitk.AffineTransform:
@@ -101,7 +99,7 @@ def read_transform(path: str | Path) -> Transform:
     path = Path(path)
     if not path.is_file() or path.stat().st_size == 0:
         raise FileError(f"{path}: is missing or empty; need a transform file.")
-    with naming(path), quiet_itk():
+    with naming(path):
         if path.name.lower().endswith(_FIELDS):
             return _read_field(path)
         if path.suffix.lower() in _TRANSFORMS:
@@ -115,11 +113,13 @@ def _read_itk(path: Path) -> Transform:
     if require_sound is not None:
         require_sound(path)
     try:
-        stored = sitk.ReadTransform(str(path))
+        with quiet_itk(), itk_path(path) as name:
+            stored = sitk.ReadTransform(name)
     except KeyError as error:
         # SimpleITK has no class of its own for some linear transforms of ITK.
         raise TransformError(f"{path}: holds a transform that is not read; need one affine map, or a field.") from error
     except (RuntimeError, MemoryError) as error:
+        refuse_short_memory(path, error)
         raise FileError(f"{path}: cannot be read: damaged, truncated, or not a transform file of ITK.") from error
     if stored.GetDimension() != 3:
         raise TransformError(f"{path}: is {stored.GetDimension()}-dimensional; need a transform of 3-D space.")

@@ -8,6 +8,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from samereg.matching.matches import Matches
+from samereg.validation import Cosine, PositiveMm, check_ranges
 
 
 @runtime_checkable
@@ -30,7 +31,11 @@ class ThresholdFilter:
             validation scans.
     """
 
-    theta: float = 0.7
+    theta: Cosine = 0.7
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of bounds."""
+        check_ranges(self)
 
     def keep(self, matches: Matches) -> Matches:
         """Matches at least as similar as `theta` are used."""
@@ -50,8 +55,12 @@ class StableFilter:
         theta: lowest similarity, a safeguard against consistent nonsense.
     """
 
-    cycle_mm: float = 16.0
-    theta: float = 0.4
+    cycle_mm: PositiveMm = 16.0
+    theta: Cosine = 0.4
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of bounds."""
+        check_ranges(self)
 
     def keep(self, matches: Matches) -> Matches:
         """Matches with a short cycle and some similarity are used."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from samereg.matching.embed import EmbeddedVolume
 from samereg.nets.embedding import rows_of, shape_of
 from samereg.ops.sample import upsample_aligned
+from samereg.validation import Count, check_ranges
 
 SAMPLED_CELLS = 6000
 """Cells of each scan that a basis is found from."""
@@ -28,8 +29,12 @@ class Reduction:
         global_: dimensions kept of the global embedding.
     """
 
-    local: int = 32
-    global_: int = 16
+    local: Count = 32
+    global_: Count = 16
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of bounds."""
+        check_ranges(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

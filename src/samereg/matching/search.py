@@ -15,6 +15,7 @@ from samereg.matching.embed import EmbeddedVolume
 from samereg.matching.matches import Matches
 from samereg.matching.points import grid_points
 from samereg.nets.embedding import rows_of, shape_of
+from samereg.validation import Count, CountOrZero, PositiveMm, check_ranges
 
 TABLE_ELEMENTS = 8_000_000
 """Cells of the similarity table held at a time, whatever the number of points: few enough to stay in the cache."""
@@ -46,11 +47,15 @@ class Search:
         fine_rows: points refined at a time, for the memory.
     """
 
-    stride_vox: int = 4
-    reach_mm: float = inf
+    stride_vox: Count = 4
+    reach_mm: PositiveMm = inf
     from_origin: bool = False
-    fine_steps: int = 2
-    fine_rows: int = 1024
+    fine_steps: CountOrZero = 2
+    fine_rows: Count = 1024
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of bounds."""
+        check_ranges(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -68,7 +73,7 @@ class Candidates:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """Answer of a search: positions (LPS+ mm) and the similarity (mean cosine) of just these places."""
+    """Answer of a search: positions (LPS+ mm) and similarity (mean cosine)."""
 
     points_mm: Float64[Tensor, "n 3"]
     similarity: Float[Tensor, " n"]
@@ -104,7 +109,7 @@ def search(
     """
     settings = settings or Search()
     with torch.inference_mode():
-        best, _ = _nearest(queries, origins_mm, places, settings.reach_mm)
+        best, similarity = _nearest(queries, origins_mm, places, settings.reach_mm)
         start_mm = places.points_mm[best.cpu()]
         found = climb(queries, start_mm, embedded, settings)
         if settings.from_origin:
@@ -114,7 +119,7 @@ def search(
                 points_mm=torch.where(better[:, None], near.points_mm, found.points_mm),
                 similarity=torch.where(better, near.similarity, found.similarity),
             )
-    return found
+    return Found(points_mm=found.points_mm, similarity=torch.maximum(found.similarity, similarity.cpu()))
 
 
 def match(

@@ -1,5 +1,6 @@
 """SAM-affine: an affine map from matches on a grid of points (SAME, section 2.2, eq. 1)."""
 
+import logging
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Literal
@@ -11,8 +12,12 @@ from samereg.matching.matches import Matches
 from samereg.matching.points import STRIDE_VOX, grid_points
 from samereg.matching.search import Search, match
 from samereg.matching.stable import stable_points
+from samereg.pipeline.orientation import OrientationSearch, Turns
 from samereg.pipeline.pair import Pair
 from samereg.pipeline.stage import StageResult
+from samereg.validation import Count, CountOrZero, Fraction, PositiveMm, check_ranges
+
+_LOG = logging.getLogger(__name__)
 
 AffineModel = Literal["affine", "rigid", "similarity"]
 
@@ -36,24 +41,42 @@ class AffineStage:
         agree_mm: matches this near to the map agree with it, as far as one map can tell between two people.
         fewest_agreeing: a smaller share of matches that agree is no basis either.
         seed: of the robust fit's random subsets.
+        orientation: how `turns` finds which way round the scans lie; None trusts both headers. `run` takes the pair as
+            it is given.
     """
 
     model: AffineModel = "affine"
     filter: MatchFilter = field(default_factory=StableFilter)
-    stride_vox: int = STRIDE_VOX
-    stable_rounds: int = 0
+    stride_vox: Count = STRIDE_VOX
+    stable_rounds: CountOrZero = 0
     search: Search = field(default_factory=Search)
-    inlier_mm: float = 12.0
-    fewest_matches: int = 60
-    fewest_used: float = 0.05
-    agree_mm: float = 30.0
-    fewest_agreeing: float = 0.3
-    seed: int = 0
+    inlier_mm: PositiveMm = 12.0
+    fewest_matches: CountOrZero = 60
+    fewest_used: Fraction = 0.05
+    agree_mm: PositiveMm = 30.0
+    fewest_agreeing: Fraction = 0.3
+    seed: CountOrZero = 0
+    orientation: OrientationSearch | None = field(default_factory=OrientationSearch)
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of bounds."""
+        check_ranges(self)
 
     @property
     def name(self) -> str:
         """Word for logs and records."""
         return "affine"
+
+    def turns(self, pair: Pair) -> Turns:
+        """How the scans have to be turned before they are given to this stage; each turn is a warning in the log.
+
+        Raises:
+            MirroredError: one scan is a mirror image.
+        """
+        turns = self.orientation.run(pair) if self.orientation else Turns()
+        for note in turns.notes:
+            _LOG.warning("%s", note)
+        return turns
 
     def run(self, pair: Pair, before: StageResult) -> StageResult:  # noqa: ARG002
         """The map that the matches agree on; what was found before does not matter to it.

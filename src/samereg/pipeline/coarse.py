@@ -8,7 +8,6 @@ from typing import Literal
 
 from samereg.errors import NoOverlapError
 from samereg.estimate.coarse import RegularisedFill, fill_linear, fill_regularised
-from samereg.estimate.fading import faded_out
 from samereg.estimate.outcome import Outcome
 from samereg.geometry.chain import chain
 from samereg.geometry.displacement import Displacement
@@ -23,6 +22,7 @@ from samereg.matching.search import Search, candidates, match
 from samereg.matching.stable import stable_points
 from samereg.pipeline.pair import Pair
 from samereg.pipeline.stage import StageResult
+from samereg.validation import Count, CountOrZero, PositiveMm, check_ranges
 
 Filler = Literal["regularised", "linear"]
 
@@ -51,18 +51,22 @@ class CoarseStage:
 
     filler: Filler = "regularised"
     filter: MatchFilter = field(default_factory=StableFilter)
-    stride_vox: int = STRIDE_VOX
-    stable_rounds: int = 0
+    stride_vox: Count = STRIDE_VOX
+    stable_rounds: CountOrZero = 0
     search: Search = field(default_factory=lambda: Search(from_origin=True))
     fill: RegularisedFill = field(default_factory=RegularisedFill)
     last_fill: RegularisedFill = field(
         default_factory=lambda: RegularisedFill(smoothing_mm=7.0, lattice_mm=12.0, outlier_mm=8.0)
     )
-    margin_vox: int = 8
-    rounds: int = 2
+    margin_vox: CountOrZero = 8
+    rounds: Count = 2
     reuse: bool = True
-    later_reach_mm: float = 40.0
-    fewest_matches: int = 60
+    later_reach_mm: PositiveMm = 40.0
+    fewest_matches: CountOrZero = 60
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of bounds."""
+        check_ranges(self)
 
     @property
     def name(self) -> str:
@@ -89,7 +93,7 @@ class CoarseStage:
             # field holds for the result.
             found, outcome = self._fill(matches, start, pair.fixed.model.grid, settings)
             so_far = chain(found, start)
-        return StageResult(transform=chain(faded_out(found), start), matches=matches, outcome=outcome)
+        return StageResult(transform=so_far, matches=matches, outcome=outcome)
 
     def _refuse_too_few(self, matches: Matches) -> None:
         used = int(matches.used.sum())

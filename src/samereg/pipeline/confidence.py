@@ -1,6 +1,6 @@
 """Expected error of a finished registration, in mm, all over the body of the fixed scan."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float, Float64
@@ -17,7 +17,9 @@ from samereg.matching.search import Search, search
 from samereg.matching.trust import FIELD_ERROR, FieldErrorModel
 from samereg.ops.ambient import own_torch
 from samereg.ops.filters import gaussian_smooth
+from samereg.pipeline.orientation import Turns, between, turned_pair, worlds
 from samereg.pipeline.pair import Pair, prepare_scan
+from samereg.validation import Count, check_ranges
 
 UNKNOWN_MM = -1.0
 """Stands outside the body, about which nothing is said."""
@@ -27,7 +29,9 @@ SMOOTHED_CELLS = 1.0
 
 
 @own_torch()
-def confidence_of(fixed: Volume, moving: Volume, transform: Transform, embedder: Embedder) -> Volume:
+def confidence_of(
+    fixed: Volume, moving: Volume, transform: Transform, embedder: Embedder, turns: Turns | None = None
+) -> Volume:
     """Expected error of a registration on the fixed scan's grid, mm; see `Confidence`.
 
     Args:
@@ -35,12 +39,17 @@ def confidence_of(fixed: Volume, moving: Volume, transform: Transform, embedder:
         moving: CT in HU.
         transform: fixed world to moving world.
         embedder: the anatomical embedding.
+        turns: what was done about headers that are wrong about the way round a scan lies.
 
     Raises:
         InputError: a scan without a body.
     """
-    pair = Pair(fixed=prepare_scan(fixed, embedder), moving=prepare_scan(moving, embedder), embedder=embedder)
-    return Confidence().volume(pair, transform, fixed.grid)
+    stored = Pair(fixed=prepare_scan(fixed, embedder), moving=prepare_scan(moving, embedder), embedder=embedder)
+    turns = turns or Turns()
+    to_fixed, to_moving = worlds(stored, turns)
+    upright = between(to_fixed.inverse(), transform, to_moving)
+    grid = Grid(shape=fixed.grid.shape, affine=to_fixed.matrix @ fixed.grid.affine)
+    return replace(Confidence().volume(turned_pair(stored, turns), upright, grid), grid=fixed.grid)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,9 +65,13 @@ class Confidence:
         model: from what is found to mm.
     """
 
-    stride_vox: int = 6
+    stride_vox: Count = 6
     search: Search = field(default_factory=lambda: Search(reach_mm=24.0, from_origin=True))
     model: FieldErrorModel = FIELD_ERROR
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of bounds."""
+        check_ranges(self)
 
     def at(self, pair: Pair, transform: Transform, points_mm: Float64[Tensor, "n 3"]) -> Float[Tensor, " n"]:
         """Expected error of a transform at points of the fixed scan, mm.

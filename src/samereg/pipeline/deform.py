@@ -10,6 +10,7 @@ from samereg.matching.reduce import Reduction
 from samereg.pipeline.features import aligned_scans
 from samereg.pipeline.pair import Pair
 from samereg.pipeline.stage import StageResult
+from samereg.validation import Count, check_ranges
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,8 +24,12 @@ class DeformStage:
     """
 
     deformer: Deformer
-    passes: int = 1
+    passes: Count = 1
     reduction: Reduction = field(default_factory=Reduction)
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of bounds."""
+        check_ranges(self)
 
     @property
     def name(self) -> str:

@@ -53,7 +53,15 @@ def prepare_scan(volume: Volume, embedder: Embedder) -> PreparedScan:
     Raises:
         InputError: it holds no body.
     """
-    model = to_model_space(volume)
+    return prepare_model(to_model_space(volume), embedder)
+
+
+def prepare_model(model: Volume, embedder: Embedder) -> PreparedScan:
+    """A scan in model space, made ready.
+
+    Raises:
+        InputError: it holds no body.
+    """
     body = body_mask(from_window(model))
     embedded = embedder.embed(model)
     places = candidates(embedded, grid_points(model.grid, body=body, stride_vox=Search().stride_vox))

@@ -14,8 +14,10 @@ from samereg.matching.trust import MATCH_ERROR, VIEW, ErrorModel, ViewModel, bey
 from samereg.ops.ambient import own_torch
 from samereg.pipeline.affine import AffineStage
 from samereg.pipeline.coarse import CoarseStage
+from samereg.pipeline.orientation import turned_pair, worlds
 from samereg.pipeline.pair import Pair
 from samereg.pipeline.stage import beginning
+from samereg.validation import Count, NonNegativeMm, check_ranges
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -60,13 +62,17 @@ class Query:
         view: whether a place is outside.
     """
 
-    candidates: int = 3
-    apart_mm: float = 32.0
+    candidates: Count = 3
+    apart_mm: NonNegativeMm = 32.0
     search: Search = field(default_factory=Search)
     affine: AffineStage = field(default_factory=AffineStage)
     coarse: CoarseStage = field(default_factory=lambda: CoarseStage(reuse=False))
     error: ErrorModel = MATCH_ERROR
     view: ViewModel = VIEW
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of bounds."""
+        check_ranges(self)
 
     @own_torch()
     def run(self, pair: Pair, points_mm: Float64[Tensor, "n 3"]) -> Answers:
@@ -78,7 +84,15 @@ class Query:
 
         Raises:
             NoOverlapError: too little common anatomy to say what one scan shows of the other.
+            MirroredError: one scan is a mirror image.
         """
+        turns = self.affine.turns(pair)
+        to_fixed, to_moving = worlds(pair, turns)
+        answers = self._upright(turned_pair(pair, turns), to_fixed.apply(points_mm))
+        candidates_mm = to_moving.inverse().apply(answers.candidates_mm)
+        return replace(answers, fixed_mm=points_mm, candidates_mm=candidates_mm)
+
+    def _upright(self, pair: Pair, points_mm: Float64[Tensor, "n 3"]) -> Answers:
         first = self.affine.run(pair, beginning())
         affine, coarse = first.transform, self.coarse.run(pair, first).transform
         queries = pair.fixed.embedded.at(points_mm)

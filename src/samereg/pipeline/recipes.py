@@ -12,21 +12,32 @@ from samereg.pipeline.centre import CentreStage
 from samereg.pipeline.coarse import CoarseStage, Filler
 from samereg.pipeline.deform import DeformStage
 from samereg.pipeline.instance import InstanceStage
+from samereg.pipeline.orientation import OrientationSearch
 from samereg.pipeline.stage import Stage
 
 FilterName = Literal["stable", "threshold"]
 
 FILTERS: dict[FilterName, MatchFilter] = {"stable": StableFilter(), "threshold": ThresholdFilter()}
 
+OrientationName = Literal["find", "header"]
+
+ORIENTATIONS: dict[OrientationName, OrientationSearch | None] = {"find": OrientationSearch(), "header": None}
+"""Whether headers may be wrong about the way round a scan lies."""
+
 Variant = Literal["vm", "sam-loss", "sam-corr", "sam-vm"]
 """Deformation networks of the paper's table 2."""
 
 
 def affine_only(
-    *, match_filter: FilterName = "stable", affine_model: AffineModel = "affine", seed: int = 0
+    *,
+    match_filter: FilterName = "stable",
+    affine_model: AffineModel = "affine",
+    seed: int = 0,
+    orientation: OrientationName = "find",
 ) -> tuple[Stage, ...]:
     """SAM-affine alone (SA of the paper's table 1)."""
-    return (AffineStage(model=affine_model, filter=FILTERS[match_filter], seed=seed),)
+    chosen = ORIENTATIONS[orientation]
+    return (AffineStage(model=affine_model, filter=FILTERS[match_filter], seed=seed, orientation=chosen),)
 
 
 def fast(
@@ -35,10 +46,11 @@ def fast(
     affine_model: AffineModel = "affine",
     filler: Filler = "regularised",
     seed: int = 0,
+    orientation: OrientationName = "find",
 ) -> tuple[Stage, ...]:
     """SAM-affine, then SAM-coarse (SA + SC of the paper's table 1)."""
-    affine = AffineStage(model=affine_model, filter=FILTERS[match_filter], seed=seed)
-    return affine, CoarseStage(filler=filler, filter=FILTERS[match_filter])
+    affine = affine_only(match_filter=match_filter, affine_model=affine_model, seed=seed, orientation=orientation)
+    return (*affine, CoarseStage(filler=filler, filter=FILTERS[match_filter]))
 
 
 def same(
@@ -48,11 +60,12 @@ def same(
     affine_model: AffineModel = "affine",
     filler: Filler = "regularised",
     seed: int = 0,
+    orientation: OrientationName = "find",
 ) -> tuple[Stage, ...]:
     """The paper's method: SAM-affine, SAM-coarse, SAM-VoxelMorph (SA + SC + SAM-VM of its table 1)."""
-    affine = AffineStage(model=affine_model, filter=FILTERS[match_filter], seed=seed)
+    affine = affine_only(match_filter=match_filter, affine_model=affine_model, seed=seed, orientation=orientation)
     coarse = replace(smooth_coarse(), filler=filler, filter=FILTERS[match_filter])
-    return affine, coarse, DeformStage(deformer=deformer)
+    return (*affine, coarse, DeformStage(deformer=deformer))
 
 
 def smooth_coarse() -> CoarseStage:
@@ -72,9 +85,17 @@ def same_plus(
     affine_model: AffineModel = "affine",
     filler: Filler = "regularised",
     seed: int = 0,
+    orientation: OrientationName = "find",
 ) -> tuple[Stage, ...]:
     """SAME++: the paper's method, then instance optimisation of a diffeomorphic field."""
-    before = same(deformer, match_filter=match_filter, affine_model=affine_model, filler=filler, seed=seed)
+    before = same(
+        deformer,
+        match_filter=match_filter,
+        affine_model=affine_model,
+        filler=filler,
+        seed=seed,
+        orientation=orientation,
+    )
     return (*before, InstanceStage())
 
 

@@ -3,32 +3,24 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-
-from jaxtyping import Float64
-from torch import Tensor
+from dataclasses import dataclass, field, replace
 
 from samereg.estimate.outcome import Outcome
-from samereg.geometry.checks import inverse_consistency_mm
-from samereg.geometry.fields import from_transform, jacobian_determinant_mm
-from samereg.geometry.grid import strided
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import Volume
 from samereg.matching.embed import Embedder
 from samereg.matching.matches import Matches, no_matches
-from samereg.matching.points import grid_points, mask_at
-from samereg.metrics.fields import folded_fraction
 from samereg.ops.ambient import own_torch
+from samereg.pipeline.affine import AffineStage
+from samereg.pipeline.orientation import Turns, between, turned_pair, worlds
 from samereg.pipeline.pair import Pair, prepare_scan
+from samereg.pipeline.quality import Quality, measure
 from samereg.pipeline.stage import Stage, StageResult, beginning
 
 _LOG = logging.getLogger(__name__)
 
 OnProgress = Callable[[str, int, int], None]
 """Called with a description, steps done and steps in all."""
-
-QUALITY_STRIDE_VOX = 2
-"""Folding and overlap are measured at every second voxel of model space, 4 mm."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,25 +42,6 @@ class StageReport:
     used: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Quality:
-    """What can be measured of a registration without labels.
-
-    Attributes:
-        match_count: matches that the last stage that matched points rests on.
-        inverse_consistency_mm: mean distance of body points from where they began, after there and back.
-        folded_fraction: part of the body where the map turns inside out.
-        jacobian_std: standard deviation over the body of the Jacobian determinant, the paper's measure of smoothness.
-        overlap_fraction: part of the fixed body that lands in the moving body.
-    """
-
-    match_count: int
-    inverse_consistency_mm: float
-    folded_fraction: float
-    jacobian_std: float
-    overlap_fraction: float
-
-
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Registration:
     """Result of a registration.
@@ -79,6 +52,8 @@ class Registration:
         matches: of the last stage that matched points, in the worlds of both scans.
         stages: report of preparation and of each stage.
         quality: measured without labels.
+        turns: what was done about headers that are wrong about the way round a scan lies; the transforms and matches
+            are between the scans as stored all the same.
     """
 
     transform: Transform
@@ -86,6 +61,7 @@ class Registration:
     matches: Matches
     stages: tuple[StageReport, ...]
     quality: Quality
+    turns: Turns = field(default_factory=Turns)
 
 
 @own_torch()
@@ -112,10 +88,14 @@ def register(
     Raises:
         InputError: a scan without a body.
         NoOverlapError: too little common anatomy.
+        MirroredError: one scan is a mirror image.
     """
     clock = _Clock(len(stages) + 2, on_progress)
     clock.start("preparing and embedding both scans")
-    pair = Pair(fixed=prepare_scan(fixed, embedder), moving=prepare_scan(moving, embedder), embedder=embedder)
+    stored = Pair(fixed=prepare_scan(fixed, embedder), moving=prepare_scan(moving, embedder), embedder=embedder)
+    finders = [stage for stage in stages if isinstance(stage, AffineStage)] if start is None else []
+    turns = finders[0].turns(stored) if finders else Turns()
+    pair = turned_pair(stored, turns)
     prepared = Outcome(converged=True, message="embedded both scans", iterations=1)
     reports = [StageReport(name="prepare", seconds=clock.stop(), outcome=prepared, matches=0, used=0)]
     result = beginning(start)
@@ -126,45 +106,23 @@ def register(
         matches = matches if result.matches is None else result.matches
         reports.append(_report(stage, result, clock.stop()))
     clock.start("inverting and checking")
-    transform, inverse = result.transform, result.transform.inverse()
     matches = no_matches() if matches is None else matches
-    quality = measure(pair, transform, inverse, matches)
+    inverse = result.transform.inverse()
+    quality = measure(pair, result.transform, inverse, matches)
     inverted = Outcome(converged=True, message="inverted and measured", iterations=1)
     reports.append(StageReport(name="inverse", seconds=clock.stop(), outcome=inverted, matches=0, used=0))
-    return Registration(transform=transform, inverse=inverse, matches=matches, stages=tuple(reports), quality=quality)
-
-
-def measure(pair: Pair, transform: Transform, inverse: Transform, matches: Matches) -> Quality:
-    """Quality of a transform, on the body of the fixed scan."""
-    grid = pair.fixed.model.grid
-    points_mm = grid_points(grid, body=pair.fixed.body, stride_vox=4 * QUALITY_STRIDE_VOX)
-    folded, spread = measure_regularity(pair, transform)
-    return Quality(
-        match_count=int(matches.used.sum()),
-        inverse_consistency_mm=float(_reachable_error_mm(pair, transform, inverse, points_mm).mean()),
-        folded_fraction=folded,
-        jacobian_std=spread,
-        overlap_fraction=float(
-            mask_at(pair.moving.body, pair.moving.model.grid, transform.apply(points_mm)).double().mean()
+    to_fixed, to_moving = worlds(stored, turns)
+    from_fixed, from_moving = to_fixed.inverse(), to_moving.inverse()
+    return Registration(
+        transform=between(to_fixed, result.transform, from_moving),
+        inverse=between(to_moving, inverse, from_fixed),
+        matches=replace(
+            matches, fixed_mm=from_fixed.apply(matches.fixed_mm), moving_mm=from_moving.apply(matches.moving_mm)
         ),
+        stages=tuple(reports),
+        quality=quality,
+        turns=turns,
     )
-
-
-def measure_regularity(pair: Pair, transform: Transform) -> tuple[float, float]:
-    """Folded fraction, and standard deviation of the Jacobian determinant, over the body of the fixed scan."""
-    at = slice(None, None, QUALITY_STRIDE_VOX)
-    jacobian = jacobian_determinant_mm(from_transform(transform, strided(pair.fixed.model.grid, QUALITY_STRIDE_VOX)))
-    body = pair.fixed.body[at, at, at].cpu()
-    return folded_fraction(jacobian, body), float(jacobian[body].std())
-
-
-def _reachable_error_mm(
-    pair: Pair, transform: Transform, inverse: Transform, points_mm: Float64[Tensor, "n 3"]
-) -> Float64[Tensor, " m"]:
-    """Inverse-consistency error where the moving scan exists; of all points if it exists for none."""
-    landed = pair.moving.model.grid.contains(transform.apply(points_mm))
-    kept = points_mm[landed] if bool(landed.any()) else points_mm
-    return inverse_consistency_mm(transform, inverse, kept)
 
 
 def _report(stage: Stage, result: StageResult, seconds: float) -> StageReport:

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from samereg.geometry.transform import Transform
 from samereg.matching.matches import Matches
+from samereg.pipeline.quality import match_errors_mm
 from samereg.report.charts import histogram, vectors
 from samereg.report.colours import gray
-from samereg.report.measures import match_error_mm
 from samereg.report.pictures import FINER, Plane, Scene, cut, finer
 from samereg.report.sections import stills
 
@@ -32,7 +32,7 @@ def matches_section(matches: Matches, transform: Transform, inverse: Transform, 
         return "<p>No match was kept.</p>"
     fixed_mm, moving_mm = matches.fixed_mm[kept], matches.moving_mm[kept]
     before_mm = (moving_mm - fixed_mm).norm(dim=1).numpy()
-    after_mm = match_error_mm(matches, transform).numpy()
+    after_mm = match_errors_mm(matches, transform).numpy()
     chosen = torch.linspace(0, len(fixed_mm) - 1, min(DRAWN, len(fixed_mm))).round().long()
     ends_mm = {"before": moving_mm[chosen], "after": inverse.apply(moving_mm[chosen])}
     pictures, lines = [], []

@@ -1,7 +1,7 @@
 """Figures and maps of a finished registration, measured on its scans; knows no files and no pictures."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import acos, degrees, nan
 
 import torch
@@ -15,22 +15,11 @@ from samereg.geometry.grid import Grid, voxel_centres_mm
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import LabelMap, Volume
 from samereg.image.body import body_mask
-from samereg.image.preprocess import to_isotropic, window_hu
-from samereg.image.resample import resample_labels, resample_volume
+from samereg.image.preprocess import to_isotropic
+from samereg.image.resample import resample_labels
 from samereg.matching.matches import Matches
-from samereg.metrics.fields import folded_fraction
 from samereg.metrics.overlap import dice
-from samereg.objectives.similarity import local_ncc
-from samereg.report.verdict import Measured
-
-MEASURED_SPACING_MM = 4.0
-"""Maps are measured on a lattice as fine as the field itself."""
-
-WINDOW_RADIUS_VOX = 2
-"""Windows of 20 mm: about the 9 voxels of 2 mm that SAME compares over."""
-
-FEWEST_VOXELS = 100
-"""Fewer common voxels than this have no similarity worth the name."""
+from samereg.pipeline.quality import MEASURED_SPACING_MM, Quality, local_similarity, match_errors_mm
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -139,43 +128,34 @@ def measure_similarity(fixed: Volume, moving: Volume, transform: Transform) -> S
     coarse = to_isotropic(fixed, spacing_mm=MEASURED_SPACING_MM)
     other = to_isotropic(moving, spacing_mm=MEASURED_SPACING_MM)
     body = body_mask(coarse)
-    before, after = (_median_similarity(coarse, other, chosen, body) for chosen in (Affine.identity(), transform))
+    before, after = (local_similarity(coarse, other, chosen, body) for chosen in (Affine.identity(), transform))
     return Similarity(before=before, after=after)
-
-
-def match_error_mm(matches: Matches, transform: Transform) -> Float64[Tensor, " n"]:
-    """Distance of every kept match from where the transform takes its point."""
-    distance: Tensor = (transform.apply(matches.fixed_mm[matches.used]) - matches.moving_mm[matches.used]).norm(dim=1)
-    return distance
 
 
 def collect(
     matches: Matches,
     transform: Transform,
-    maps: Maps,
     similarity: Similarity,
-    quality: Mapping[str, float | int | None],
-) -> Measured:
-    """The figures of the verdict.
+    recorded: Mapping[str, float | int | None],
+) -> Quality:
+    """The figures of the verdict, as recorded; those that older records lack are measured.
 
     Args:
         matches: of the last stage that matched points.
         transform: fixed world to moving world.
-        maps: measured over the fixed scan.
         similarity: before and after.
-        quality: of the run record, which was made with both bodies and both ways at hand; None, or not
-            there, where not measured.
+        recorded: quality in the run record; None where it could not be measured.
     """
-    errors_mm = match_error_mm(matches, transform)
-    return Measured(
-        matches_kept=float(matches.used.sum()),
-        kept_fraction=float(matches.used.double().mean()) if len(matches) else nan,
-        overlap_fraction=_number(quality.get("overlap_fraction")),
-        inverse_consistency_mm=_number(quality.get("inverse_consistency_mm")),
-        folded_fraction=folded_fraction(maps.jacobian, maps.body),
-        jacobian_std=float(maps.jacobian[maps.body].std()),
-        similarity=similarity.after,
-        match_error_mm=float(errors_mm.median()) if len(errors_mm) else nan,
+    errors_mm = match_errors_mm(matches, transform)
+    measured: dict[str, float | int | None] = {
+        "kept_fraction": float(matches.used.double().mean()) if len(matches) else None,
+        "match_error_mm": float(errors_mm.median()) if len(errors_mm) else None,
+        "similarity": similarity.after,
+    }
+    known = measured | dict(recorded)
+    return Quality(
+        match_count=int(matches.used.sum()),
+        **{each.name: _number(known.get(each.name)) for each in fields(Quality) if each.name != "match_count"},
     )
 
 
@@ -205,17 +185,6 @@ def score_organs(fixed: LabelMap, moving: LabelMap, moved: LabelMap) -> tuple[Or
 
 def _number(value: float | int | None) -> float:
     return nan if value is None else float(value)
-
-
-def _median_similarity(fixed: Volume, moving: Volume, transform: Transform, body: Bool[Tensor, "d h w"]) -> float:
-    points_mm = voxel_centres_mm(fixed.grid)[body]
-    common = body.clone()
-    common[body] = moving.grid.contains(transform.apply(points_mm))
-    if int(common.sum()) < FEWEST_VOXELS:
-        return nan
-    moved = resample_volume(moving, transform, fixed.grid)
-    images = [window_hu(each.data.float())[None] for each in (fixed, moved)]
-    return float(local_ncc(images[0], images[1], radius=WINDOW_RADIUS_VOX)[0, 0][common].median())
 
 
 def _polar(linear: Float64[Tensor, "3 3"]) -> tuple[Float64[Tensor, "3 3"], Float64[Tensor, "3 3"]]:

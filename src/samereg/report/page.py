@@ -8,7 +8,8 @@ from pathlib import Path
 from string import Template
 
 import samereg
-from samereg.app.overwriting import refuse_existing, require_writable
+from samereg.app.overwriting import claimed_outputs
+from samereg.app.verdict import Verdict, VerdictLimits, judge
 from samereg.geometry.grid import bounding_grid, voxel_centres_mm
 from samereg.geometry.volume import LabelMap
 from samereg.image.resample import resample_labels
@@ -46,7 +47,6 @@ from samereg.report.sections import (
 )
 from samereg.report.shown_maps import ShownMap, map_pictures, shown_maps
 from samereg.report.sources import ReportPaths, Sources, read_sources
-from samereg.report.verdict import Verdict, VerdictLimits, judge
 from samereg.report.volumes import FINEST_MM, shown_spacing_mm, viewer_volumes
 
 NAME = "report.html"
@@ -114,13 +114,12 @@ def write_report(
         InputError: a scan that is not the one that was registered.
     """
     target = output or folder / NAME
-    refuse_existing(target, overwrite=overwrite)
-    require_writable(target)
-    story = tell(read_sources(folder, paths or ReportPaths()), limits or VerdictLimits())
-    # Names of files need not be Unicode.
-    content = page(story).encode("utf-8", errors="backslashreplace")
-    with atomic_file(target) as temporary:
-        temporary.write_bytes(content)
+    with claimed_outputs(target, overwrite=overwrite):
+        story = tell(read_sources(folder, paths or ReportPaths()), limits or VerdictLimits())
+        # Names of files need not be Unicode.
+        content = page(story).encode("utf-8", errors="backslashreplace")
+        with atomic_file(target) as temporary:
+            temporary.write_bytes(content)
     return ReportRecord(output=target, size_bytes=len(content), verdict=story.verdict)
 
 
@@ -132,7 +131,7 @@ def tell(sources: Sources, limits: VerdictLimits) -> Story:
     """
     maps = measure_maps(sources.fixed, sources.transform)
     similarity = measure_similarity(sources.fixed, sources.moving, sources.transform)
-    measured = collect(sources.matches, sources.transform, maps, similarity, sources.record["quality"])
+    quality = collect(sources.matches, sources.transform, similarity, sources.record["quality"])
     spacing_mm = shown_spacing_mm(bounding_grid(sources.fixed.grid, spacing_mm=FINEST_MM).size)
     shown_labels: tuple[LabelMap, LabelMap] | None = None
     scores: tuple[OrganScore, ...] = ()
@@ -154,7 +153,7 @@ def tell(sources: Sources, limits: VerdictLimits) -> Story:
         scene=scene,
         similarity=similarity,
         scores=scores,
-        verdict=judge(measured, limits),
+        verdict=judge(quality, limits, tuple(sources.record.get("verdict", {}).get("notes", ()))),
     )
 
 
@@ -169,7 +168,7 @@ def page(story: Story) -> str:
         style=_part("style.css"),
         level=story.verdict.level,
         headline=escape(story.verdict.headline),
-        reasons=reasons(story.verdict, record.get("faults", ())),
+        reasons=reasons(story.verdict),
         map_buttons="".join(_button(shown) for shown in story.shown),
         outline_boxes=_outline_boxes() if sources.labels else "",
         row_shape=_row_shape(story.scene),
@@ -221,7 +220,7 @@ def _viewer_data(story: Story) -> str:
             for shown in story.shown
         },
     }
-    elements = [f'<script type="application/json" id="facts">{json.dumps(facts, allow_nan=False)}</script>']
+    elements = [f'<script type="application/json" id="facts">{json.dumps(facts)}</script>']
     elements += [
         f'<script type="text/plain" id="volume-{name}">{content}</script>'
         for name, content in viewer_volumes(story.scene, story.shown).items()

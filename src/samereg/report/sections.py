@@ -8,11 +8,11 @@ from typing import Any
 from jaxtyping import UInt8
 from numpy import ndarray
 
+from samereg.app.verdict import Finding, Verdict
 from samereg.report.charts import stage_bars
 from samereg.report.colours import OUTLINES
 from samereg.report.measures import OrganScore, Similarity
 from samereg.report.png import png_address
-from samereg.report.verdict import Finding, Verdict
 
 Picture = UInt8[ndarray, "_ _"] | UInt8[ndarray, "_ _ 3"]
 """Gray or coloured, of any size."""
@@ -21,9 +21,9 @@ SHOWN_SETTINGS = ("preset", "filter", "affine_model", "filler", "embedding", "de
 """Settings of a run that the page names; the rest is in the whole record below them."""
 
 
-def reasons(verdict: Verdict, faults: Sequence[str]) -> str:
-    """Why the verdict is what it is: findings that are not green, and bounds that the command found broken."""
-    if not verdict.reasons and not faults:
+def reasons(verdict: Verdict) -> str:
+    """Why the verdict is what it is: findings that are not good, and what was noted of the scans."""
+    if verdict.level == "good":
         return (
             "<p>All figures lie inside their bounds. They can show that a registration failed, never that it is right "
             "everywhere: look at the places that matter to you.</p>"
@@ -33,7 +33,7 @@ def reasons(verdict: Verdict, faults: Sequence[str]) -> str:
         f"{escape(finding.meaning)}</li>"
         for finding in verdict.reasons
     ]
-    items += [f"<li>The command's own check failed: {escape(fault)}.</li>" for fault in faults]
+    items += [f"<li>{escape(note[:1].upper() + note[1:])}.</li>" for note in verdict.notes]
     return f"<ul>{''.join(items)}</ul>"
 
 
@@ -114,7 +114,7 @@ def stages_table(stages: Sequence[Mapping[str, Any]], seconds: float) -> str:
 
 def provenance(record: Mapping[str, Any]) -> str:
     """Where the result comes from: scans, software, hardware, settings; and the whole record."""
-    whole = escape(json.dumps(record, indent=2, allow_nan=False))
+    whole = escape(json.dumps(record, indent=2))
     tables = "".join(
         f"<h3>{title}</h3>{facts_table(facts)}"
         for title, facts in (

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from samereg.app.match_table import read_matches
 from samereg.app.record import Plain, sha256_of
-from samereg.app.registration import read_matches
 from samereg.app.scans import read_scan
 from samereg.errors import FileError, InputError, UsageError
 from samereg.geometry.transform import Transform

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -35,7 +35,10 @@ def write_checkpoint(checkpoint: Checkpoint, run: Path) -> None:
     header = {"step": str(checkpoint.step), "settings": json.dumps(checkpoint.settings)}
     tensors = {name: t.detach().cpu().contiguous() for name, t in checkpoint.tensors.items()}
     with atomic_file(run / FILE_NAME) as path:
-        save_file(tensors, path, metadata=header)
+        try:
+            save_file(tensors, path, metadata=header)
+        except SafetensorError as error:
+            raise FileError(f"{run / FILE_NAME}: cannot be written: {error}.") from error
 
 
 def read_checkpoint(run: Path) -> Checkpoint | None:

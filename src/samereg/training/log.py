@@ -6,6 +6,10 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
+LOG_NAME = "log.csv"
+EVENTS = "events.out.tfevents"
+"""How names of TensorBoard's files begin."""
+
 
 class TrainingLog:
     """Appends rows; rows after the step that a run resumes from are dropped first."""
@@ -19,7 +23,7 @@ class TrainingLog:
             first_step: step that the run goes on from, 0 for a new one.
         """
         run.mkdir(parents=True, exist_ok=True)
-        self.path, self.columns = run / "log.csv", columns
+        self.path, self.columns = run / LOG_NAME, columns
         kept = [row for row in _rows(self.path) if int(row[0]) <= first_step]
         with self.path.open("w", newline="") as file:
             csv.writer(file).writerows([("step", "kind", *columns, "rate", "seconds"), *kept])

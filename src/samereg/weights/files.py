@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from samereg.errors import WeightsError
+from samereg.errors import FileError, WeightsError
 from samereg.io.atomic import atomic_file
 
 READABLE = 0o644
@@ -71,7 +71,10 @@ def write_stored(net: nn.Module, path: Path, *, header: Mapping[str, str]) -> No
     """Keep a trained network in half precision; the file is replaced whole."""
     tensors = {key: _halved(value) for key, value in net.state_dict().items()}
     with atomic_file(path) as temporary:
-        save_file(tensors, temporary, metadata=dict(header))
+        try:
+            save_file(tensors, temporary, metadata=dict(header))
+        except SafetensorError as error:
+            raise FileError(f"{path}: cannot be written: {error}.") from error
         temporary.chmod(READABLE)
 
 

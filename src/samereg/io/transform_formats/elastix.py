@@ -70,7 +70,9 @@ def write_elastix(transform: Transform, path: Path, spaces: Spaces) -> tuple[Pat
         text = _field_text(image)
     grid = spaces.fixed or _own_grid(transform)
     with atomic_file(path) as temporary:
-        temporary.write_text(text + _COMMON + (grid_text(grid) if grid else ""), encoding="utf-8")
+        # The name of the field need not be UTF-8.
+        content = text + _COMMON + (grid_text(grid) if grid else "")
+        temporary.write_text(content, encoding="utf-8", errors="surrogateescape")
     return (path, *extra)
 
 

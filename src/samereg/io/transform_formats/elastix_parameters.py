@@ -69,8 +69,9 @@ def read_parameters(path: Path) -> Parameters:
         TransformError: of another dimension than three.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        # Names of files in it are bytes of the system, UTF-8 or not; whether the rest is text, its entries tell.
+        lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError as error:
         raise FileError(f"{path}: cannot be read; need a transform parameter file of elastix.") from error
     found = [_entry(path, number, line) for number, line in enumerate(lines, start=1) if not _COMMENT.match(line)]
     entries = {

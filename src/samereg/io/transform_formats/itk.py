@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
-import SimpleITK as sitk
-
-from samereg.errors import FileError
 from samereg.geometry.affine import Affine
 from samereg.geometry.transform import Transform
 from samereg.io.atomic import atomic_file
 from samereg.io.itk import quiet_itk
+from samereg.io.itk_files import save_transform
 from samereg.io.transform_formats.spaces import Spaces, as_affine
 from samereg.io.transforms import to_itk_affine, write_transform
 
@@ -35,8 +33,5 @@ def write_linear(transform: Transform, path: Path, _: Spaces) -> tuple[Path, ...
     """
     affine = to_itk_affine(as_affine(transform, str(path)))
     with atomic_file(path) as temporary, quiet_itk():
-        try:
-            sitk.WriteTransform(affine, str(temporary))
-        except RuntimeError as error:
-            raise FileError(f"{path}: cannot be written; the disk may be full.") from error
+        save_transform(affine, temporary, name=path)
     return (path,)

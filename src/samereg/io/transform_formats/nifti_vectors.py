@@ -14,7 +14,7 @@ from torch import Tensor
 from samereg.errors import FileError, TransformError
 from samereg.geometry.grid import Grid
 from samereg.io.atomic import atomic_file
-from samereg.io.nifti import grid_of_header, read_nifti_header, require_whole, to_ras
+from samereg.io.nifti import grid_of_header, read_nifti_header, require_whole, save_nifti, to_ras
 
 INTENT_DISPLACEMENT, INTENT_VECTOR = 1006, 1007
 
@@ -88,7 +88,7 @@ def write_vectors(
     code, words, parameter = intent
     image.header["intent_code"], image.header["intent_name"], image.header["intent_p1"] = code, words, parameter
     with atomic_file(path) as temporary:
-        nib.save(image, temporary)
+        save_nifti(image, temporary)
 
 
 def _header(path: Path) -> Any:

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from samereg.errors import FileError
 from samereg.geometry.displacement import Displacement
 from samereg.geometry.transform import Transform
 from samereg.io.atomic import atomic_file
 from samereg.io.itk import place_on_grid, quiet_itk
+from samereg.io.itk_files import save_image
 from samereg.io.stored import naming, require_usable_grid
 from samereg.io.transform_formats.spaces import Spaces, as_field
 
@@ -38,7 +38,4 @@ def save_vectors(field: Displacement, path: Path, *, name: Path) -> None:
     image = sitk.GetImageFromArray(vectors, isVector=True)
     place_on_grid(image, field.grid)
     with quiet_itk():
-        try:
-            sitk.WriteImage(image, str(path), useCompression=True)
-        except RuntimeError as error:
-            raise FileError(f"{name}: cannot be written; the disk may be full.") from error
+        save_image(image, path, name=name)
