@@ -188,7 +188,7 @@ def test_the_cache_lies_beside_the_run_unless_told(
     del trained
     settings = DeformTraining(network="vm-unet", steps=3)
     train_deform_from_files(DeformSources(data=paths[0].parent), tmp_path / "run", settings=settings, machine=ON_CPU)
-    assert any((tmp_path / "run-cache").glob("alignment-*.zarr"))
+    assert any((tmp_path / "run-cache").glob("alignment-*.safetensors"))
 
 
 def test_every_part_of_an_alignment_comes_back_from_its_record() -> None:

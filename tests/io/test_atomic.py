@@ -16,7 +16,6 @@ from samereg.io.atomic import (
     claimed_directory,
     claimed_file,
     contents,
-    new_directory,
     require_writable,
 )
 
@@ -309,17 +308,6 @@ def test_what_cannot_be_written_is_refused_before_the_work(
 def test_a_probe_leaves_nothing(tmp_path: Path) -> None:
     require_writable(tmp_path / "new" / "deep")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_new_directory_appears_in_one_step_and_the_first_stays(tmp_path: Path) -> None:
-    path = tmp_path / "record.zarr"
-    with new_directory(path) as late:
-        (late / "a").write_text("late")
-        with new_directory(path) as early:
-            (early / "a").write_text("early")
-            assert not path.exists()
-    assert (path / "a").read_text() == "early"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def write_beside_another(path: Path) -> None:

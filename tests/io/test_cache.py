@@ -1,8 +1,9 @@
+from concurrent.futures import ThreadPoolExecutor
 from math import prod
 
 import pytest
 import torch
-import zarr
+from safetensors.torch import load_file, save_file
 
 from samereg.io.cache import CacheRecord, read_record, write_record
 
@@ -52,29 +53,80 @@ def test_an_array_of_any_memory_layout_comes_back(tmp_path):
     assert torch.equal(found.arrays["map"], kept)
 
 
-@pytest.mark.parametrize("older", [1, 99, "two", None])
+def test_arrays_that_share_memory_come_back(tmp_path):
+    whole = torch.arange(12.0)
+    kept = {"whole": whole, "again": whole, "end": whole[6:], "even": whole[::2], "rows": whole.view(3, 4)}
+    write_record(CacheRecord(arrays=kept, notes={}), tmp_path, "views")
+    found = read_record(tmp_path, "views")
+    assert found is not None
+    assert found.arrays.keys() == kept.keys()
+    for name, array in kept.items():
+        assert torch.equal(found.arrays[name], array), name
+
+
+def test_a_record_of_notes_alone_comes_back(tmp_path):
+    write_record(CacheRecord(arrays={}, notes={"failure": "none shared\n\u00e9"}), tmp_path, "notes")
+    found = read_record(tmp_path, "notes")
+    assert found is not None
+    assert found.arrays == {}
+    assert found.notes == {"failure": "none shared\n\u00e9"}
+
+
+@pytest.mark.parametrize("older", ["2", "99", "two", None])
 def test_a_record_of_another_format_is_replaced(older, tmp_path):
     write_record(record(1.0), tmp_path, "old")
-    zarr.open_group(str(tmp_path / "old.zarr"), mode="r+").attrs["format"] = older
+    path = tmp_path / "old.safetensors"
+    save_file(load_file(path), path, metadata={} if older is None else {"record_format": older})
     write_record(record(2.0), tmp_path, "old")
     found = read_record(tmp_path, "old")
     assert found is not None
     assert float(found.arrays["double"][0]) == 2.0
 
 
+def test_a_record_of_the_time_of_zarr_is_removed_and_made_anew(tmp_path):
+    (tmp_path / "old.zarr" / "double").mkdir(parents=True)
+    (tmp_path / "old.zarr" / "zarr.json").write_text("{}")
+    (tmp_path / "theirs.zarr").mkdir()
+    assert read_record(tmp_path, "old") is None
+    write_record(record(2.0), tmp_path, "old")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old.safetensors", "theirs.zarr"]
+
+
+DAMAGES = {
+    "empty": lambda whole: whole[:0],
+    "header cut short": lambda whole: whole[:20],
+    "data cut short": lambda whole: whole[:-1],
+    "data too long": lambda whole: whole + b"\0",
+    "no header": lambda whole: b"[]" + whole,
+    "zeros": lambda whole: bytes(len(whole)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+def test_a_damaged_record_is_removed_so_that_it_is_made_again(damage, tmp_path):
+    write_record(record(), tmp_path, "broken")
+    path = tmp_path / "broken.safetensors"
+    path.write_bytes(damage(path.read_bytes()))
+    assert read_record(tmp_path, "broken") is None
+    assert list(tmp_path.iterdir()) == []
+    write_record(record(3.0), tmp_path, "broken")
+    found = read_record(tmp_path, "broken")
+    assert found is not None
+    assert float(found.arrays["double"][0]) == 3.0
+
+
 def test_a_damaged_record_is_replaced_without_being_read_first(tmp_path):
     write_record(record(1.0), tmp_path, "damaged")
-    (tmp_path / "damaged.zarr" / "zarr.json").write_text("[]")
+    (tmp_path / "damaged.safetensors").write_text("[]")
     write_record(record(2.0), tmp_path, "damaged")
     found = read_record(tmp_path, "damaged")
     assert found is not None
     assert float(found.arrays["double"][0]) == 2.0
 
 
-@pytest.mark.parametrize("name", ["format", "bit_views"])
-def test_a_note_may_not_take_the_place_of_what_the_record_says_of_itself(name, tmp_path):
-    with pytest.raises(ValueError, match=name):
-        write_record(CacheRecord(arrays={}, notes={name: "mine"}), tmp_path, "note")
+def test_a_note_may_not_take_the_place_of_what_the_record_says_of_itself(tmp_path):
+    with pytest.raises(ValueError, match="record_format"):
+        write_record(CacheRecord(arrays={}, notes={"record_format": "mine"}), tmp_path, "note")
 
 
 def test_a_key_without_a_record_gives_none(tmp_path):
@@ -89,14 +141,28 @@ def test_the_first_of_two_writers_wins(tmp_path):
     assert float(found.arrays["double"][0]) == 1.0
 
 
-def test_a_damaged_record_is_removed_so_that_it_is_made_again(tmp_path):
-    write_record(record(), tmp_path, "broken")
-    (tmp_path / "broken.zarr" / "zarr.json").write_text("{")
-    assert read_record(tmp_path, "broken") is None
-    write_record(record(3.0), tmp_path, "broken")
-    assert read_record(tmp_path, "broken") is not None
+def test_whoever_reads_while_others_write_finds_a_whole_record_or_none(tmp_path):
+    values = torch.arange(50_000.0)
+
+    def write(_):
+        write_record(CacheRecord(arrays={"values": values}, notes={}), tmp_path, "busy")
+        (tmp_path / "busy.safetensors").unlink(missing_ok=True)
+
+    def read(_):
+        found = read_record(tmp_path, "busy")
+        return found is None or torch.equal(found.arrays["values"], values)
+
+    with ThreadPoolExecutor(4) as pool:
+        written = pool.map(write, range(20))
+        assert all(pool.map(read, range(60)))
+        assert list(written) == [None] * 20
+
+
+def test_others_may_read_a_record(tmp_path):
+    write_record(record(), tmp_path, "shared")
+    assert (tmp_path / "shared.safetensors").stat().st_mode & 0o444 == 0o444
 
 
 def test_nothing_but_records_is_left(tmp_path):
     write_record(record(), tmp_path, "only")
-    assert [path.name for path in tmp_path.iterdir()] == ["only.zarr"]
+    assert [path.name for path in tmp_path.iterdir()] == ["only.safetensors"]

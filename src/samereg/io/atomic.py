@@ -90,28 +90,6 @@ def atomic_directory(path: Path, *, overwrite: bool = False, ours: Sequence[str]
 
 
 @contextmanager
-def new_directory(path: Path) -> Iterator[Path]:
-    """Temporary folder beside `path` that becomes it in one step; if it is there by then, that one stays.
-
-    Raises:
-        FileError: the folder cannot be written.
-    """
-    with _made(path.parent, path):
-        temporary = path.with_name(f"{PARTIAL}{secrets.token_hex(4)}-{_tail(path)}")
-        try:
-            with _writing(path):
-                temporary.mkdir()
-                yield temporary
-                try:
-                    temporary.rename(path)
-                except OSError as error:
-                    if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                        raise
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-
-
-@contextmanager
 def claimed_file(path: Path) -> Iterator[None]:
     """Keep other runs from writing a file meanwhile; that it can be written is found out at once.
 

@@ -1,26 +1,24 @@
-"""Arrays that took long to compute, kept on disk by key as zarr; a record appears whole or not at all."""
+"""Arrays that took long to compute, kept on disk by key, a safetensors file each; whole or not at all."""
 
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
-import zarr
-from numpy.typing import NDArray
 from torch import Tensor
 
-from samereg.io.atomic import new_directory
+from samereg.errors import FileError
+from samereg.io.tensors import read_tensors, write_tensors
 
-FORMAT = 2
+FORMAT = 3
 """Of the records; one of another number is computed anew, and replaced."""
 
-BIT_VIEWS = {torch.bfloat16: torch.int16}
-"""Formats that numpy lacks, and as what their bits are kept."""
+SUFFIX = ".safetensors"
+OLDER_SUFFIX = ".zarr"
+"""Of the folders that records were before format 3."""
 
-_FORMAT_NOTE, _VIEWS_NOTE = "format", "bit_views"
+_FORMAT_NOTE = "record_format"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -41,55 +39,41 @@ def read_record(folder: Path, key: str) -> CacheRecord | None:
 
     A damaged record, or one of another `FORMAT`, is removed: it can be computed again.
     """
-    path = folder / f"{key}.zarr"
-    if not path.is_dir():
+    _remove(folder / f"{key}{OLDER_SUFFIX}")
+    path = folder / f"{key}{SUFFIX}"
+    if not path.exists():
         return None
     try:
-        return _parsed(path)
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError):
-        shutil.rmtree(path, ignore_errors=True)
+        arrays, notes = read_tensors(path)
+    except FileError:
+        _remove(path)
         return None
+    if notes.pop(_FORMAT_NOTE, None) != str(FORMAT):
+        _remove(path)
+        return None
+    return CacheRecord(arrays=arrays, notes=notes)
 
 
 def write_record(record: CacheRecord, folder: Path, key: str) -> None:
-    """Keep a record under a key; a record that another process wrote meanwhile stays.
+    """Keep a record under a key; a record that is there already stays.
+
+    Of several processes that write the same key at once the last one's record is kept; readers see one of them whole.
 
     Raises:
         FileError: the folder cannot be written.
-        ValueError: a note of a name that the record itself needs.
+        ValueError: a note of the name that the record itself needs.
     """
-    path = folder / f"{key}.zarr"
-    taken = sorted({_FORMAT_NOTE, _VIEWS_NOTE} & set(record.notes))
-    if taken:
-        raise ValueError(f"notes {', '.join(taken)}: the record itself needs these names; need others")
-    if read_record(folder, key) is not None:
-        return
-    with new_directory(path) as temporary:
-        group = zarr.open_group(str(temporary), mode="w")
-        for name, tensor in record.arrays.items():
-            group.create_array(name, data=_storable(tensor))
-        views = {name: str(t.dtype).removeprefix("torch.") for name, t in record.arrays.items() if _is_viewed(t)}
-        group.attrs.update({**record.notes, _FORMAT_NOTE: FORMAT, _VIEWS_NOTE: views})
+    if _FORMAT_NOTE in record.notes:
+        raise ValueError(f"note {_FORMAT_NOTE}: the record itself needs this name; need another")
+    if read_record(folder, key) is None:
+        header = {**record.notes, _FORMAT_NOTE: str(FORMAT)}
+        write_tensors(record.arrays, folder / f"{key}{SUFFIX}", header=header)
 
 
-def _parsed(path: Path) -> CacheRecord:
-    group = zarr.open_group(str(path), mode="r")
-    notes: dict[str, Any] = dict(group.attrs.items())
-    if notes.pop(_FORMAT_NOTE) != FORMAT:
-        raise ValueError(f"{path}: a record of another format than {FORMAT}")
-    viewed = {str(dtype).removeprefix("torch."): dtype for dtype in BIT_VIEWS}
-    views = {name: viewed[dtype] for name, dtype in dict(notes.pop(_VIEWS_NOTE)).items()}
-    arrays = {name: torch.from_numpy(np.asarray(array[...])) for name, array in group.arrays()}
-    return CacheRecord(
-        arrays={name: array.view(views[name]) if name in views else array for name, array in arrays.items()},
-        notes={str(name): str(value) for name, value in notes.items()},
-    )
-
-
-def _is_viewed(tensor: Tensor) -> bool:
-    return tensor.dtype in BIT_VIEWS
-
-
-def _storable(tensor: Tensor) -> NDArray[Any]:
-    kept = tensor.detach().cpu().contiguous()
-    return (kept.view(BIT_VIEWS[kept.dtype]) if _is_viewed(kept) else kept).numpy()
+def _remove(path: Path) -> None:
+    """Remove a record if the folder lets us; of a cache that can only be read, nothing is removed."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from samereg.errors import FileError
-from samereg.io.atomic import atomic_file
+from samereg.io.tensors import read_tensors, write_tensors
 
 FILE_NAME = "checkpoint.safetensors"
 
@@ -33,30 +31,26 @@ class Checkpoint:
 def write_checkpoint(checkpoint: Checkpoint, run: Path) -> None:
     """Put the checkpoint into the run directory, in place of the last one."""
     header = {"step": str(checkpoint.step), "settings": json.dumps(checkpoint.settings)}
-    tensors = {name: t.detach().cpu().contiguous() for name, t in checkpoint.tensors.items()}
-    with atomic_file(run / FILE_NAME) as path:
-        try:
-            save_file(tensors, path, metadata=header)
-        except SafetensorError as error:
-            raise FileError(f"{run / FILE_NAME}: cannot be written: {error}.") from error
+    write_tensors(checkpoint.tensors, run / FILE_NAME, header=header)
 
 
 def read_checkpoint(run: Path) -> Checkpoint | None:
     """The run's checkpoint; None where there is none.
 
     Raises:
-        FileError: the file is damaged.
+        FileError: the file is damaged, or of another origin.
     """
     path = run / FILE_NAME
     if not path.exists():
         return None
     try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata()
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, ValueError, RuntimeError) as error:
-        raise FileError(f"{path}: the checkpoint cannot be read ({error}); remove it to start anew") from error
-    return Checkpoint(step=int(header["step"]), settings=json.loads(header["settings"]), tensors=tensors)
+        tensors, header = read_tensors(path)
+    except FileError as error:
+        raise FileError(f"{error} Remove it to begin the training anew.") from error
+    try:
+        return Checkpoint(step=int(header["step"]), settings=json.loads(header["settings"]), tensors=tensors)
+    except (KeyError, ValueError) as error:
+        raise FileError(f"{path}: is no checkpoint of a training; remove it to begin the training anew.") from error
 
 
 def optimiser_tensors(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

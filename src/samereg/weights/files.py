@@ -7,15 +7,10 @@ from importlib import resources
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from samereg.errors import FileError, WeightsError
-from samereg.io.atomic import atomic_file
-
-READABLE = 0o644
-"""safetensors writes files that only their owner may read."""
+from samereg.io.tensors import read_tensors, write_tensors
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -70,12 +65,7 @@ def read_stored(name: str, shipped: Mapping[str, str]) -> StoredTensors:
 def write_stored(net: nn.Module, path: Path, *, header: Mapping[str, str]) -> None:
     """Keep a trained network in half precision; the file is replaced whole."""
     tensors = {key: _halved(value) for key, value in net.state_dict().items()}
-    with atomic_file(path) as temporary:
-        try:
-            save_file(tensors, temporary, metadata=dict(header))
-        except SafetensorError as error:
-            raise FileError(f"{path}: cannot be written: {error}.") from error
-        temporary.chmod(READABLE)
+    write_tensors(tensors, path, header=header)
 
 
 def shipped_path(name: str) -> Path:
@@ -85,13 +75,10 @@ def shipped_path(name: str) -> Path:
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
-        with safe_open(path, framework="pt") as file:
-            header: dict[str, str] = file.metadata() or {}
-            return {key: file.get_tensor(key) for key in file.keys()}, header  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path}: not a readable safetensors file ({error})") from error
+        return read_tensors(path)
+    except FileError as error:
+        raise WeightsError(str(error)) from error
 
 
 def _halved(value: Tensor) -> Tensor:
-    kept = value.detach().cpu().contiguous()
-    return kept.to(torch.float16) if kept.is_floating_point() else kept
+    return value.to(torch.float16) if value.is_floating_point() else value
