@@ -1,12 +1,8 @@
-"""Rules of style that no linter knows."""
+"""Rules of style that no linter knows; a failure lists each file that breaks the rule, and with what."""
 
 import ast
-from pathlib import Path
 
-import pytest
-
-SOURCE = Path(__file__).parents[2] / "src" / "samereg"
-FILES = sorted(SOURCE.rglob("*.py"))
+from design.source import FILES, SOURCE, Function, Parsed, name_of, offenders, parsed
 
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 60
@@ -14,93 +10,95 @@ MOST_ARGUMENTS = 6
 LONGEST_HEADER = 5
 DRAWN_HEADERS = {"errors.py"}  # holds the tree of errors
 
-Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+def test_no_file_is_long() -> None:
+    lengths = {name_of(path): len(parsed(path).text.splitlines()) for path in FILES}
+    assert {name: length for name, length in lengths.items() if length > LONGEST_FILE} == {}
 
 
-def name_of(path: Path) -> str:
-    return str(path.relative_to(SOURCE))
+def test_no_function_is_long() -> None:
+    def found(file: Parsed) -> dict[str, int]:
+        lengths = {each.name: (each.end_lineno or 0) - each.lineno + 1 for each in file.functions}
+        return {name: length for name, length in lengths.items() if length > LONGEST_FUNCTION}
+
+    assert offenders(found) == {}
 
 
-def functions(tree: ast.AST) -> list[Function]:
-    return [node for node in ast.walk(tree) if isinstance(node, Function)]
+def test_no_function_takes_many_arguments() -> None:
+    def found(file: Parsed) -> dict[str, int]:
+        counts = {each.name: argument_count(each) for each in file.functions}
+        return {name: count for name, count in counts.items() if count > MOST_ARGUMENTS}
+
+    assert offenders(found) == {}
 
 
-@pytest.fixture(params=FILES, ids=name_of)
-def path(request: pytest.FixtureRequest) -> Path:
-    chosen: Path = request.param
-    return chosen
+def argument_count(function: Function) -> int:
+    named = [*function.args.posonlyargs, *function.args.args]
+    return len([each for each in named if each.arg not in {"self", "cls"}]) + len(function.args.kwonlyargs)
 
 
-@pytest.fixture
-def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
+def test_every_file_begins_with_a_short_docstring() -> None:
+    def found(file: Parsed) -> str:
+        header = ast.get_docstring(file.tree)
+        if not header:
+            return "no docstring"
+        lines = len(header.splitlines())
+        return f"{lines} lines" if lines > LONGEST_HEADER and file.path.name not in DRAWN_HEADERS else ""
 
-
-def test_no_file_is_long(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
-
-
-def test_no_function_is_long(tree: ast.Module) -> None:
-    lengths = {each.name: (each.end_lineno or 0) - each.lineno + 1 for each in functions(tree)}
-    assert {name: length for name, length in lengths.items() if length > LONGEST_FUNCTION} == {}
-
-
-def test_no_function_takes_many_arguments(tree: ast.Module) -> None:
-    counts = {
-        each.name: len([a for a in (*each.args.posonlyargs, *each.args.args) if a.arg not in {"self", "cls"}])
-        + len(each.args.kwonlyargs)
-        for each in functions(tree)
-    }
-    assert {name: count for name, count in counts.items() if count > MOST_ARGUMENTS} == {}
-
-
-def test_every_file_begins_with_a_short_docstring(path: Path, tree: ast.Module) -> None:
-    header = ast.get_docstring(tree)
-    assert header
-    assert len(header.splitlines()) <= LONGEST_HEADER or path.name in DRAWN_HEADERS
+    assert offenders(found) == {}
 
 
 def test_subpackages_hold_only_a_docstring() -> None:
     inits = [path for path in FILES if path.name == "__init__.py" and path.parent != SOURCE]
-    fuller = [name_of(path) for path in inits if len(ast.parse(path.read_text(encoding="utf-8")).body) != 1]
-    assert fuller == []
+    assert [name_of(path) for path in inits if len(parsed(path).tree.body) != 1] == []
 
 
-def test_nothing_is_caught_blindly(tree: ast.Module) -> None:
-    handlers = [node for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler)]
-    caught = [node.type.id for node in handlers if isinstance(node.type, ast.Name)]
-    assert not any(node.type is None for node in handlers)
-    assert not {"Exception", "BaseException"} & set(caught)
+def test_nothing_is_caught_blindly() -> None:
+    def found(file: Parsed) -> list[str]:
+        caught = {node.lineno: node.type for node in file.of(ast.ExceptHandler)}
+        return [f"line {line}" for line, kind in caught.items() if kind is None or is_blind(kind)]
+
+    assert offenders(found) == {}
 
 
-def test_errors_raised_on_purpose_come_from_one_file(path: Path, tree: ast.Module) -> None:
-    allowed = {"AttributeError", "ValueError"}  # ValueError: joins those of a library in one handler
-    calls = [node.exc for node in ast.walk(tree) if isinstance(node, ast.Raise)]
-    names = [call.func for call in calls if isinstance(call, ast.Call)]
-    raised = {name.id for name in names if isinstance(name, ast.Name) and not name.id.startswith("_")}
-    known = {
-        node.name
-        for node in ast.walk(ast.parse((SOURCE / "errors.py").read_text(encoding="utf-8")))
-        if isinstance(node, ast.ClassDef)
-    }
-    assert raised <= known | allowed, name_of(path)
+def is_blind(kind: ast.expr) -> bool:
+    return any(isinstance(node, ast.Name) and node.id in {"Exception", "BaseException"} for node in ast.walk(kind))
+
+
+def test_errors_raised_on_purpose_come_from_one_file() -> None:
+    known = {node.name for node in parsed(SOURCE / "errors.py").of(ast.ClassDef)}
+    known |= {"AttributeError", "ValueError"}  # ValueError: joins those of a library in one handler
+
+    def found(file: Parsed) -> set[str]:
+        calls = [node.exc for node in file.of(ast.Raise)]
+        names = [call.func for call in calls if isinstance(call, ast.Call)]
+        return {name.id for name in names if isinstance(name, ast.Name) and not name.id.startswith("_")} - known
+
+    assert offenders(found) == {}
 
 
 def test_grid_sample_is_called_in_one_file() -> None:
-    called = [name_of(path) for path in FILES if "functional.grid_sample(" in _without_comments(path)]
-    assert called == ["ops/sample.py"]
+    assert list(offenders(lambda file: calls(file, "grid_sample"))) == ["ops/sample.py"]
 
 
 def test_align_corners_is_decided_once() -> None:
-    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in FILES]
-    keywords = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.keyword)]
-    literals = [node for node in keywords if node.arg == "align_corners" and isinstance(node.value, ast.Constant)]
-    assert literals == []
+    def found(file: Parsed) -> list[int]:
+        keywords = [node for node in file.of(ast.keyword) if node.arg == "align_corners"]
+        return [node.value.lineno for node in keywords if isinstance(node.value, ast.Constant)]
+
+    assert offenders(found) == {}
 
 
 def test_no_device_is_hard_coded() -> None:
-    assert [name_of(path) for path in FILES if ".cuda()" in _without_comments(path)] == []
+    def found(file: Parsed) -> list[int]:
+        called = [node for node in file.of(ast.Call) if isinstance(node.func, ast.Attribute)]
+        return [node.lineno for node in called if node.func.attr == "cuda" and not node.args and not node.keywords]
+
+    assert offenders(found) == {}
 
 
-def _without_comments(path: Path) -> str:
-    return ast.unparse(ast.parse(path.read_text(encoding="utf-8")))
+def calls(file: Parsed, name: str) -> list[int]:
+    """Lines where a function is called by a name that ends like this."""
+    if name.rpartition(".")[2] not in file.text:
+        return []
+    return [node.lineno for node in file.of(ast.Call) if ast.unparse(node.func).endswith(name)]
