@@ -7,6 +7,7 @@ quick.
 from typing import TYPE_CHECKING
 
 from samereg import forks as forks  # from here on it is noted when this process is forked
+from samereg._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from samereg.app.api import PairTransform, RegisteredPair, register
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from samereg.pipeline.recipes import affine_only, fast, same, same_plus
     from samereg.pipeline.register import Registration
     from samereg.pipeline.register import register as run_stages
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Affine": "samereg.geometry.affine",

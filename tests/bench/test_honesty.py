@@ -1,8 +1,8 @@
 """What a comparison must not hide: failures, numbers that are none, names that break files and pages."""
 
-import builtins
 import json
 import re
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from urllib.parse import unquote
@@ -98,14 +98,7 @@ def test_a_renamed_structure_is_scored_anew(small_dataset, tmp_path):
 
 @pytest.mark.parametrize("tables_only", [False, True])
 def test_a_missing_package_is_named_before_anything_is_registered(small_dataset, tmp_path, monkeypatch, tables_only):
-    real = builtins.__import__
-
-    def without(name, *args, **kwargs):
-        if name.partition(".")[0] == "matplotlib":
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingPackageError, match=r"pip install 'samereg\[pictures\]'"):
         run_benchmark(small_dataset, IDENTITY, tmp_path / "run", settings=replace(SETTINGS, tables_only=tables_only))
     assert not (tmp_path / "run").exists()

@@ -80,6 +80,21 @@ except SystemExit:
     assert not {"torch", "numpy", "SimpleITK"} & set(loaded_after(program))
 
 
+def test_help_of_commands_loads_neither_typeguard_nor_asyncio() -> None:
+    program = """
+import sys
+from samereg.cli.main import COMMANDS, main
+for entry in COMMANDS:
+    if entry.words[0] not in {"apply", "compose", "phantom"}:  # their tuples are checked by typeguard
+        try:
+            main([*entry.words, "--help"])
+        except SystemExit:
+            pass
+print("LOADED", *({"asyncio", "typeguard", "rich", "torch", "numpy"} & set(sys.modules)))
+"""
+    assert run(program).rpartition("LOADED")[2].split() == []
+
+
 @pytest.mark.parametrize("program", ["import samereg", "from samereg.cli.main import main; main(['--help'])"])
 def test_start_loads_samereg_and_the_standard_library_alone(program: str) -> None:
     counted = f"import sys; before = set(sys.modules)\n{program}\nprint('LOADED', *sorted(set(sys.modules) - before))"

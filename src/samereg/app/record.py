@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-import samereg
+from samereg._version import __version__
 from samereg.geometry.grid import Grid
 from samereg.io.atomic import atomic_file
 from samereg.io.dicom_files import files_below
@@ -79,7 +79,7 @@ class InputRecord:
 def versions() -> Versions:
     """Versions of everything that can change a result."""
     return Versions(
-        samereg=samereg.__version__,
+        samereg=__version__,
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.machine()}",
         packages={name: importlib.metadata.version(name) for name in RECORDED_PACKAGES},

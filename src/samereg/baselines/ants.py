@@ -43,7 +43,7 @@ class AntsSyN:
         Raises:
             MissingPackageError: antspyx is not installed.
         """
-        ants = needed_package("ants", DISTRIBUTION, self.name)
+        ants = needed_package("ants", self.name)
         found = ants.registration(
             _image(ants, fixed),
             _image(ants, moving),

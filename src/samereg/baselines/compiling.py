@@ -66,10 +66,10 @@ def add_differing_bits(sums: Words, one: Words, other: Words, places: tuple[int,
 @no_type_check
 def _prepared() -> Any:
     """numba, with `add_differing_bits` made known to it."""
-    numba = needed_package("numba", "numba", "deeds")
-    extending = needed_package("numba.extending", "numba", "deeds")
-    cgutils = needed_package("numba.core.cgutils", "numba", "deeds")
-    ir = needed_package("llvmlite.ir", "numba", "deeds")
+    numba = needed_package("numba", "deeds")
+    extending = needed_package("numba.extending", "deeds")
+    cgutils = needed_package("numba.core.cgutils", "deeds")
+    ir = needed_package("llvmlite.ir", "deeds")
     vector = ir.VectorType(ir.IntType(64), LANES)
 
     @extending.intrinsic

@@ -40,7 +40,7 @@ class ConvexAdam:
         Raises:
             MissingPackageError: convexAdam, or what the affine stage needs, is not installed.
         """
-        program = needed_package("convexAdam.convex_adam_MIND", DISTRIBUTION, self.name)
+        program = needed_package("convexAdam.convex_adam_MIND", self.name)
         pair = on_common_grid(fixed, moving, self.affine.register(fixed, moving), spacing_mm=self.spacing_mm)
         found = program.convex_adam_pt(pair.fixed.data[0], pair.moved.data[0], device=torch.device("cpu"))
         return pair.transform_of(torch.as_tensor(found).float().movedim(-1, 0))

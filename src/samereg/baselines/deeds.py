@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-import samereg
+from samereg._version import __version__
 from samereg.baselines.blocks import Search, as_field, both_ways, descriptor_words, displacement_costs
 from samereg.baselines.common_grid import on_common_grid
 from samereg.baselines.compiling import Words, compiler_version
@@ -57,7 +57,7 @@ class Deeds:
 
     def version(self) -> str:
         """Releases of samereg and of its compiler; errors as of `register`."""
-        return f"samereg {samereg.__version__}, {compiler_version(NAME)}"
+        return f"samereg {__version__}, {compiler_version(NAME)}"
 
     def register(self, fixed: Volume, moving: Volume) -> Transform:
         """A displacement between the blocks' middles, then the affine map; fixed world to moving world.

@@ -157,7 +157,7 @@ def _texts(values: dict[str, Any]) -> Parameters:
 @contextmanager
 def _registered(fixed: Volume, moving: Volume, maps: list[Parameters]) -> Iterator[Path]:
     """Folder with what `elastix_program` found; it runs in a process of its own, with as many threads as torch."""
-    needed_package("itk", DISTRIBUTION, "elastix")
+    needed_package("itk", "elastix")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for role, volume in (("fixed", fixed), ("moving", moving)):

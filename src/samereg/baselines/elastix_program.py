@@ -18,7 +18,7 @@ DISTRIBUTION = "itk-elastix"
 def main() -> None:
     """Register what the folder of the command line holds."""
     folder = Path(sys.argv[1]).resolve()
-    itk = needed_package("itk", DISTRIBUTION, "elastix")
+    itk = needed_package("itk", "elastix")
     # transformix leaves its field where it is run, too.
     os.chdir(folder)
     run(folder, itk)

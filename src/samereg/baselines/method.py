@@ -2,15 +2,15 @@
 
 import os
 import subprocess
-from importlib import import_module
 from importlib.metadata import version
 from types import ModuleType
 from typing import Protocol, runtime_checkable
 
-from samereg.errors import FileError, MissingPackageError
+from samereg.errors import FileError
 from samereg.geometry.affine import Affine
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import Volume
+from samereg.optional import optional_package
 
 SAID_CHARACTERS = 500
 """Of what a program that failed said last, kept in the error."""
@@ -51,28 +51,22 @@ class AffineMethod(Protocol):
         """Fixed world to moving world, LPS+ mm."""
 
 
-def needed_package(module: str, distribution: str, method: str) -> ModuleType:
+def needed_package(module: str, method: str) -> ModuleType:
     """An optional package, imported now.
 
     Args:
         module: what is imported.
-        distribution: what is installed.
         method: who needs it.
 
     Raises:
         MissingPackageError: it is not installed.
     """
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        raise MissingPackageError(
-            f"the method {method} needs the package {distribution}; install it with: pip install 'samereg[baselines]'"
-        ) from error
+    return optional_package(module, purpose=f"the method {method}")
 
 
 def package_version(module: str, distribution: str, method: str) -> str:
     """Name and release of an optional package; errors as of `needed_package`."""
-    needed_package(module, distribution, method)
+    needed_package(module, method)
     return f"{distribution} {version(distribution)}"
 
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
-import samereg
+from samereg._version import __version__
 from samereg.baselines.blocks import Search, as_field, both_ways, descriptor_words, displacement_costs
 from samereg.baselines.compiling import Words, compiler_version
 from samereg.baselines.lattice import Lattice
@@ -67,7 +67,7 @@ class MindAffine:
 
     def version(self) -> str:
         """Releases of samereg and of its compiler; errors as of `register`."""
-        return f"samereg {samereg.__version__}, {compiler_version(NAME)}"
+        return f"samereg {__version__}, {compiler_version(NAME)}"
 
     def register(self, fixed: Volume, moving: Volume) -> Affine:
         """Affine map, fixed world to moving world.

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-import samereg
+from samereg._version import __version__
 from samereg.geometry.affine import Affine
 from samereg.geometry.grid import voxel_centres_mm
 from samereg.geometry.transform import Transform
@@ -24,7 +24,7 @@ class Identity:
 
     def version(self) -> str:
         """Release of samereg."""
-        return f"samereg {samereg.__version__}"
+        return f"samereg {__version__}"
 
     def register(self, fixed: Volume, moving: Volume) -> Transform:  # noqa: ARG002
         """The map that leaves every point where it is."""
@@ -39,7 +39,7 @@ class CentreOfMass:
 
     def version(self) -> str:
         """Release of samereg."""
-        return f"samereg {samereg.__version__}"
+        return f"samereg {__version__}"
 
     def register(self, fixed: Volume, moving: Volume) -> Affine:
         """A translation.

@@ -10,7 +10,7 @@ from typing import Literal
 
 import torch
 
-import samereg
+from samereg._version import __version__
 from samereg.app.record import Plain, describe_device, named_settings, sha256_of, to_plain
 from samereg.app.scans import read_scan
 from samereg.bench.dataset import Case, Dataset, Scan
@@ -101,7 +101,7 @@ def describe(method: BenchMethod, workshop: Workshop) -> Description:
         if isinstance(method, BaselineMethod):
             baseline = method.load()
             return Description(version=baseline.version(), settings=named_settings(baseline))
-        return Description(version=f"samereg {samereg.__version__}", settings=workshop.settings(method))
+        return Description(version=f"samereg {__version__}", settings=workshop.settings(method))
     except MissingPackageError as error:
         return Description(missing=f"not installed: {error}")
     except WeightsError as error:

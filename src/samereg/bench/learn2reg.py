@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from samereg.errors import MissingPackageError
 from samereg.geometry.fields import from_transform, to_index_field
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import LabelMap
 from samereg.image.resample import resample_labels
+from samereg.optional import optional_package
 
 JACOBIAN_OFFSET = 3.0
 """Added to every determinant before its logarithm is taken, so that mild folds have one."""
@@ -102,11 +102,4 @@ def require_surface_distance() -> Any:
     Raises:
         MissingPackageError: not installed.
     """
-    try:
-        import surface_distance  # noqa: PLC0415 - optional
-    except ImportError as error:
-        raise MissingPackageError(
-            "surface-distance is not installed, which the challenge's Hausdorff distance needs: "
-            "python -m pip install 'samereg[bench]'"
-        ) from error
-    return surface_distance
+    return optional_package("surface_distance", purpose="the challenge's Hausdorff distance")

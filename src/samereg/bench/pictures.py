@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from samereg.bench.summary import Summary, dice_by_group
-from samereg.errors import MissingPackageError
 from samereg.io.atomic import atomic_file
+from samereg.optional import optional_package
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -180,13 +180,5 @@ def _plain(text: str) -> str:
 
 def _pyplot() -> Any:
     """The drawing module of matplotlib, told never to open a window."""
-    try:
-        import matplotlib as mpl  # noqa: PLC0415 - optional
-
-        mpl.use("Agg")
-        from matplotlib import pyplot as plt  # noqa: PLC0415 - optional
-    except ImportError as error:
-        raise MissingPackageError(
-            "matplotlib is not installed, which figures need: python -m pip install 'samereg[pictures]'"
-        ) from error
-    return plt
+    optional_package("matplotlib", purpose="drawing figures").use("Agg")
+    return optional_package("matplotlib.pyplot", purpose="drawing figures")

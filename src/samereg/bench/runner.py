@@ -15,7 +15,8 @@ import torch
 
 from samereg.bench.job import Job
 from samereg.bench.supervise import Supervised, WorkerSettings
-from samereg.errors import FileError, MissingPackageError, UsageError
+from samereg.errors import FileError, UsageError
+from samereg.optional import optional_package
 
 _IDLE: dict[WorkerSettings, "SimpleQueue[Supervised]"] = {}
 """Of this Dask worker; by settings, so that runs on one cluster share nothing."""
@@ -67,19 +68,16 @@ def run_on_cluster(jobs: Sequence[Job], settings: WorkerSettings, *, scheduler: 
         MissingPackageError: Dask is not installed.
         FileError: nobody answers at the address.
     """
+    distributed = optional_package("distributed", purpose="a run on a Dask cluster")
     try:
-        import distributed  # noqa: PLC0415 - optional
-    except ImportError as error:
-        raise MissingPackageError("Dask is not installed; need: python -m pip install 'samereg[cluster]'") from error
-    try:
-        client = distributed.Client(scheduler)  # type: ignore[no-untyped-call]
+        client = distributed.Client(scheduler)
     except (OSError, TimeoutError) as error:
         raise FileError(f"{scheduler}: no Dask scheduler answers there ({error}).") from error
     with client:
         absolute = [_absolute(job) for job in jobs]
         futures = client.map(_do_on_cluster, absolute, settings=settings, pure=False, retries=1)
         by_key = {future.key: job for future, job in zip(futures, jobs, strict=True)}
-        for future in distributed.as_completed(futures):  # type: ignore[no-untyped-call]
+        for future in distributed.as_completed(futures):
             future.result()
             yield by_key[future.key]
         client.run(_end_idle, settings)

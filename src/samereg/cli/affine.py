@@ -38,7 +38,7 @@ class AffineStart:
     embedding: str = "compact"
     """Shipped embedding by name, or the weights file of one you trained."""
 
-    series: Series = ()
+    series: Series = None
     """DICOM series to take instead of the largest: a UID, or its beginning, for each folder, fixed first."""
 
     orientation: Literal["find", "header"] = "find"
@@ -67,7 +67,7 @@ class AffineStart:
             affine_model=self.model,
             embedding=self.embedding,
             orientation=self.orientation,
-            series=self.series,
+            series=self.series or (),
             machine=MachineSettings(device=self.machine.device, threads=self.machine.threads),
             seed=self.machine.seed,
         )

@@ -6,7 +6,14 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from samereg.cli.options import MessageFlags, Messages, OutputFile, TransformFile, TransformFormatOrAuto
+from samereg.cli.options import (
+    MessageFlags,
+    Messages,
+    OptionalPath,
+    OutputFile,
+    TransformFile,
+    TransformFormatOrAuto,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +34,7 @@ class Apply:
     output: OutputFile
     """Image to write: NIfTI, NRRD or MetaImage, by its name; for several inputs a folder."""
 
-    reference: Annotated[Path | None, arg(aliases=["-r"], metavar="FILE")] = None
+    reference: Annotated[OptionalPath, arg(aliases=["-r"], metavar="FILE")] = None
     """Image whose grid the output takes."""
 
     spacing: Annotated[tuple[float, ...], arg(metavar="MM [MM MM]")] = ()

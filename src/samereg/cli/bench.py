@@ -1,12 +1,11 @@
 """`samereg bench`: flags, and what it prints."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import arg
 
-from samereg.cli.options import MessageFlags, Messages, OutputFolder
+from samereg.cli.options import MessageFlags, Messages, OptionalPath, OptionalTexts, OutputFolder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,16 +23,16 @@ class Bench:
     dataset: Annotated[str, arg(metavar="DIR|phantom")] = "phantom"
     """Folder with manifest.csv and pairs.csv, or with dataset.json of Learn2Reg; or the synthetic dataset."""
 
-    methods: Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]")] = ("all",)
-    """all, or some methods; a wrong name lists them."""
+    methods: Annotated[OptionalTexts, arg(metavar="NAME [NAME ...]")] = None
+    """Some methods, or all, which is the default; a wrong name lists them."""
 
-    sets: Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]")] = ()
+    sets: Annotated[OptionalTexts, arg(metavar="NAME [NAME ...]")] = None
     """Sets of pairs to run on; all of the dataset by default."""
 
     small: bool = False
     """A phantom of three subjects at 3 mm instead of the paper's ten at 2 mm."""
 
-    networks: Annotated[Path | None, arg(metavar="DIR")] = None
+    networks: Annotated[OptionalPath, arg(metavar="DIR")] = None
     """Folder of the deformation networks that the paper's other rows need: recipes/networks of the repository."""
 
     workers: int = 1
@@ -65,8 +64,11 @@ class Bench:
         from samereg.bench.benchmark import BenchSettings, open_dataset, run_benchmark
         from samereg.bench.methods import find_methods
         from samereg.cli.console import print_facts, print_json, progress, start_logging
+        from samereg.optional import require_packages
 
         start_logging(self.messages)
+        needed = ("matplotlib", "distributed") if self.scheduler else ("matplotlib",)
+        require_packages(*needed, purpose="samereg bench")
         settings = BenchSettings(
             workers=self.workers,
             scheduler=self.scheduler,
@@ -77,10 +79,10 @@ class Bench:
             retry_failed=self.retry_failed,
             tables_only=self.tables_only,
         )
-        methods = find_methods(self.methods)
+        methods = find_methods(self.methods or ("all",))
         with progress(self.messages) as on_progress:
             dataset = open_dataset(self.dataset, self.output, small=self.small, on_progress=on_progress)
-            chosen = dataset.only(self.sets)
+            chosen = dataset.only(self.sets or ())
             tally = run_benchmark(chosen, methods, self.output, settings=settings, on_progress=on_progress)
         if self.messages.json:
             print_json(to_plain(tally))

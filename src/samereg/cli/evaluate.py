@@ -6,7 +6,7 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from samereg.cli.options import MessageFlags, Messages, TransformFormatOrAuto
+from samereg.cli.options import MessageFlags, Messages, OptionalPath, OptionalTexts, TransformFormatOrAuto
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,16 +28,16 @@ class Evaluate:
     transform_format: Annotated[TransformFormatOrAuto, arg(name="format", metavar="FORMAT")] = "auto"
     """What the transforms are, if the files do not tell."""
 
-    scans: Annotated[Path | None, arg(metavar="DIR")] = None
+    scans: Annotated[OptionalPath, arg(metavar="DIR")] = None
     """With the synthetic dataset: folder of the `bench` run that has its scans, or where to make them."""
 
     small: bool = False
     """The smaller synthetic dataset, as of `bench --small`."""
 
-    sets: Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]")] = ()
+    sets: Annotated[OptionalTexts, arg(metavar="NAME [NAME ...]")] = None
     """Sets of pairs to score; all of the dataset by default."""
 
-    output: Annotated[Path | None, arg(aliases=["-o"], metavar="JSON")] = None
+    output: Annotated[OptionalPath, arg(aliases=["-o"], metavar="JSON")] = None
     """Write every score, label by label, as JSON too."""
 
     learn2reg_compat: bool = False
@@ -56,14 +56,17 @@ class Evaluate:
         from samereg.bench.evaluate import evaluate_dataset, write_evaluation
         from samereg.bench.evaluation_table import evaluation_table
         from samereg.cli.console import print_json, print_table, progress, start_logging
+        from samereg.optional import require_packages
 
         start_logging(self.messages)
+        if self.learn2reg_compat:
+            require_packages("surface_distance", purpose="--learn2reg-compat")
         outputs = () if self.output is None else (self.output,)
         with claimed_outputs(*outputs, overwrite=self.overwrite):
             with progress(self.messages) as on_progress:
                 dataset = open_dataset(str(self.dataset), self.scans, small=self.small, on_progress=on_progress)
             found = evaluate_dataset(
-                dataset.only(self.sets),
+                dataset.only(self.sets or ()),
                 self.results,
                 format=None if self.transform_format == "auto" else self.transform_format,
                 learn2reg_compat=self.learn2reg_compat,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol, runtime_checkable
 
-from samereg import __version__
+from samereg._version import __version__
 from samereg.cli.streams import (
     complain,
     delivered,

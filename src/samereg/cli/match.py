@@ -1,7 +1,6 @@
 """`samereg match`: flags, and what it prints."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import arg
@@ -13,6 +12,8 @@ from samereg.cli.options import (
     MessageFlags,
     Messages,
     MovingScan,
+    OptionalNumber,
+    OptionalPath,
     Series,
 )
 
@@ -33,26 +34,26 @@ class Match:
     moving: MovingScan
     """Scan in which they are looked for."""
 
-    points: Annotated[Path | None, arg(metavar="FILE")] = None
+    points: Annotated[OptionalPath, arg(metavar="FILE")] = None
     """Points in LPS mm: CSV with the header x,y,z (further columns are kept), markups of Slicer, or another point
     file that `samereg points` reads."""
 
-    labels: Annotated[Path | None, arg(metavar="FILE")] = None
+    labels: Annotated[OptionalPath, arg(metavar="FILE")] = None
     """Instead of points: a label map in the world of the fixed scan ..."""
 
-    label: Annotated[int | None, arg(metavar="VALUE")] = None
+    label: Annotated[OptionalNumber, arg(metavar="VALUE")] = None
     """... and the label whose voxels to find."""
 
     candidates: int = 1
     """Places to list for each point, the most similar first."""
 
-    output: Annotated[Path | None, arg(aliases=["-o"], metavar="CSV")] = None
+    output: Annotated[OptionalPath, arg(aliases=["-o"], metavar="CSV")] = None
     """Write a CSV file too."""
 
     embedding: str = "compact"
     """Shipped embedding by name, or the weights file of one you trained."""
 
-    series: Series = ()
+    series: Series = None
     """DICOM series to take instead of the largest: a UID, or its beginning, for each folder, fixed first."""
 
     orientation: Literal["find", "header"] = "find"
@@ -77,7 +78,7 @@ class Match:
             candidates=self.candidates,
             embedding=self.embedding,
             orientation=self.orientation,
-            series=self.series,
+            series=self.series or (),
             machine=MachineSettings(device=self.machine.device, threads=self.machine.threads),
             seed=self.machine.seed,
         )

@@ -2,23 +2,30 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Optional, Union
 
 from tyro.conf import arg
+
+OptionalPath = Optional[Path]  # noqa: UP045
+OptionalText = Optional[str]  # noqa: UP045
+OptionalNumber = Optional[int]  # noqa: UP045
+OptionalTexts = Union[None, tuple[str, ...]]  # noqa: UP007
+"""Written in this way and order because tyro checks the defaults of `Path | None` and of tuples by typeguard, which
+loads asyncio and takes half of the time of `--help`."""
 
 FixedScan = Annotated[Path, arg(aliases=["-f"], metavar="CT")]
 MovingScan = Annotated[Path, arg(aliases=["-m"], metavar="CT")]
 OutputFolder = Annotated[Path, arg(aliases=["-o"], metavar="DIR")]
 OutputFile = Annotated[Path, arg(aliases=["-o"], metavar="FILE")]
 TransformFile = Annotated[Path, arg(aliases=["-t"], metavar="FILE")]
-FixedImage = Annotated[Path | None, arg(aliases=["-f"], metavar="IMAGE")]
-MovingImage = Annotated[Path | None, arg(aliases=["-m"], metavar="IMAGE")]
+FixedImage = Annotated[OptionalPath, arg(aliases=["-f"], metavar="IMAGE")]
+MovingImage = Annotated[OptionalPath, arg(aliases=["-m"], metavar="IMAGE")]
 TransformFormatOrAuto = Literal[
     "auto", "itk", "field", "nifti-1006", "ants", "elastix", "greedy", "niftyreg", "learn2reg", "fsl"
 ]
 SourceFormat = Annotated[TransformFormatOrAuto, arg(name="from", metavar="FORMAT")]
 TargetFormat = Annotated[TransformFormatOrAuto, arg(name="to", metavar="FORMAT")]
-Series = Annotated[tuple[str, ...], arg(metavar="UID [UID]")]
+Series = Annotated[OptionalTexts, arg(metavar="UID [UID]")]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,7 +1,6 @@
 """`samereg register`: flags, and what it prints."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import arg
@@ -13,6 +12,7 @@ from samereg.cli.options import (
     MessageFlags,
     Messages,
     MovingScan,
+    OptionalPath,
     OutputFolder,
     Series,
     TransformFormatOrAuto,
@@ -40,7 +40,7 @@ class Register:
     """default: affine, coarse, and a trained network's fine deformation, the paper's method. best: optimised on this
     pair after that. fast: affine and coarse. affine: that part alone."""
 
-    init: Annotated[Path | None, arg(metavar="FILE")] = None
+    init: Annotated[OptionalPath, arg(metavar="FILE")] = None
     """Transform to start from instead of SAM-affine, fixed to moving, in any format that `samereg convert` reads."""
 
     init_format: TransformFormatOrAuto = "auto"
@@ -61,7 +61,7 @@ class Register:
     deform: str = "sam-vm"
     """Shipped deformation network by name, or the weights file of one you trained."""
 
-    series: Series = ()
+    series: Series = None
     """DICOM series to take instead of the largest: a UID, or its beginning, for each folder, fixed first."""
 
     orientation: Literal["find", "header"] = "find"
@@ -100,7 +100,7 @@ class Register:
             embedding=self.embedding,
             deform=self.deform,
             orientation=self.orientation,
-            series=self.series,
+            series=self.series or (),
             confidence=self.confidence,
             machine=MachineSettings(device=self.machine.device, threads=self.machine.threads),
             seed=self.machine.seed,

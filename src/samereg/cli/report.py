@@ -6,7 +6,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from samereg.cli.options import MessageFlags, Messages
+from samereg.cli.options import MessageFlags, Messages, OptionalPath
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,22 +20,22 @@ class Report:
     registration: Positional[Annotated[Path, arg(metavar="DIR")]]
     """Folder that `samereg register` wrote."""
 
-    fixed: Annotated[Path | None, arg(aliases=["-f"], metavar="CT")] = None
+    fixed: Annotated[OptionalPath, arg(aliases=["-f"], metavar="CT")] = None
     """The fixed scan, if it is no longer where run.json says."""
 
-    moving: Annotated[Path | None, arg(aliases=["-m"], metavar="CT")] = None
+    moving: Annotated[OptionalPath, arg(aliases=["-m"], metavar="CT")] = None
     """The moving scan, likewise."""
 
-    fixed_labels: Annotated[Path | None, arg(metavar="FILE")] = None
+    fixed_labels: Annotated[OptionalPath, arg(metavar="FILE")] = None
     """Label map of the fixed scan, for outlines and a table of structures; needs --moving-labels too."""
 
-    moving_labels: Annotated[Path | None, arg(metavar="FILE")] = None
+    moving_labels: Annotated[OptionalPath, arg(metavar="FILE")] = None
     """Label map of the moving scan."""
 
-    label_names: Annotated[Path | None, arg(metavar="FILE")] = None
+    label_names: Annotated[OptionalPath, arg(metavar="FILE")] = None
     """CSV file that names the labels, with the columns value and name."""
 
-    output: Annotated[Path | None, arg(aliases=["-o"], metavar="FILE")] = None
+    output: Annotated[OptionalPath, arg(aliases=["-o"], metavar="FILE")] = None
     """Page to write; report.html in the registration's folder by default."""
 
     overwrite: bool = False

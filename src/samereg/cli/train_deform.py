@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from samereg.cli.options import Machine, MachineFlags, MessageFlags, Messages, OutputFolder
+from samereg.cli.options import Machine, MachineFlags, MessageFlags, Messages, OptionalPath, OptionalText, OutputFolder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,7 +24,7 @@ class TrainDeform:
     output: OutputFolder
     """Folder of the run."""
 
-    validation: Annotated[Path | None, arg(metavar="DIR|FILE")] = None
+    validation: Annotated[OptionalPath, arg(metavar="DIR|FILE")] = None
     """The same for scans whose loss is logged but that nothing is fitted to."""
 
     variant: Literal["vm", "sam-loss", "sam-corr", "sam-vm"] = "sam-vm"
@@ -43,7 +43,7 @@ class TrainDeform:
     pairs: int = 0
     """Ordered pairs to align and learn from, drawn at random; 0 takes all."""
 
-    init: Annotated[str | None, arg(metavar="WEIGHTS")] = None
+    init: Annotated[OptionalText, arg(metavar="WEIGHTS")] = None
     """Weights to begin with, to fine-tune: shipped ones by name, or a file."""
 
     learning_rate: float = 1e-3
@@ -56,7 +56,7 @@ class TrainDeform:
     embedding: str = "compact"
     """Shipped embedding by name, or the weights file of one you trained."""
 
-    cache: Annotated[Path | None, arg(metavar="DIR")] = None
+    cache: Annotated[OptionalPath, arg(metavar="DIR")] = None
     """Folder of embeddings and alignments, which several runs may share; by default beside the output."""
 
     gpus: int = 1
@@ -68,6 +68,10 @@ class TrainDeform:
 
     def run(self) -> int:
         """Train, say where the results lie, return the exit code."""
+        from samereg.optional import require_packages
+
+        require_packages("lightning_fabric", "tensorboard", purpose="training")
+
         from samereg.app.deform_training import DeformSources, train_deform_from_files
         from samereg.app.machine import MachineSettings
         from samereg.app.record import to_plain

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from samereg.cli.options import Machine, MachineFlags, MessageFlags, Messages, OutputFolder
+from samereg.cli.options import Machine, MachineFlags, MessageFlags, Messages, OptionalText, OutputFolder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +29,7 @@ class TrainEmbedding:
     steps: int = 1550
     """Optimisation steps in all, those done before a resumption included."""
 
-    init: Annotated[str | None, arg(metavar="WEIGHTS")] = None
+    init: Annotated[OptionalText, arg(metavar="WEIGHTS")] = None
     """Weights to begin with, to fine-tune: shipped ones by name, or a file."""
 
     learning_rate: float = 1e-3
@@ -44,6 +44,10 @@ class TrainEmbedding:
 
     def run(self) -> int:
         """Train, say where the results lie, return the exit code."""
+        from samereg.optional import require_packages
+
+        require_packages("lightning_fabric", "tensorboard", purpose="training")
+
         from samereg.app.embedding_training import train_from_files
         from samereg.app.machine import MachineSettings
         from samereg.app.record import to_plain

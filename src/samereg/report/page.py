@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-import samereg
+from samereg._version import __version__
 from samereg.app.overwriting import claimed_outputs
 from samereg.app.verdict import Verdict, VerdictLimits, judge
 from samereg.geometry.grid import bounding_grid, voxel_centres_mm
@@ -162,7 +162,7 @@ def page(story: Story) -> str:
     sources, record = story.sources, story.sources.record
     names = {name: escape(str(record[name]["path"] or "from memory")) for name in ("fixed", "moving")}
     return Template(_part("template.html")).substitute(
-        version=samereg.__version__,
+        version=__version__,
         title=f"{names['moving']} on {names['fixed']}",
         **names,
         style=_part("style.css"),
