@@ -170,6 +170,9 @@ def _made(folder: Path, path: Path) -> Iterator[None]:
     """A folder with those above it; afterwards those that were made and stayed empty are removed."""
     with _writing(path):
         missing = [each for each in (folder, *folder.parents) if not each.exists()]
+        nearest = folder if not missing else missing[-1].parent
+        if not nearest.is_dir():
+            raise FileError(f"{path}: cannot be written, because {nearest} is a file; need a folder there.")
         folder.mkdir(parents=True, exist_ok=True)
     try:
         yield
