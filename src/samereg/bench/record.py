@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from samereg.app.record import Plain, write_json
 from samereg.bench.scores import FieldScore, LabelScore, Scores
@@ -13,6 +13,9 @@ from samereg.metrics.landmarks import TargetError
 
 Status = Literal["done", "failed", "unavailable"]
 """`failed` counts against a method; `unavailable` says that a package or network is not here."""
+
+
+_TEXTS = frozenset(("method", "title", "task", "fixed", "moving", "status", "reason", "version", "key"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,6 +95,7 @@ def read_record(path: Path) -> CaseRecord:
     try:
         plain: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         timing, scores = plain.pop("timing"), plain.pop("scores")
+        _require_kinds(plain, timing)
         return CaseRecord(
             **plain, timing=Timing(**timing) if timing else None, scores=_scores(scores) if scores else None
         )
@@ -102,6 +106,18 @@ def read_record(path: Path) -> CaseRecord:
 def read_records(run: Path) -> list[CaseRecord]:
     """Every record of a run, by method, task and pair."""
     return [read_record(path) for path in sorted((run / "cases").glob("*/*/*.json")) if not path.name.startswith(".")]
+
+
+def _require_kinds(plain: Mapping[str, Any], timing: Mapping[str, Any] | None) -> None:
+    """Refuse entries of another kind than a record has; the error joins those of a damaged JSON text."""
+    for name in _TEXTS & set(plain):
+        if not isinstance(plain[name], str):
+            raise ValueError(f"its {name} is {plain[name]!r}, no text")
+    if plain["status"] not in get_args(Status):
+        raise ValueError(f"its status is {plain['status']!r}")
+    for value in (*(timing or {}).values(), plain.get("peak_gb") or 0.0):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"one of its figures is {value!r}, no number")
 
 
 def _scores(plain: Mapping[str, Any]) -> Scores:

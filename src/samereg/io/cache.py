@@ -9,9 +9,9 @@ from pathlib import Path
 from torch import Tensor
 
 from samereg.errors import FileError
-from samereg.io.tensors import read_tensors, write_tensors
+from samereg.io.tensors import read_checked_tensors, write_tensors
 
-FORMAT = 3
+FORMAT = 4
 """Of the records; one of another number is computed anew, and replaced."""
 
 SUFFIX = ".safetensors"
@@ -44,7 +44,7 @@ def read_record(folder: Path, key: str) -> CacheRecord | None:
     if not path.exists():
         return None
     try:
-        arrays, notes = read_tensors(path)
+        arrays, notes = read_checked_tensors(path)
     except FileError:
         _remove(path)
         return None

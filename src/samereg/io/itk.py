@@ -218,7 +218,11 @@ def _described(path: Path) -> _Described:
     if suffix in _META:
         meta = read_metaimage_header(path)
         return _Described(voxels=meta.voxels, mm_per_unit=(meta.mm_per_unit, meta.mm_per_unit, meta.mm_per_unit))
-    factor = mm_per_unit(read_nifti_header(path))
+    header = read_nifti_header(path)
+    if int(header["sform_code"]) > 0 and not np.isfinite(header.get_sform()).all():
+        # ITK inverts the matrix without looking, and may never end.
+        raise GeometryError("has an sform that is NaN or infinite; need finite numbers.")
+    factor = mm_per_unit(header)
     return _Described(mm_per_unit=(factor, factor, factor))
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import chain
+from math import isfinite
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,6 +30,11 @@ _DTYPES = {
 }
 """Types by MetaImage's names, less MET_; its longs have 32 bits."""
 _MM_PER_UNIT = {"": 1.0, "?": 1.0, "mm": 1.0, "cm": 10.0, "um": 0.001}
+
+_PLACE = frozenset(
+    ("Offset", "Position", "Origin", "ElementSpacing", "ElementSize", "TransformMatrix", "Rotation", "Orientation")
+)
+"""Entries that say where the voxels lie."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +70,7 @@ def read_metaimage_header(path: Path) -> MetaImageHeader:
         files=files or (path,), encoding=encoding, dtype=_dtype(entries), sizes=_sizes(entries), start=start
     )
     _require_packed_size(entries, voxels)
+    _require_place(entries)
     unit = entries.get("DistanceUnits", "").strip().lower()
     if unit not in _MM_PER_UNIT:
         raise GeometryError(f"gives its place in the unit {unit!r}; need mm, cm or um.")
@@ -128,6 +135,21 @@ def _require_packed_size(entries: dict[str, str], voxels: VoxelData) -> None:
     if present != said:
         found = "is truncated" if present < said else "holds more data than its header says"
         raise FileError(f"{found}: its compressed voxels take {said} bytes, {present} are there.")
+
+
+def _require_place(entries: dict[str, str]) -> None:
+    """Refuse words where numbers say the place: ITK takes them for 0."""
+    for name in _PLACE & set(entries):
+        for word in entries[name].split():
+            if not _is_number(word):
+                raise FileError(f"has a damaged header: its {name} holds {word[:20]!r}; need numbers.")
+
+
+def _is_number(word: str) -> bool:
+    try:
+        return isfinite(float(word)) and "_" not in word
+    except ValueError:
+        return False
 
 
 def _is_true(text: str) -> bool:

@@ -13,6 +13,7 @@ from samereg.io.voxel_data import Encoding, VoxelData, named_files, whole_number
 
 _LONGEST_LINE = 1 << 20
 _MOST_AXES = 16
+_LARGEST = 1e9
 _ENCODINGS: dict[str, Encoding] = {
     "raw": "raw",
     "txt": "ascii",
@@ -192,7 +193,12 @@ def _doubt(fields: dict[str, str], axes: int) -> str:
 
 
 def _doubt_of_directions(fields: dict[str, str], axes: int) -> str:
-    given = len(re.findall(r"\([^)]*\)", fields["spacedirections"]))
+    vectors = re.findall(r"\(([^)]*)\)", fields["spacedirections"])
+    given = len(vectors)
+    origin = re.findall(r"\(([^)]*)\)", fields.get("spaceorigin", ""))
+    for word in (word.strip() for vector in (*vectors, *origin) for word in vector.split(",")):
+        if not _is_number(word):
+            raise GeometryError(f"holds {word[:20]!r} in its directions or origin; need numbers in mm.")
     if axes >= 3 and given < 3:
         raise GeometryError(f"gives a direction (space directions) for {given} of its axes; need one for each of 3.")
     space = fields.get("space", "").lower()
@@ -205,6 +211,7 @@ def _doubt_of_directions(fields: dict[str, str], axes: int) -> str:
 
 def _is_number(word: str) -> bool:
     try:
-        return isfinite(float(word))
+        # ITK's lengths of directions overflow far beyond what any scan has, and count as none.
+        return isfinite(float(word)) and abs(float(word)) < _LARGEST
     except ValueError:
         return False

@@ -1,8 +1,10 @@
 """Tensors by name in a safetensors file, each to the bit in its data type; knows nothing of what they mean."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -12,6 +14,8 @@ from samereg.io.atomic import atomic_file
 
 READABLE = 0o644
 """safetensors writes files that only their owner may read."""
+_SUM = "sha256_of_contents"
+"""Entry of the header; files of other writers and of earlier versions have none."""
 
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path, *, header: Mapping[str, str]) -> None:
@@ -28,24 +32,53 @@ def write_tensors(tensors: Mapping[str, Tensor], path: Path, *, header: Mapping[
     kept = _apart(tensors)
     with atomic_file(path) as temporary:
         try:
-            save_file(kept, temporary, metadata=dict(header))
+            save_file(kept, temporary, metadata={**header, _SUM: _digest(kept, header)})
         except SafetensorError as error:
             raise FileError(f"{path}: cannot be written: {error}.") from error
         temporary.chmod(READABLE)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and header of a file.
+    """Tensors and header of a file; held to its checksum where it has one.
 
     Raises:
         FileError: missing, damaged or of another format.
     """
+    tensors, header = _read(path)
+    expected = header.pop(_SUM, None)
+    if expected is not None and expected != _digest(tensors, header):
+        raise FileError(f"{path}: is damaged, its checksum does not fit its contents.")
+    return tensors, header
+
+
+def read_checked_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and header of a file that has to have a checksum.
+
+    Raises:
+        FileError: as of `read_tensors`, or without a checksum.
+    """
+    if _SUM not in _read(path)[1]:
+        raise FileError(f"{path}: is damaged, or of an earlier version: it has no checksum.")
+    return read_tensors(path)
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as file:
             header: dict[str, str] = file.metadata() or {}
             return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise FileError(f"{path}: is not a safetensors file that can be read ({error}).") from error
+
+
+def _digest(tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> str:
+    """SHA-256 of names, sizes, bytes and header, so that a flipped bit is not gone on with in silence."""
+    digest = hashlib.sha256(repr(sorted(header.items())).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from samereg.io.images import read_labels, read_volume
 from samereg.io.points import read_table_csv
 from samereg.io.transforms import read_transform
 from samereg.matching.matches import Matches
+from samereg.report.record_kinds import wrong_entry
 
 NEEDED = ("versions", "machine", "settings", "fixed", "moving", "stages", "quality", "seconds")
 """Parts of a run record that the page shows."""
@@ -116,6 +117,9 @@ def read_record(path: Path) -> Mapping[str, Any]:
     missing = [name for name in NEEDED if not isinstance(record, dict) or name not in record]
     if missing or not isinstance(record, dict):
         raise FileError(f"{path}: lacks {', '.join(missing)}; need the run.json that samereg register wrote.")
+    wrong = wrong_entry(record)
+    if wrong:
+        raise FileError(f"{path}: is damaged in {wrong}; need the run.json that samereg register wrote.")
     return record
 
 

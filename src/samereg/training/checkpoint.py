@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from samereg.errors import FileError
-from samereg.io.tensors import read_tensors, write_tensors
+from samereg.io.tensors import read_checked_tensors, write_tensors
 
 FILE_NAME = "checkpoint.safetensors"
 
@@ -44,7 +44,7 @@ def read_checkpoint(run: Path) -> Checkpoint | None:
     if not path.exists():
         return None
     try:
-        tensors, header = read_tensors(path)
+        tensors, header = read_checked_tensors(path)
     except FileError as error:
         raise FileError(f"{error} Remove it to begin the training anew.") from error
     try:

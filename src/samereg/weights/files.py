@@ -33,8 +33,11 @@ class StoredTensors:
         """Put the tensors into a network, in single precision.
 
         Raises:
-            WeightsError: they are those of another network.
+            WeightsError: they are those of another network, or not finite.
         """
+        unusable = sorted(key for key, value in self.tensors.items() if not bool(torch.isfinite(value.float()).all()))
+        if unusable:
+            raise WeightsError(f"{self.path}: damaged, holds NaN or infinity in {unusable[0]}; need finite numbers")
         try:
             net.load_state_dict({key: value.float() for key, value in self.tensors.items()})
         except RuntimeError as error:

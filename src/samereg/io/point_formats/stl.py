@@ -77,8 +77,11 @@ def _parse(path: Path) -> _Surface:
 
 
 def _corners_of_text(content: bytes, path: Path) -> NDArray[np.float64]:
+    found = _VERTEX.findall(content)
+    if not len(found) == 3 * content.count(b"endloop") == 3 * content.count(b"endfacet"):
+        raise FileError(f"{path}: has {len(found)} corners; need three for each of its triangles.")
     try:
-        return np.array(_VERTEX.findall(content), dtype=np.float64).reshape(-1, 3, 3)
+        return np.array(found, dtype=np.float64).reshape(-1, 3, 3)
     except ValueError as error:
         raise FileError(f"{path}: has a vertex that is not three numbers, or a triangle without three.") from error
 

@@ -42,7 +42,10 @@ def read_learn2reg(path: Path, spaces: Spaces) -> Transform:
     vectors_vox, grid = _read_npz(path, fixed) if path.suffix.lower() == ".npz" else _read_nifti(path, fixed)
     # T = A_m (i + d(i)): d in voxels becomes mm by the fixed axes, and the grids' difference an affine map after it.
     to_world = fixed.affine[:3, :3].to(vectors_vox)
-    field = Displacement(grid=grid, data=torch.einsum("ij,jdhw->idhw", to_world, vectors_vox))
+    data = torch.einsum("ij,jdhw->idhw", to_world, vectors_vox)
+    if not bool(torch.isfinite(data).all()):
+        raise TransformError(f"{path}: holds displacements too large for single precision; need voxels.")
+    field = Displacement(grid=grid, data=data)
     if fixed.is_close(moving):
         return field
     return chain(field, between_grids(fixed, moving))
