@@ -4,7 +4,7 @@ import ast
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,12 +17,16 @@ Node = TypeVar("Node", bound=ast.AST)
 
 @dataclass(frozen=True)
 class Parsed:
-    """A file with all its nodes."""
+    """A file and its syntax tree."""
 
     path: Path
     text: str
     tree: ast.Module
-    nodes: tuple[ast.AST, ...]
+
+    @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """All nodes of the tree."""
+        return tuple(ast.walk(self.tree))
 
     def of(self, kind: type[Node]) -> list[Node]:
         """All nodes of a kind."""
@@ -32,6 +36,13 @@ class Parsed:
     def functions(self) -> list[Function]:
         """All functions and methods."""
         return [node for node in self.nodes if isinstance(node, Function)]
+
+    @property
+    def bound(self) -> set[str]:
+        """Names that the file defines or imports at its top."""
+        imports = [node for node in self.tree.body if isinstance(node, ast.ImportFrom)]
+        imported = {alias.asname or alias.name for node in imports for alias in node.names}
+        return imported | {node.name for node in self.tree.body if isinstance(node, Function | ast.ClassDef)}
 
     @property
     def packages(self) -> set[str]:
@@ -49,8 +60,7 @@ def name_of(path: Path) -> str:
 @cache
 def parsed(path: Path) -> Parsed:
     text = path.read_text(encoding="utf-8")
-    tree = ast.parse(text)
-    return Parsed(path=path, text=text, tree=tree, nodes=tuple(ast.walk(tree)))
+    return Parsed(path=path, text=text, tree=ast.parse(text))
 
 
 def offenders(found: Callable[[Parsed], object]) -> dict[str, object]:
