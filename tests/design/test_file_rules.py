@@ -91,8 +91,8 @@ def test_align_corners_is_decided_once() -> None:
 
 def test_no_device_is_hard_coded() -> None:
     def found(file: Parsed) -> list[int]:
-        called = [node for node in file.of(ast.Call) if isinstance(node.func, ast.Attribute)]
-        return [node.lineno for node in called if node.func.attr == "cuda" and not node.args and not node.keywords]
+        bare = [node.func for node in file.of(ast.Call) if not node.args and not node.keywords]
+        return [name.lineno for name in bare if isinstance(name, ast.Attribute) and name.attr == "cuda"]
 
     assert offenders(found) == {}
 
