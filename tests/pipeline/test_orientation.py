@@ -159,6 +159,11 @@ def test_a_turned_scan_is_a_warning(scan: Volume, caplog: pytest.LogCaptureFixtu
     assert "stored turned: it was turned by 180 degrees about the z axis" in caplog.text
 
 
+def test_scans_with_nothing_in_common_are_neither_turned_nor_called_mirrored(scan: Volume) -> None:
+    turns = SETTINGS.run(pair_of(scan, texture((37, 41, 45), 2.0, seed=1)))
+    assert (turns.fixed, turns.moving) == (AS_STORED, AS_STORED)
+
+
 def test_a_body_too_small_for_points_leaves_everything_as_stored(scan: Volume) -> None:
     far_apart = replace(SETTINGS, stride_vox=16)
     assert far_apart.run(pair_of(scan, turned(scan, HALF_TURN))) == Turns(sides_told=False)

@@ -196,8 +196,8 @@ def judge(quality: Quality, limits: VerdictLimits, notes: tuple[str, ...] = ()) 
         notes: what was noted of its scans.
     """
     findings = tuple(_finding(figure, quality, limits) for figure in _FIGURES)
-    levels: list[Level] = [finding.level for finding in findings]
-    level = max([*levels, "doubtful" if notes else "good"], key=LEVELS.index)
+    at_best: Level = "doubtful" if notes else "good"
+    level = max((at_best, *(finding.level for finding in findings)), key=LEVELS.index)
     return Verdict(level=level, headline=HEADLINES[level], findings=findings, notes=notes)
 
 

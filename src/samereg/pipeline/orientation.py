@@ -98,8 +98,8 @@ class OrientationSearch:
         familiar: mean similarity that only scans the same way round reach; then only the mirror image is tried.
         lead: a half turn, or the scan as stored, that is by so much more similar than the other half turns ends the
             search.
-        gain: by so much a turn or a mirror image has to be more similar than the scan as stored to be believed, and the
-            right side more similar than its mirror image to be told.
+        gain: by so much a turn or a mirror image has to be more similar than the scan as stored, and than all others
+            but its own mirror image, to be believed; and the right side more similar than its mirror image to be told.
     """
 
     spacing_mm: float = 4.0
@@ -126,7 +126,7 @@ class OrientationSearch:
                 break
         best = max(found, key=found.__getitem__)
         _LOG.info("orientation: %s, similarity %.3f; as stored %.3f", best.words, found[best], found[AS_STORED])
-        if found[best] < found[AS_STORED] + self.gain:
+        if not self._is_believed(best, found):
             best = AS_STORED
         if best.is_mirror:
             raise MirroredError(_mirror_sentence(best, found[best], found[AS_STORED]))
@@ -137,6 +137,11 @@ class OrientationSearch:
         """Whether the best orientation so far is as similar, or as far ahead, as only the right one is."""
         turns = sorted((value for each, value in found.items() if not each.is_mirror), reverse=True)
         return max(found.values()) >= self.familiar or (len(turns) > 1 and turns[0] - turns[1] >= self.lead)
+
+    def _is_believed(self, best: Orientation, found: Mapping[Orientation, float]) -> bool:
+        """Whether it is better than the scan as stored, and than all but its own mirror image: not by chance."""
+        rivals = [value for each, value in found.items() if each not in (best, best.mirrored())]
+        return found[best] >= max([found[AS_STORED], *rivals]) + self.gain
 
     def _which(self, fixed: "_Coarse", moving: "_Coarse", turn: Orientation, embedder: Embedder, alike: float) -> Turns:
         """Which of both scans is the one that is stored turned: the embedding knows anatomy upright best."""
