@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import save_file
 
 from samereg.errors import FileError
+from samereg.io.tensors import write_tensors
 from samereg.training.checkpoint import FILE_NAME, Checkpoint, read_checkpoint, write_checkpoint
 
 
@@ -25,9 +26,15 @@ def test_a_damaged_checkpoint_is_refused_with_what_to_do(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "header", [None, {"step": "3"}, {"step": "three", "settings": "{}"}, {"step": "3", "settings": "{"}]
+    "header", [{}, {"step": "3"}, {"step": "three", "settings": "{}"}, {"step": "3", "settings": "{"}]
 )
 def test_a_file_of_another_origin_is_no_checkpoint(header, tmp_path):
-    save_file({"a": torch.arange(4.0)}, tmp_path / FILE_NAME, metadata=header)
+    write_tensors({"a": torch.arange(4.0)}, tmp_path / FILE_NAME, header=header)
     with pytest.raises(FileError, match="is no checkpoint of a training; remove it"):
+        read_checkpoint(tmp_path)
+
+
+def test_a_file_of_another_program_is_no_checkpoint(tmp_path):
+    save_file({"a": torch.arange(4.0)}, tmp_path / FILE_NAME)
+    with pytest.raises(FileError, match=r"no checksum\. Remove it to begin the training anew\.$"):
         read_checkpoint(tmp_path)
