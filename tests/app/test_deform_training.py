@@ -136,7 +136,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
 
     def train(data: object, settings: DeformTraining, run: Path, **_: object) -> torch.nn.Module:
         told["data"] = data
-        run.mkdir()
+        run.mkdir(exist_ok=True)
         return build_deform(settings.network, correlation=settings.correlation)
 
     monkeypatch.setattr(deform_training, "train_deform", train)

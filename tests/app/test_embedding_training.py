@@ -34,7 +34,7 @@ def net(monkeypatch: pytest.MonkeyPatch) -> EmbeddingNet:
     made = build_embedding("compact")
 
     def train(_scans: object, _settings: object, run: Path, **_: object) -> EmbeddingNet:
-        run.mkdir()
+        run.mkdir(exist_ok=True)
         return made
 
     monkeypatch.setattr(embedding_training, "train_embedding", train)
