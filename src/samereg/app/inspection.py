@@ -60,7 +60,7 @@ class Inspection:
     """
 
     path: Path
-    format: TransformFormatName
+    format: str
     why: str
     facts: tuple[Fact, ...]
     mean_mm: float
@@ -85,7 +85,7 @@ def inspect_file(path: Path, *, format: TransformFormatName | None, spaces: Spac
         name, why = found.format, found.why
         told: Sureness = "the file says so" if found.certain else "a guess"
     else:
-        name, why, told = format, "the user says so", "told by the user"
+        name, why, told = str(format), "the user says so", "told by the user"
     transform = read_transform_file(path, format=name, spaces=spaces)
     entry = TRANSFORM_FORMATS[name]
     points = domain_points(transform, SAMPLES)

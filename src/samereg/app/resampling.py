@@ -22,7 +22,7 @@ from samereg.geometry.volume import Volume
 from samereg.image.resample import ImageMode, LabelMode, lost_labels, resample_labels, resample_volume
 from samereg.io.channels import has_channels, read_channels, write_channels
 from samereg.io.images import read_grid, read_labels, read_volume, stored_numbers, write_labels, write_volume
-from samereg.io.transform_files import TransformFormatName, read_transform_file
+from samereg.io.transform_files import TRANSFORM_FORMATS, TransformFormatName, read_transform_file
 from samereg.io.transform_formats.spaces import Spaces
 
 Interpolation = Literal["auto", "linear", "cubic", "sinc", "nearest", "label-linear"]
@@ -178,12 +178,16 @@ def output_grid(reference: Path | None, spacing_mm: tuple[float, ...], transform
 def _read_way(transform_path: Path, first_input: Path, settings: ApplySettings) -> _Way:
     spaces = Spaces(
         fixed=None if settings.reference is None else read_grid(settings.reference),
-        moving=read_grid(first_input) if settings.transform_format in ("learn2reg", "fsl") else None,
+        moving=read_grid(first_input) if _needs_moving(settings.transform_format) else None,
     )
     transform = read_transform_file(transform_path, format=settings.transform_format, spaces=spaces)
     grid = output_grid(settings.reference, settings.spacing_mm, transform)
     change = volume_change(transform, grid) if settings.modulate else None
     return _Way(transform=transform, grid=grid, volume_change=change)
+
+
+def _needs_moving(format: TransformFormatName | None) -> bool:
+    return format is not None and "moving" in TRANSFORM_FORMATS[format].needs
 
 
 _Applied = tuple[Grid, str, float, tuple[int, ...]]

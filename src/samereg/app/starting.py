@@ -13,7 +13,7 @@ from samereg.app.verdict import judge
 from samereg.errors import TransformError
 from samereg.geometry.affine import Affine
 from samereg.geometry.grid import Grid
-from samereg.io.transform_files import TransformFormatName, write_transform_file
+from samereg.io.transform_files import TRANSFORM_FORMATS, TransformFormatName, write_transform_file
 from samereg.io.transform_formats.spaces import Spaces
 from samereg.matching.embed import load_embedder
 from samereg.ops.ambient import own_torch
@@ -55,11 +55,11 @@ class StartRecord:
     exit_status: int
 
 
-_FILES: tuple[tuple[str, TransformFormatName, str], ...] = (
-    ("ANTs", "ants", "_ants.mat"),
-    ("elastix", "elastix", "_elastix.txt"),
-    ("greedy", "greedy", "_greedy.mat"),
-    ("NiftyReg", "niftyreg", "_niftyreg.txt"),
+_TOOLS: tuple[tuple[str, TransformFormatName], ...] = (
+    ("ANTs", "ants"),
+    ("elastix", "elastix"),
+    ("greedy", "greedy"),
+    ("NiftyReg", "niftyreg"),
 )
 
 
@@ -89,7 +89,7 @@ def find_start(
         NoOverlapError: too little common anatomy.
     """
     settings = replace(settings, preset="affine", init=None)
-    files = (output, *(_beside(output, suffix) for _, _, suffix in _FILES))
+    files = (output, *(_beside(output, format_name) for _, format_name in _TOOLS))
     with claimed_outputs(*files, overwrite=overwrite):
         device = prepare_machine(settings.machine, seed=settings.seed)
         series = series_of_pair(fixed_path, moving_path, settings.series)
@@ -126,15 +126,16 @@ def write_starts(
     spaces = Spaces(fixed=grids[0], moving=grids[1])
     write_transform_file(affine, output, format="itk", spaces=spaces)
     starts = [Start(tool="Slicer, SimpleITK", file=output, command=_slicer(output))]
-    for tool, format_name, suffix in _FILES:
-        path = _beside(output, suffix)
+    for tool, format_name in _TOOLS:
+        path = _beside(output, format_name)
         write_transform_file(affine, path, format=format_name, spaces=spaces)
         starts.append(Start(tool=tool, file=path, command=_command(tool, path, *scans)))
     return tuple(starts)
 
 
-def _beside(output: Path, suffix: str) -> Path:
-    return output.with_name(output.name.removesuffix(output.suffix) + suffix)
+def _beside(output: Path, format_name: TransformFormatName) -> Path:
+    stem = output.name.removesuffix(output.suffix)
+    return output.with_name(f"{stem}_{format_name}{TRANSFORM_FORMATS[format_name].affine_suffix}")
 
 
 def _slicer(output: Path) -> str:

@@ -14,14 +14,13 @@ from samereg.geometry.domain import deep_in_domain, domain_points, field_grid, i
 from samereg.geometry.grid import refined
 from samereg.geometry.transform import Transform
 from samereg.io.transform_files import (
+    TRANSFORM_FORMATS,
     TransformFormatName,
     format_by_name,
     read_transform_file,
     recognise_transform,
     write_transform_file,
 )
-from samereg.io.transform_formats.ants import files_of
-from samereg.io.transform_formats.elastix import field_file_of
 from samereg.io.transform_formats.spaces import Spaces
 
 MEASURED_POINTS = 5000
@@ -193,26 +192,23 @@ def kinds(transform: Transform) -> tuple[str, ...]:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Written:
     files: tuple[Path, ...]
-    format: TransformFormatName
+    format: str
 
 
 @contextmanager
-def _claimed(output: Path, target: TransformFormatName | None, *, overwrite: bool) -> Iterator[TransformFormatName]:
+def _claimed(output: Path, target: TransformFormatName | None, *, overwrite: bool) -> Iterator[str]:
     """Claim every file that an output may consist of; gives its format."""
     chosen = format_by_name(output) if target is None else target
-    with claimed_outputs(output, *_beside(output, chosen), overwrite=overwrite):
+    with claimed_outputs(output, *TRANSFORM_FORMATS[chosen].side_files(output), overwrite=overwrite):
         yield chosen
 
 
-def _beside(output: Path, chosen: TransformFormatName) -> tuple[Path, ...]:
-    return {"ants": files_of(output), "elastix": (field_file_of(output),)}.get(chosen, ())
-
-
-def _write(transform: Transform, output: Path, chosen: TransformFormatName, *, spaces: Spaces) -> _Written:
+def _write(transform: Transform, output: Path, chosen: str, *, spaces: Spaces) -> _Written:
     files = write_transform_file(transform, output, format=chosen, spaces=spaces)
-    if chosen == "elastix" and field_file_of(output) not in files:
-        # An earlier transform's, which the new parameter file does not name.
-        field_file_of(output).unlink(missing_ok=True)
+    for path in TRANSFORM_FORMATS[chosen].side_files(output):
+        if path not in files:
+            # An earlier transform's, which would be taken for a part of the new one.
+            path.unlink(missing_ok=True)
     return _Written(files=files, format=chosen)
 
 
@@ -231,7 +227,7 @@ def _measured(
     if not largest_mm <= tolerance_mm:
         faults.append(
             f"{output} takes points up to {largest_mm:.3f} mm elsewhere than the transform (at most "
-            f"{tolerance_mm:g} mm are allowed); an image of finer voxels as -f, or .h5, keeps more"
+            f"{tolerance_mm:g} mm are allowed); an image of finer voxels as -f, or the format itk, keeps more"
         )
     return WrittenTransform(
         files=written.files,

@@ -1,6 +1,5 @@
 """Which files of a results folder hold the transform of a pair, whatever tool wrote them."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,27 +7,27 @@ from samereg.bench.dataset import Case
 from samereg.errors import FileError, InputError, UsageError
 from samereg.geometry.chain import chain_all
 from samereg.geometry.transform import Transform
-from samereg.io.channels import has_channels
-from samereg.io.transform_files import TransformFormatName, read_transform_file, recognise_transform
+from samereg.io.formats import has_suffix, stem_of
+from samereg.io.transform_files import (
+    TRANSFORM_SUFFIXES,
+    TransformFormatName,
+    gather_transforms,
+    read_transform_file,
+    recognise_transform,
+)
 from samereg.io.transform_formats.spaces import Spaces
 
 Files = tuple[Path, ...]
 """Of one transform, in the order in which they are applied to fixed points."""
 
-TEXTS = (".mat", ".txt")
-IMAGES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".nhdr")
-SUFFIXES = (".h5", ".hdf5", ".tfm", ".npz", *TEXTS, *IMAGES)
-
 PLAIN_NAME = "transform"
 """A file of this name in a pair's folder is the one, whatever else lies there."""
+PLAIN_SUFFIX = TRANSFORM_SUFFIXES[0]
+"""Named as an example."""
 
 _INVERSE = "inverse"
 """Stands in the names of files that lead from moving to fixed points, whoever wrote them."""
 
-_ANTS = re.compile(r"(?P<prefix>.*?)(?P<place>\d+)(GenericAffine\.mat|Warp\.nii(\.gz)?)")
-_ELASTIX = re.compile(r"TransformParameters\.(?P<place>\d+)\.txt")
-_ELASTIX_LEVEL = re.compile(r"TransformParameters\.\d+\.R\d+\.txt")
-"""What elastix writes after each resolution, the last of which is the result too."""
 
 
 def find_transforms(results: Path, cases: Sequence[Case]) -> list[Files]:
@@ -62,13 +61,13 @@ def find_transform(results: Path, case: Case) -> Files:
     if not found:
         raise FileError(
             f"{results}: holds no transform for the pair {case.name}; need one in the folder {folder}, or the file "
-            f"{results / case.name}.h5."
+            f"{results / case.name}{PLAIN_SUFFIX}."
         )
     if len(found) > 1:
         names = ", ".join(str(files[0].relative_to(results)) for files in found)
         raise FileError(
             f"{results}: holds several transforms for the pair {case.name}: {names}; need one, or one in {folder} that "
-            f"is called {PLAIN_NAME}, as {PLAIN_NAME}.h5."
+            f"is called {PLAIN_NAME}, as {PLAIN_NAME}{PLAIN_SUFFIX}."
         )
     return found[0]
 
@@ -93,24 +92,22 @@ def _inside(folder: Path) -> list[Files]:
     if not folder.is_dir():
         return []
     files = sorted(path for path in folder.iterdir() if path.is_file() and _has_suffix(path))
-    plain = [path for path in files if _stem(path) == PLAIN_NAME]
+    plain = [path for path in files if stem_of(path, TRANSFORM_SUFFIXES) == PLAIN_NAME]
     if plain:
         return [(path,) for path in plain]
-    return _grouped([path for path in files if _is_transform(path)])
+    return [found.files for found in gather_transforms([path for path in files if _is_transform(path)])]
 
 
 def _beside(results: Path, case: Case) -> list[Files]:
     if not results.is_dir():
         return []
     stems = {case.name, *_challenge_stems(case)}
-    exact, of_ants = [], []
-    for path in sorted(results.iterdir()):
-        matched = _ANTS.fullmatch(path.name)
-        if matched and matched["prefix"].rstrip("_-.") == case.name and path.is_file():
-            of_ants.append(path)
-        elif _stem(path) in stems and path.is_file() and _has_suffix(path):
-            exact.append(path)
-    return [*((path,) for path in exact), *_grouped(of_ants)]
+    near = [
+        path
+        for path in sorted(results.iterdir())
+        if path.name.startswith((case.name, *stems)) and path.is_file() and _has_suffix(path)
+    ]
+    return [found.files for found in gather_transforms(near) if found.stem in stems]
 
 
 def _challenge_stems(case: Case) -> set[str]:
@@ -125,50 +122,17 @@ def _numbers(name: str) -> tuple[str, str]:
     return after, after.partition("_")[0]
 
 
-def _grouped(files: Sequence[Path]) -> list[Files]:
-    """Files that make one transform together: parts of ANTs, elastix' last stage, a text and the field it names."""
-    ants: dict[str, dict[int, Path]] = {}
-    elastix: dict[int, Path] = {}
-    others: list[Path] = []
-    for path in files:
-        if matched := _ANTS.fullmatch(path.name):
-            ants.setdefault(matched["prefix"], {})[int(matched["place"])] = path
-        elif matched := _ELASTIX.fullmatch(path.name):
-            elastix[int(matched["place"])] = path
-        else:
-            others.append(path)
-    texts = [path for path in (*elastix.values(), *others) if path.name.lower().endswith(".txt")]
-    named = "".join(path.read_text(encoding="utf-8", errors="replace") for path in texts)
-    last = [elastix[max(elastix)]] if elastix else []
-    single = [*last, *(path for path in others if path.name not in named)]
-    # ANTs numbers its parts from the moving side: the highest is applied to fixed points first.
-    together = [tuple(parts[place] for place in sorted(parts, reverse=True)) for parts in ants.values()]
-    return [*together, *((path,) for path in single)]
-
-
 def _is_transform(path: Path) -> bool:
     """Whether a file of any name is a transform from fixed to moving points, and not an image, a log or an inverse."""
-    lowered = path.name.lower()
-    if _INVERSE in lowered or _ELASTIX_LEVEL.fullmatch(path.name):
+    if _INVERSE in path.name.lower():
         return False
-    if lowered.endswith(IMAGES):
-        return has_channels(path)
-    return _is_known_text(path) if lowered.endswith(TEXTS) else True
-
-
-def _is_known_text(path: Path) -> bool:
     try:
-        return recognise_transform(path).certain
-    except UsageError:  # a matrix of one of several formats, which --format names
+        return recognise_transform(path).sureness != "named"
+    except UsageError:  # a file of one of several formats, which --format names
         return True
     except InputError:
         return False
 
 
 def _has_suffix(path: Path) -> bool:
-    return path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".")
-
-
-def _stem(path: Path) -> str:
-    suffix = next((each for each in sorted(SUFFIXES, key=len, reverse=True) if path.name.lower().endswith(each)), "")
-    return path.name[: len(path.name) - len(suffix)]
+    return has_suffix(path, TRANSFORM_SUFFIXES) and not path.name.startswith(".")

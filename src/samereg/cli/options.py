@@ -6,6 +6,8 @@ from typing import Annotated, Literal, Optional, Union
 
 from tyro.conf import arg
 
+from samereg.io.format_names import PointFormatName, TransformFormatName
+
 OptionalPath = Optional[Path]  # noqa: UP045
 OptionalText = Optional[str]  # noqa: UP045
 OptionalNumber = Optional[int]  # noqa: UP045
@@ -20,9 +22,8 @@ OutputFile = Annotated[Path, arg(aliases=["-o"], metavar="FILE")]
 TransformFile = Annotated[Path, arg(aliases=["-t"], metavar="FILE")]
 FixedImage = Annotated[OptionalPath, arg(aliases=["-f"], metavar="IMAGE")]
 MovingImage = Annotated[OptionalPath, arg(aliases=["-m"], metavar="IMAGE")]
-TransformFormatOrAuto = Literal[
-    "auto", "itk", "field", "nifti-1006", "ants", "elastix", "greedy", "niftyreg", "learn2reg", "fsl"
-]
+TransformFormatOrAuto = Literal["auto", TransformFormatName]
+PointFormatOrAuto = Literal["auto", PointFormatName]
 SourceFormat = Annotated[TransformFormatOrAuto, arg(name="from", metavar="FORMAT")]
 TargetFormat = Annotated[TransformFormatOrAuto, arg(name="to", metavar="FORMAT")]
 Series = Annotated[OptionalTexts, arg(metavar="UID [UID]")]

@@ -12,6 +12,7 @@ from samereg.cli.options import (
     Messages,
     MovingImage,
     OutputFile,
+    PointFormatOrAuto,
     TransformFile,
     TransformFormatOrAuto,
 )
@@ -46,7 +47,7 @@ class Points:
     moving: MovingImage = None
     """Moving image, the same."""
 
-    points_format: Literal["auto", "csv", "markups", "fcsv", "learn2reg", "vtk", "stl"] = "auto"
+    points_format: PointFormatOrAuto = "auto"
     """What the points' file is, if its name and first line do not tell."""
 
     transform_format: TransformFormatOrAuto = "auto"

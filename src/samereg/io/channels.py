@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 from samereg.errors import GeometryError, InputError
 from samereg.geometry.grid import Grid
 from samereg.io.atomic import atomic_file
-from samereg.io.itk import further_entries, place_on_grid, quiet_itk, read_array, read_header
+from samereg.io.formats import has_suffix
+from samereg.io.itk import VOXEL_SUFFIXES, further_entries, place_on_grid, quiet_itk, read_array, read_header
 from samereg.io.itk_files import save_image
 from samereg.io.stored import naming, require_usable_grid
 
 Layout = Literal["series", "vectors"]
-
-_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -39,7 +38,7 @@ class ChannelImage:
 
 def has_channels(path: Path) -> bool:
     """Whether a file holds several numbers per voxel; unreadable ones are left to `read_volume` to refuse."""
-    if not path.is_file() or not path.name.lower().endswith(_SUFFIXES):
+    if not path.is_file() or not has_suffix(path, VOXEL_SUFFIXES):
         return False
     try:
         header = read_header(path)

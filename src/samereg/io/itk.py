@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from samereg.errors import FileError, GeometryError, InputError
 from samereg.geometry.grid import Grid
+from samereg.io.formats import has_suffix
 from samereg.io.grid_entries import entries_of_array
 from samereg.io.itk_files import itk_path, refuse_short_memory, save_image
 from samereg.io.metaimage_header import read_metaimage_header
-from samereg.io.nifti import KEPT, grid_of_header, is_nifti, mm_per_unit, read_nifti_header, require_whole
+from samereg.io.nifti import KEPT, NIFTI_SUFFIXES, grid_of_header, is_nifti, mm_per_unit, read_nifti_header, require_whole
 from samereg.io.nrrd_header import read_nrrd_header
 from samereg.io.silence import silenced
 from samereg.io.stored import StoredImage, naming, require_usable_grid, require_volume
@@ -37,7 +38,9 @@ _REASON = re.compile(r"ReadImageInformation: (number of domain axes[^.]*\.)")
 """What ITK says of headers that are sound, but not of one volume in space."""
 _OF_ITK = ("ITK_", "NRRD_")
 """Entries that ITK makes of the grid and the axes."""
-_NRRD, _META = (".nrrd", ".nhdr"), (".mha", ".mhd")
+NRRD_SUFFIXES, METAIMAGE_SUFFIXES = (".nrrd", ".nhdr"), (".mha", ".mhd")
+VOXEL_SUFFIXES = (*NIFTI_SUFFIXES, *METAIMAGE_SUFFIXES, *NRRD_SUFFIXES)
+"""Of every file of voxels that is read."""
 _SPACE_AXES = 3
 
 
@@ -206,8 +209,7 @@ def place_on_grid(image: sitk.Image, grid: Grid) -> None:
 
 
 def _described(path: Path) -> _Described:
-    suffix = path.suffix.lower()
-    if suffix in _NRRD:
+    if has_suffix(path, NRRD_SUFFIXES):
         nrrd = read_nrrd_header(path)
         return _Described(
             voxels=nrrd.voxels,
@@ -215,7 +217,7 @@ def _described(path: Path) -> _Described:
             component_axis=nrrd.component_axis,
             doubt=nrrd.doubt,
         )
-    if suffix in _META:
+    if has_suffix(path, METAIMAGE_SUFFIXES):
         meta = read_metaimage_header(path)
         return _Described(voxels=meta.voxels, mm_per_unit=(meta.mm_per_unit, meta.mm_per_unit, meta.mm_per_unit))
     header = read_nifti_header(path)

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from samereg.errors import FileError, GeometryError, InputError
 from samereg.geometry.grid import Grid, corners_mm
+from samereg.io.formats import has_suffix
 from samereg.io.packed import GZIP_MAGIC, unpack, unpack_start
 from samereg.io.stored import StoredImage, naming, require_number_type, require_usable_grid, require_volume
 
 _LOG = logging.getLogger(__name__)
 
 _LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-_SUFFIXES = (".nii", ".nii.gz")
+NIFTI_SUFFIXES = (".nii", ".nii.gz")
 KEPT = (
     "descrip",
     "aux_file",
@@ -187,7 +188,7 @@ def read_nifti_header(path: Path) -> Any:
 
 def is_nifti(path: Path) -> bool:
     """Whether a file's name is one of NIfTI."""
-    return path.name.lower().endswith(_SUFFIXES)
+    return has_suffix(path, NIFTI_SUFFIXES)
 
 
 def require_whole(path: Path) -> None:

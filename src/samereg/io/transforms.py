@@ -20,17 +20,19 @@ from samereg.geometry.spline import Spline
 from samereg.geometry.transform import Transform
 from samereg.geometry.velocity import Velocity
 from samereg.io.atomic import atomic_file
-from samereg.io.itk import grid_of, place_on_grid, quiet_itk, read_array, read_header
+from samereg.io.formats import has_suffix
+from samereg.io.itk import VOXEL_SUFFIXES, grid_of, place_on_grid, quiet_itk, read_array, read_header
 from samereg.io.itk_files import itk_path, refuse_short_memory, save_transform
 from samereg.io.itk_numbers import require_counts, require_sound_matlab, require_sound_text
 from samereg.io.stored import naming
 from samereg.ops.ambient import plain_torch
 
-_WRITTEN = (".h5", ".hdf5", ".tfm")
-_TRANSFORMS = (*_WRITTEN, ".txt", ".mat")
+WRITTEN_SUFFIXES = (".h5", ".hdf5", ".tfm")
+LINEAR_SUFFIXES = (".txt", ".mat")
+"""Of files of one linear map, as ANTs and Slicer have them."""
+TRANSFORM_SUFFIXES = (*WRITTEN_SUFFIXES, *LINEAR_SUFFIXES)
 _REQUIRE_SOUND = {".tfm": require_sound_text, ".txt": require_sound_text, ".mat": require_sound_matlab}
 _CUBIC = 3
-_FIELDS = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".nhdr")
 
 
 @plain_torch()
@@ -50,8 +52,8 @@ def write_transform(transform: Transform, path: str | Path) -> None:
         FileError: the file cannot be written.
     """
     path = Path(path)
-    if path.suffix.lower() not in _WRITTEN:
-        raise UsageError(f"{path}: is of no transform format that is written; need {', '.join(_WRITTEN)}.")
+    if not has_suffix(path, WRITTEN_SUFFIXES):
+        raise UsageError(f"{path}: is of no transform format that is written; need {', '.join(WRITTEN_SUFFIXES)}.")
     composite = sitk.CompositeTransform(3)
     for part in reversed(parts(transform)):
         composite.AddTransform(_to_itk(part, path))
@@ -100,11 +102,11 @@ def read_transform(path: str | Path) -> Transform:
     if not path.is_file() or path.stat().st_size == 0:
         raise FileError(f"{path}: is missing or empty; need a transform file.")
     with naming(path):
-        if path.name.lower().endswith(_FIELDS):
+        if has_suffix(path, VOXEL_SUFFIXES):
             return _read_field(path)
-        if path.suffix.lower() in _TRANSFORMS:
+        if has_suffix(path, TRANSFORM_SUFFIXES):
             return _read_itk(path)
-    known = ", ".join((*_TRANSFORMS, *_FIELDS))
+    known = ", ".join((*TRANSFORM_SUFFIXES, *VOXEL_SUFFIXES))
     raise FileError(f"{path}: is of no known transform format; need {known}.")
 
 

@@ -1,17 +1,27 @@
 """ANTs: fields as `1Warp.nii.gz` and affine maps as `0GenericAffine.mat`; LPS mm, fixed to moving, the warp first."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from samereg.errors import FileError, UsageError
 from samereg.geometry.affine import Affine
 from samereg.geometry.chain import chain_all, parts
 from samereg.geometry.transform import Transform
+from samereg.io.formats import Recognised, has_suffix
+from samereg.io.nifti import NIFTI_SUFFIXES, is_nifti
+from samereg.io.transform_formats.format import Found, Gathered, TransformFormat
 from samereg.io.transform_formats.itk import write_linear
 from samereg.io.transform_formats.spaces import Spaces
 from samereg.io.transform_formats.vector_images import write_vector_image
 from samereg.io.transforms import read_transform
 
 AFFINE, WARP = "0GenericAffine.mat", "1Warp.nii.gz"
+_LINEAR = (".mat", ".txt", ".tfm")
+_OTHERS = (".h5", ".json", ".npz", ".mha", ".nrrd")
+"""Endings that nobody means as a part of a prefix."""
+_PART = re.compile(r"(?P<prefix>.*?)(?P<place>\d+)(GenericAffine\.mat|Warp\.nii(\.gz)?)")
+"""Names that ANTs gives; it numbers the parts of a transform from the moving side."""
 
 
 def read_ants(path: Path, _: Spaces) -> Transform:
@@ -36,12 +46,11 @@ def write_ants(transform: Transform, path: Path, spaces: Spaces) -> tuple[Path, 
         UsageError: no grid to write a field on, or the warp of another transform beside an affine map.
         TransformError: a single affine file is asked for, but the transform bends.
     """
-    lowered = path.name.lower()
-    if lowered.endswith((".nii", ".nii.gz")):
+    if is_nifti(path):
         return write_vector_image(transform, path, spaces)
-    if lowered.endswith((".mat", ".txt", ".tfm")):
+    if has_suffix(path, _LINEAR):
         return write_linear(transform, path, spaces)
-    if path.suffix in (".h5", ".json", ".npz", ".mha", ".nrrd"):
+    if path.suffix in _OTHERS:
         raise UsageError(f"{path}: is no name of ANTs; need a prefix, or a name in .mat or .nii.gz.")
     affine_file, warp_file = files_of(path)
     before, affine = _split(transform)
@@ -65,3 +74,49 @@ def _split(transform: Transform) -> tuple[Transform, Affine]:
     if isinstance(last, Affine):
         return chain_all(before), last
     return transform, Affine.identity()
+
+
+def _recognise(path: Path) -> Recognised | None:
+    """A prefix alone: single files of ANTs are those of ITK."""
+    if path.is_file() or not any(file.is_file() for file in files_of(path)):
+        return None
+    return Recognised(format="ants", sureness="said", why="a prefix of two files of ANTs")
+
+
+def _side_files(path: Path) -> tuple[Path, ...]:
+    return () if is_nifti(path) or has_suffix(path, _LINEAR) else files_of(path)
+
+
+def _read_with(path: Path) -> tuple[Path, ...]:
+    return () if path.is_file() else tuple(file for file in files_of(path) if file.is_file())
+
+
+def _gather(files: Sequence[Path]) -> Gathered:
+    """Files of one prefix, the highest number first: that part is applied to fixed points first."""
+    parts_of: dict[str, dict[int, Path]] = {}
+    for path in files:
+        if matched := _PART.fullmatch(path.name):
+            parts_of.setdefault(matched["prefix"], {})[int(matched["place"])] = path
+    return Gathered(
+        found=tuple(
+            Found(stem=prefix.rstrip("_-."), files=tuple(placed[place] for place in sorted(placed, reverse=True)))
+            for prefix, placed in parts_of.items()
+        )
+    )
+
+
+ANTS = TransformFormat(
+    name="ants",
+    holds="a warp, an affine map, or a prefix of both",
+    frame="LPS",
+    units="mm",
+    suffixes=(*NIFTI_SUFFIXES, *_LINEAR),
+    affine_suffix=".mat",
+    is_prefix=True,
+    recognise=_recognise,
+    read=read_ants,
+    write=write_ants,
+    side_files=_side_files,
+    read_with=_read_with,
+    gather=_gather,
+)

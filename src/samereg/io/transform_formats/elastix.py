@@ -1,5 +1,7 @@
 """elastix' `TransformParameters.txt`: LPS mm, fixed to moving; a file may name another that is applied before it."""
 
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from samereg.errors import FileError, TransformError
@@ -10,6 +12,8 @@ from samereg.geometry.grid import Grid
 from samereg.geometry.spline import Spline
 from samereg.geometry.transform import Transform
 from samereg.io.atomic import atomic_file
+from samereg.io.formats import Recognised, has_suffix
+from samereg.io.transform_formats.beginning import beginning
 from samereg.io.transform_formats.elastix_parameters import (
     Parameters,
     affine_of,
@@ -18,12 +22,18 @@ from samereg.io.transform_formats.elastix_parameters import (
     spline_of,
     spline_text,
 )
+from samereg.io.transform_formats.format import Found, Gathered, TransformFormat
 from samereg.io.transform_formats.spaces import Spaces, as_field
 from samereg.io.transform_formats.vector_images import write_vector_image
 from samereg.io.transforms import read_transform
 
 _INITIAL = ("InitialTransformParameterFileName", "InitialTransformParametersFileName")
 _NONE = "NoInitialTransform"
+_FIELD_NAME = "DeformationFieldFileName"
+_TEXTS = (".txt",)
+_STAGE = re.compile(r"TransformParameters\.(?P<place>\d+)\.txt")
+_LEVEL = re.compile(r"TransformParameters\.\d+\.R\d+\.txt")
+"""What elastix writes after each resolution, the last of which is the result too."""
 _DEEPEST = 20
 """Files that name each other in a circle never end."""
 _COMMON = """\
@@ -86,7 +96,7 @@ def _read(path: Path, *, depth: int) -> Transform:
         raise TransformError(f"{path}: names initial transforms in a circle; need a chain that ends.")
     parameters = read_parameters(path)
     transform = _own_transform(parameters)
-    initial = next((parameters.words(name)[0] for name in _INITIAL if parameters.has(name)), _NONE)
+    initial = _initial(parameters)
     if initial == _NONE:
         return transform
     how = parameters.words("HowToCombineTransforms")[0] if parameters.has("HowToCombineTransforms") else "Compose"
@@ -95,12 +105,16 @@ def _read(path: Path, *, depth: int) -> Transform:
     return chain(_read(_beside(path, initial), depth=depth + 1), transform)
 
 
+def _initial(parameters: Parameters) -> str:
+    return next((parameters.words(name)[0] for name in _INITIAL if parameters.has(name)), _NONE)
+
+
 def _own_transform(parameters: Parameters) -> Transform:
     kind = parameters.words("Transform")[0]
     if kind in ("BSplineTransform", "RecursiveBSplineTransform"):
         return spline_of(parameters)
     if kind == "DeformationFieldTransform":
-        return read_transform(_beside(parameters.path, parameters.words("DeformationFieldFileName")[0]))
+        return read_transform(_beside(parameters.path, parameters.words(_FIELD_NAME)[0]))
     return affine_of(parameters, kind)
 
 
@@ -132,3 +146,58 @@ def _field_text(image: Path) -> str:
 def _own_grid(transform: Transform) -> Grid | None:
     first = parts(transform)[0]
     return first.grid if isinstance(first, Displacement) else None
+
+
+def _recognise(path: Path) -> Recognised | None:
+    if b"(Transform " not in beginning(path):
+        return None
+    return Recognised(format="elastix", sureness="said", why="it has an entry (Transform ...)")
+
+
+def _side_files(path: Path) -> tuple[Path, ...]:
+    return (field_file_of(path),)
+
+
+def _read_with(path: Path) -> tuple[Path, ...]:
+    """The field that a file names, and the files of its initial transforms with theirs."""
+    return tuple(_chain(path, depth=0))
+
+
+def _chain(path: Path, *, depth: int) -> Iterator[Path]:
+    parameters = read_parameters(path)
+    if parameters.has(_FIELD_NAME):
+        yield _beside(path, parameters.words(_FIELD_NAME)[0])
+    initial = _initial(parameters)
+    if initial != _NONE and depth < _DEEPEST:
+        before = _beside(path, initial)
+        yield before
+        yield from _chain(before, depth=depth + 1)
+
+
+def _gather(files: Sequence[Path]) -> Gathered:
+    """The last stage of a run, which names those before it; and other parameter files that no text names."""
+    texts = [path for path in files if has_suffix(path, _TEXTS) and not _LEVEL.fullmatch(path.name)]
+    stages = {int(matched["place"]): path for path in texts if (matched := _STAGE.fullmatch(path.name))}
+    last = stages[max(stages)] if stages else None
+    words = "".join(path.read_text(encoding="utf-8", errors="replace") for path in texts)
+    passed = [path for path in files if _LEVEL.fullmatch(path.name) or path.name in words or path in stages.values()]
+    return Gathered(
+        found=() if last is None else (Found(stem=last.name, files=(last,)),),
+        passed_over=tuple(path for path in passed if path != last),
+    )
+
+
+ELASTIX = TransformFormat(
+    name="elastix",
+    holds="parameter files with an entry (Transform ...)",
+    frame="LPS",
+    units="mm",
+    suffixes=_TEXTS,
+    affine_suffix=".txt",
+    recognise=_recognise,
+    read=read_elastix,
+    write=write_elastix,
+    side_files=_side_files,
+    read_with=_read_with,
+    gather=_gather,
+)

@@ -13,9 +13,14 @@ from samereg.errors import TransformError
 from samereg.geometry.affine import Affine
 from samereg.geometry.grid import Grid
 from samereg.geometry.transform import Transform
-from samereg.io.transform_formats.ras_matrix import read_matrix, write_matrix
+from samereg.io.formats import Recognised
+from samereg.io.nifti import NIFTI_SUFFIXES, is_nifti
+from samereg.io.transform_formats.format import TransformFormat
+from samereg.io.transform_formats.nifti_vectors import vector_header
+from samereg.io.transform_formats.ras_matrix import read_matrix, recognise_matrix, write_matrix
 from samereg.io.transform_formats.spaces import Spaces, as_affine
 
+_FNIRT_INTENTS = (2006, 2007, 2008, 2009)
 _LAST_ROW = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=torch.float64)
 
 
@@ -26,7 +31,7 @@ def read_fsl(path: Path, spaces: Spaces) -> Transform:
         UsageError: an image is not given.
         TransformError: a warp.
     """
-    if path.name.lower().endswith((".nii", ".nii.gz")):
+    if is_nifti(path):
         raise TransformError(f"{path}: is a warp of FSL, which is not read; need a matrix of FLIRT.")
     fixed, moving = _both(spaces, path)
     back = Affine(matrix=read_matrix(path)).inverse().matrix
@@ -42,7 +47,7 @@ def write_fsl(transform: Transform, path: Path, spaces: Spaces) -> tuple[Path, .
         UsageError: an image is not given.
         TransformError: a transform that bends.
     """
-    if path.name.lower().endswith((".nii", ".nii.gz")):
+    if is_nifti(path):
         raise TransformError(f"{path}: a warp of FSL is not written; need an affine transform and a name in .mat.")
     fixed, moving = _both(spaces, path)
     inverse = as_affine(transform, str(path)).inverse().matrix
@@ -67,3 +72,28 @@ def _to_fsl(grid: Grid) -> Float64[Tensor, "4 4"]:
 def _both(spaces: Spaces, path: Path) -> tuple[Grid, Grid]:
     purpose = f"{path}: a matrix of FLIRT, which depends on both images,"
     return spaces.need_fixed(purpose), spaces.need_moving(purpose)
+
+
+def _recognise(path: Path) -> Recognised | None:
+    header = vector_header(path)
+    if header is None:
+        return recognise_matrix(path, format="fsl")
+    if header.intent in _FNIRT_INTENTS:
+        return Recognised(format="fsl", sureness="said", why="its intent is one of FNIRT's")
+    if header.is_4d:
+        return Recognised(format="fsl", sureness="shaped", why="is 4-D with three numbers per voxel")
+    return None
+
+
+FSL = TransformFormat(
+    name="fsl",
+    holds="matrices of FLIRT",
+    frame="voxel axes, x reversed for right-handed images",
+    units="mm",
+    direction="moving to fixed (input to reference); turned round when read",
+    suffixes=(".mat", ".txt", *NIFTI_SUFFIXES),
+    needs=("fixed", "moving"),
+    recognise=_recognise,
+    read=read_fsl,
+    write=write_fsl,
+)

@@ -24,9 +24,15 @@ from samereg.geometry.fields import from_transform
 from samereg.geometry.grid import Grid
 from samereg.geometry.transform import Transform
 from samereg.io.atomic import atomic_file
-from samereg.io.transform_formats.nifti_vectors import read_vectors, write_vectors
+from samereg.io.formats import Recognised, has_suffix
+from samereg.io.nifti import NIFTI_SUFFIXES
+from samereg.io.transform_formats.beginning import beginning
+from samereg.io.transform_formats.format import TransformFormat
+from samereg.io.transform_formats.nifti_vectors import read_vectors, vector_header, write_vectors
 from samereg.io.transform_formats.spaces import Spaces
 
+_NPZ = (".npz",)
+_ZIP_MAGIC = b"PK"
 _MOST_INFLATION = 1032
 """Bytes that one byte of deflated data can stand for at most."""
 
@@ -39,7 +45,7 @@ def read_learn2reg(path: Path, spaces: Spaces) -> Transform:
         TransformError: sizes that do not fit the fixed image.
     """
     fixed, moving = _both(spaces, path)
-    vectors_vox, grid = _read_npz(path, fixed) if path.suffix.lower() == ".npz" else _read_nifti(path, fixed)
+    vectors_vox, grid = _read_npz(path, fixed) if has_suffix(path, _NPZ) else _read_nifti(path, fixed)
     # T = A_m (i + d(i)): d in voxels becomes mm by the fixed axes, and the grids' difference an affine map after it.
     to_world = fixed.affine[:3, :3].to(vectors_vox)
     data = torch.einsum("ij,jdhw->idhw", to_world, vectors_vox)
@@ -58,7 +64,7 @@ def write_learn2reg(transform: Transform, path: Path, spaces: Spaces) -> tuple[P
         UsageError: an image is not given.
     """
     fixed, moving = _both(spaces, path)
-    is_npz = path.suffix.lower() == ".npz"
+    is_npz = has_suffix(path, _NPZ)
     grid = half_grid(fixed) if is_npz else fixed
     back = chain(transform, between_grids(fixed, moving).inverse())
     field = from_transform(back, grid)
@@ -145,3 +151,30 @@ def _npy_array(content: bytes) -> NDArray[Any]:
 def _both(spaces: Spaces, path: Path) -> tuple[Grid, Grid]:
     purpose = f"{path}: a Learn2Reg field, in voxels of two images,"
     return spaces.need_fixed(purpose), spaces.need_moving(purpose)
+
+
+def _recognise(path: Path) -> Recognised | None:
+    if has_suffix(path, _NPZ):
+        return Recognised(
+            format="learn2reg",
+            sureness="said" if beginning(path).startswith(_ZIP_MAGIC) else "named",
+            why="the .npz of the Learn2Reg challenge",
+        )
+    header = vector_header(path)
+    if header is None or not header.is_4d:
+        return None
+    return Recognised(format="learn2reg", sureness="shaped", why="is 4-D with three numbers per voxel")
+
+
+LEARN2REG = TransformFormat(
+    name="learn2reg",
+    holds="fields in voxels",
+    frame="axes of the image as stored in NIfTI",
+    units="voxels of the two images",
+    suffixes=(*NIFTI_SUFFIXES, *_NPZ),
+    written=_NPZ,
+    needs=("fixed", "moving"),
+    recognise=_recognise,
+    read=read_learn2reg,
+    write=write_learn2reg,
+)

@@ -6,7 +6,15 @@ import torch
 
 from samereg.geometry.displacement import Displacement
 from samereg.geometry.transform import Transform
-from samereg.io.transform_formats.nifti_vectors import INTENT_DISPLACEMENT, read_vectors, write_vectors
+from samereg.io.formats import Recognised
+from samereg.io.nifti import NIFTI_SUFFIXES
+from samereg.io.transform_formats.format import TransformFormat
+from samereg.io.transform_formats.nifti_vectors import (
+    INTENT_DISPLACEMENT,
+    read_vectors,
+    vector_header,
+    write_vectors,
+)
 from samereg.io.transform_formats.spaces import Spaces, as_field
 
 _RAS_SIGNS = torch.tensor([-1.0, -1.0, 1.0])[:, None, None, None]
@@ -24,3 +32,22 @@ def write_nifti_ras(transform: Transform, path: Path, spaces: Spaces) -> tuple[P
     data = field.data * _RAS_SIGNS.to(field.data)
     write_vectors(data, field.grid, path, five_dimensional=True, intent=(INTENT_DISPLACEMENT, "", 0.0))
     return (path,)
+
+
+def _recognise(path: Path) -> Recognised | None:
+    header = vector_header(path)
+    if header is None or header.intent != INTENT_DISPLACEMENT or len(header.sizes) != 5:
+        return None
+    return Recognised(format="nifti-1006", sureness="said", why="5-D with intent 1006, displacement vectors")
+
+
+NIFTI_RAS = TransformFormat(
+    name="nifti-1006",
+    holds="5-D images of displacement vectors with intent 1006",
+    frame="RAS",
+    units="mm",
+    suffixes=NIFTI_SUFFIXES,
+    recognise=_recognise,
+    read=read_nifti_ras,
+    write=write_nifti_ras,
+)

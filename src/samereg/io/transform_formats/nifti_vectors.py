@@ -14,7 +14,7 @@ from torch import Tensor
 from samereg.errors import FileError, TransformError
 from samereg.geometry.grid import Grid
 from samereg.io.atomic import atomic_file
-from samereg.io.nifti import grid_of_header, read_nifti_header, require_whole, save_nifti, to_ras
+from samereg.io.nifti import grid_of_header, is_nifti, read_nifti_header, require_whole, save_nifti, to_ras
 
 INTENT_DISPLACEMENT, INTENT_VECTOR = 1006, 1007
 
@@ -38,6 +38,47 @@ class VectorFile:
     intent: int
     intent_name: str
     parameter: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VectorHeader:
+    """What the header of a NIfTI file says of its numbers.
+
+    Attributes:
+        sizes: of the file, (x, y, z, ...).
+        intent: code of what they are.
+        words: what the writer calls them.
+    """
+
+    sizes: tuple[int, ...]
+    intent: int
+    words: str
+
+    @property
+    def is_field(self) -> bool:
+        """Whether it has a vector at each voxel as the standard has it, along a fifth axis."""
+        return len(self.sizes) == 5 and self.sizes[3:] == (1, 3)
+
+    @property
+    def is_4d(self) -> bool:
+        """Whether it has a vector at each voxel along a fourth axis, as several tools write against the standard."""
+        return len(self.sizes) == 4 and self.sizes[3] == 3
+
+
+def vector_header(path: Path) -> VectorHeader | None:
+    """What a file is according to its header; None if its name is not one of NIfTI.
+
+    Raises:
+        FileError: a damaged header.
+    """
+    if not is_nifti(path):
+        return None
+    header = read_nifti_header(path)
+    return VectorHeader(
+        sizes=tuple(int(n) for n in header.get_data_shape()),
+        intent=int(header["intent_code"]),
+        words=header["intent_name"].item().decode("ascii", "replace").strip("\0 "),
+    )
 
 
 def read_vectors(path: Path) -> VectorFile:

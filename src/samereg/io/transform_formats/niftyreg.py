@@ -10,8 +10,11 @@ from samereg.errors import TransformError
 from samereg.geometry.displacement import Displacement
 from samereg.geometry.grid import Grid, voxel_centres_mm
 from samereg.geometry.transform import Transform
-from samereg.io.transform_formats.nifti_vectors import INTENT_VECTOR, read_vectors, write_vectors
-from samereg.io.transform_formats.ras_matrix import read_ras_matrix, write_ras_matrix
+from samereg.io.formats import Recognised
+from samereg.io.nifti import NIFTI_SUFFIXES, is_nifti
+from samereg.io.transform_formats.format import FIXED_TO_MOVING, TransformFormat
+from samereg.io.transform_formats.nifti_vectors import INTENT_VECTOR, read_vectors, vector_header, write_vectors
+from samereg.io.transform_formats.ras_matrix import read_ras_matrix, recognise_matrix, write_ras_matrix
 from samereg.io.transform_formats.spaces import Spaces, as_field
 
 INTENT_NAME = "NREG_TRANS"
@@ -32,7 +35,7 @@ def read_niftyreg(path: Path, spaces: Spaces) -> Transform:
     Raises:
         TransformError: splines and velocities; `reg_transform -def` makes a field of them.
     """
-    if not path.name.lower().endswith((".nii", ".nii.gz")):
+    if not is_nifti(path):
         return read_ras_matrix(path, spaces)
     stored = read_vectors(path)
     kind = int(stored.parameter) if stored.intent_name == INTENT_NAME else _ABSOLUTE
@@ -50,7 +53,7 @@ def write_niftyreg(transform: Transform, path: Path, spaces: Spaces) -> tuple[Pa
     Raises:
         TransformError: a matrix is asked for, but the transform bends.
     """
-    if not path.name.lower().endswith((".nii", ".nii.gz")):
+    if not is_nifti(path):
         return write_ras_matrix(transform, path, spaces)
     field = as_field(transform, spaces, path)
     positions = (field.data.double() + _centres(field.grid)) * _signs()
@@ -65,3 +68,26 @@ def _centres(grid: Grid) -> Float64[Tensor, "3 d h w"]:
 
 def _signs() -> Float[Tensor, "3 1 1 1"]:
     return torch.tensor(_RAS_SIGNS, dtype=torch.float64)[:, None, None, None]
+
+
+def _recognise(path: Path) -> Recognised | None:
+    header = vector_header(path)
+    if header is None:
+        return recognise_matrix(path, format="niftyreg")
+    if header.words != INTENT_NAME:
+        return None
+    return Recognised(format="niftyreg", sureness="said", why=f"its header names {INTENT_NAME}")
+
+
+NIFTYREG = TransformFormat(
+    name="niftyreg",
+    holds="matrices and fields",
+    frame="RAS, positions instead of displacements in fields",
+    units="mm",
+    direction="reference to floating, which is " + FIXED_TO_MOVING,
+    suffixes=(".txt", *NIFTI_SUFFIXES),
+    affine_suffix=".txt",
+    recognise=_recognise,
+    read=read_niftyreg,
+    write=write_niftyreg,
+)

@@ -10,6 +10,8 @@ from samereg.errors import FileError, TransformError
 from samereg.geometry.affine import Affine
 from samereg.geometry.transform import Transform
 from samereg.io.atomic import atomic_file
+from samereg.io.formats import Recognised
+from samereg.io.transform_formats.beginning import beginning
 from samereg.io.transform_formats.spaces import Spaces, as_affine
 
 _FLIP = torch.diag(torch.tensor([-1.0, -1.0, 1.0, 1.0], dtype=torch.float64))
@@ -65,3 +67,12 @@ def write_matrix(matrix: Float64[Tensor, "4 4"], path: Path) -> None:
     text = "\n".join(" ".join(f"{value:.17g}" for value in row) for row in matrix.tolist())
     with atomic_file(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def recognise_matrix(path: Path, *, format: str) -> Recognised | None:
+    """What a file of sixteen numbers could be, which several tools write alike."""
+    try:
+        count = len([float(word) for word in beginning(path).split()])
+    except ValueError:
+        return None
+    return Recognised(format=format, sureness="shaped", why="holds sixteen numbers") if count == 16 else None

@@ -1,0 +1,7 @@
+"""Names of the formats, for flags and settings; imports nothing, because `--help` must not load an image library."""
+
+from typing import Literal
+
+TransformFormatName = Literal["itk", "field", "nifti-1006", "ants", "elastix", "greedy", "niftyreg", "learn2reg", "fsl"]
+
+PointFormatName = Literal["csv", "markups", "fcsv", "learn2reg", "vtk", "stl"]
