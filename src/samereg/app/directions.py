@@ -15,7 +15,8 @@ from samereg.geometry.checks import inverse_consistency_mm
 from samereg.geometry.domain import domain_points, in_domain
 from samereg.geometry.pointwise import invert_at_points
 from samereg.geometry.transform import Transform
-from samereg.io.transform_files import TransformFormatName, read_transform_file
+from samereg.io.format_names import TransformFormatName
+from samereg.io.transform_files import read_transform_file
 from samereg.io.transform_formats.spaces import Spaces
 
 _LOG = logging.getLogger(__name__)

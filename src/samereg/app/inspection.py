@@ -14,12 +14,8 @@ from samereg.geometry.domain import domain_points, field_grid, in_domain
 from samereg.geometry.fields import from_transform, jacobian_determinant_mm
 from samereg.geometry.grid import Grid, corners_mm, strided, voxel_centres_mm
 from samereg.geometry.transform import Transform
-from samereg.io.transform_files import (
-    TRANSFORM_FORMATS,
-    TransformFormatName,
-    read_transform_file,
-    recognise_transform,
-)
+from samereg.io.format_names import TransformFormatName
+from samereg.io.transform_files import TRANSFORM_FORMATS, read_transform_file, recognise_transform
 from samereg.io.transform_formats.spaces import Spaces
 from samereg.metrics.fields import folded_fraction
 

@@ -14,8 +14,9 @@ from samereg.geometry.fields import from_transform, jacobian_determinant_mm
 from samereg.geometry.grid import Grid
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import Volume
+from samereg.io.format_names import TransformFormatName
 from samereg.io.images import read_grid, write_volume
-from samereg.io.transform_files import TransformFormatName, read_transform_file
+from samereg.io.transform_files import read_transform_file
 from samereg.io.transform_formats.spaces import Spaces
 
 SMALLEST_LOGGED = 1e-3

@@ -13,8 +13,9 @@ from samereg.app.overwriting import claimed_outputs
 from samereg.app.scans import naming_bodiless, read_scan, series_of_pair
 from samereg.errors import InputError, UsageError
 from samereg.geometry.grid import Grid
+from samereg.io.format_names import PointFormatName
 from samereg.io.images import read_labels
-from samereg.io.point_files import POINT_FORMATS, PointFormatName, recognise_points
+from samereg.io.point_files import POINT_FORMATS, recognise_points
 from samereg.io.point_formats.points import PointSet
 from samereg.io.points import write_table_csv
 from samereg.matching.embed import load_embedder

@@ -6,9 +6,9 @@ from pathlib import Path
 from samereg.app.directions import SpaceName, point_map
 from samereg.app.overwriting import claimed_outputs
 from samereg.app.spaces import read_spaces
-from samereg.io.point_files import POINT_FORMATS, PointFormatName, format_to_write, recognise_points
+from samereg.io.format_names import PointFormatName, TransformFormatName
+from samereg.io.point_files import POINT_FORMATS, format_to_write, recognise_points
 from samereg.io.point_formats.points import MovedPoints
-from samereg.io.transform_files import TransformFormatName
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -30,8 +30,9 @@ from samereg.geometry.transform import Transform
 from samereg.geometry.volume import Volume
 from samereg.image.resample import resample_volume
 from samereg.io.atomic import atomic_directory
+from samereg.io.format_names import TransformFormatName
 from samereg.io.images import write_volume
-from samereg.io.transform_files import TransformFormatName, read_transform_file
+from samereg.io.transform_files import read_transform_file
 from samereg.io.transform_formats.spaces import Spaces
 from samereg.io.transforms import write_transform
 from samereg.matching.embed import Embedder, EmbedderRecord, load_embedder

@@ -13,7 +13,6 @@ from torch import Tensor
 from samereg.app.jacobian import volume_change
 from samereg.app.overwriting import claimed_outputs
 from samereg.app.record import InputRecord, input_record
-from samereg.app.scans import is_image
 from samereg.errors import UsageError
 from samereg.geometry.domain import field_grid
 from samereg.geometry.grid import Grid, respaced
@@ -21,14 +20,20 @@ from samereg.geometry.transform import Transform
 from samereg.geometry.volume import Volume
 from samereg.image.resample import ImageMode, LabelMode, lost_labels, resample_labels, resample_volume
 from samereg.io.channels import has_channels, read_channels, write_channels
-from samereg.io.images import read_grid, read_labels, read_volume, stored_numbers, write_labels, write_volume
-from samereg.io.transform_files import TRANSFORM_FORMATS, TransformFormatName, read_transform_file
+from samereg.io.format_names import TransformFormatName
+from samereg.io.images import (
+    name_to_write,
+    read_grid,
+    read_labels,
+    read_volume,
+    stored_numbers,
+    write_labels,
+    write_volume,
+)
+from samereg.io.transform_files import TRANSFORM_FORMATS, read_transform_file
 from samereg.io.transform_formats.spaces import Spaces
 
 Interpolation = Literal["auto", "linear", "cubic", "sinc", "nearest", "label-linear"]
-
-_WRITTEN_AS = {".mhd": ".mha", ".nhdr": ".nrrd"}
-"""Headers with their voxels in another file are written as one file."""
 
 MOST_LABELS = 256
 """An integer image with at most this many different values, none negative, is taken for a label map."""
@@ -118,7 +123,9 @@ def apply_files(
         UsageError: an output exists, or settings that do not go together.
         InputError: a file that cannot be used.
     """
-    outputs = [output] if len(inputs) == 1 and not output.is_dir() else [output / _file_name(path) for path in inputs]
+    outputs = (
+        [output] if len(inputs) == 1 and not output.is_dir() else [output / name_to_write(path) for path in inputs]
+    )
     with claimed_outputs(*outputs, overwrite=overwrite):
         way = _read_way(transform_path, inputs[0], settings)
         reference = (
@@ -233,13 +240,6 @@ def modulated(moved: Volume, change: Float[Tensor, "d h w"]) -> Volume:
     empty = -1000.0 if moved.background <= LOWEST_OF_CT_HU else 0.0
     data = torch.where(moved.data > empty, (moved.data - empty) * change.to(moved.data) + empty, moved.data)
     return replace(moved, data=data)
-
-
-def _file_name(path: Path) -> str:
-    """Name of an input's output in a folder: its own, or that of the format that stands for its."""
-    if path.is_dir() or not is_image(path):
-        return path.name + ".nii.gz"
-    return path.with_suffix(_WRITTEN_AS.get(path.suffix, path.suffix)).name
 
 
 def choose_interpolation(image: Volume) -> Literal["linear", "nearest"]:

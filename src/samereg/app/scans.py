@@ -10,9 +10,7 @@ from samereg.image.body import body_mask
 from samereg.image.checks import check_ct
 from samereg.io.dicom import holds_ct
 from samereg.io.dicom_files import files_below, is_dicom
-from samereg.io.images import read_volume
-
-IMAGE_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
+from samereg.io.images import IMAGE_SUFFIXES, image_format, read_volume
 
 
 def read_scan(path: Path, *, series: str | None = None) -> Volume:
@@ -82,11 +80,6 @@ def find_scans(data: Path) -> tuple[Path, ...]:
     return found
 
 
-def is_image(path: Path) -> bool:
-    """Whether a file name ends like an image format that can be read."""
-    return path.name.lower().endswith(IMAGE_SUFFIXES)
-
-
 def _require_body(volume: Volume, path: Path) -> None:
     try:
         body_mask(volume)
@@ -96,11 +89,11 @@ def _require_body(volume: Volume, path: Path) -> None:
 
 def _scans_in_folder(folder: Path) -> tuple[Path, ...]:
     files = files_below(folder)
-    images = [path for path in files if is_image(path)]
+    images = [path for path in files if image_format(path) is not None]
     slices: set[Path] = set()
     for path in files:
         # One slice is enough: the others of its folder need no look.
-        if path.parent not in slices and not is_image(path) and is_dicom(path) and holds_ct(path):
+        if path.parent not in slices and image_format(path) is None and is_dicom(path) and holds_ct(path):
             slices.add(path.parent)
     return tuple(images + sorted(slices))
 

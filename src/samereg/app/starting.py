@@ -13,7 +13,8 @@ from samereg.app.verdict import judge
 from samereg.errors import TransformError
 from samereg.geometry.affine import Affine
 from samereg.geometry.grid import Grid
-from samereg.io.transform_files import TRANSFORM_FORMATS, TransformFormatName, write_transform_file
+from samereg.io.format_names import TransformFormatName
+from samereg.io.transform_files import TRANSFORM_FORMATS, write_transform_file
 from samereg.io.transform_formats.spaces import Spaces
 from samereg.matching.embed import load_embedder
 from samereg.ops.ambient import own_torch

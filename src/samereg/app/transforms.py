@@ -13,9 +13,9 @@ from samereg.geometry.displacement import Displacement, image_grid, invert_displ
 from samereg.geometry.domain import deep_in_domain, domain_points, field_grid, in_domain
 from samereg.geometry.grid import refined
 from samereg.geometry.transform import Transform
+from samereg.io.format_names import TransformFormatName
 from samereg.io.transform_files import (
     TRANSFORM_FORMATS,
-    TransformFormatName,
     format_by_name,
     read_transform_file,
     recognise_transform,

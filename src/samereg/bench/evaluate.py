@@ -12,8 +12,8 @@ from samereg.bench.learn2reg import ChallengeScores, challenge_scores, require_s
 from samereg.bench.scores import Scores
 from samereg.errors import FileError
 from samereg.geometry.transform import Transform
+from samereg.io.format_names import TransformFormatName
 from samereg.io.images import read_grid, read_labels
-from samereg.io.transform_files import TransformFormatName
 from samereg.io.transform_formats.spaces import Spaces
 
 

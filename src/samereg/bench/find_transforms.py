@@ -7,14 +7,9 @@ from samereg.bench.dataset import Case
 from samereg.errors import FileError, InputError, UsageError
 from samereg.geometry.chain import chain_all
 from samereg.geometry.transform import Transform
+from samereg.io.format_names import TransformFormatName
 from samereg.io.formats import has_suffix, stem_of
-from samereg.io.transform_files import (
-    TRANSFORM_SUFFIXES,
-    TransformFormatName,
-    gather_transforms,
-    read_transform_file,
-    recognise_transform,
-)
+from samereg.io.transform_files import TRANSFORM_SUFFIXES, gather_transforms, read_transform_file, recognise_transform
 from samereg.io.transform_formats.spaces import Spaces
 
 Files = tuple[Path, ...]
@@ -27,7 +22,6 @@ PLAIN_SUFFIX = TRANSFORM_SUFFIXES[0]
 
 _INVERSE = "inverse"
 """Stands in the names of files that lead from moving to fixed points, whoever wrote them."""
-
 
 
 def find_transforms(results: Path, cases: Sequence[Case]) -> list[Files]:

@@ -63,6 +63,6 @@ class _Listed:
 
 def _read(path: Path, scan: Scan) -> _Listed:
     entry = POINT_FORMATS[recognise_points(path)]
-    found = entry.read(path, read_grid(scan.image) if entry.is_voxels else None)
+    found = entry.read(path, read_grid(scan.image) if "image" in entry.needs else None)
     names = next((found.columns[name] for name in NAME_COLUMNS if all(found.columns.get(name, ("",)))), ())
     return _Listed(path=path, points_mm=tuple((x, y, z) for x, y, z in found.points_mm.tolist()), names=names)

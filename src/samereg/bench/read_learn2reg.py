@@ -6,6 +6,8 @@ from typing import Any
 
 from samereg.bench.dataset import Case, Dataset, Scan, Structure, checked
 from samereg.errors import FileError, InputError
+from samereg.io.formats import stem_of
+from samereg.io.images import IMAGE_SUFFIXES
 
 _PAIR_LISTS = ("registration_val", "registration_test", "registration_train")
 
@@ -46,7 +48,7 @@ def _scan(folder: Path, relative: str, listing: Path) -> Scan:
     image = folder / relative
     if not image.is_file():
         raise FileError(f"{image}: does not exist, but {listing} lists it.")
-    name = image.name.removesuffix(".gz").removesuffix(".nii")
+    name = stem_of(image, IMAGE_SUFFIXES)
     return Scan(
         name=name,
         image=image,

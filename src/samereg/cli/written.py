@@ -5,7 +5,7 @@ from samereg.app.transforms import Formats, WrittenTransform
 from samereg.cli.console import print_facts, print_json
 from samereg.cli.options import TransformFormatOrAuto, TransformFormats
 from samereg.cli.summary import report_faults
-from samereg.io.transform_files import TransformFormatName
+from samereg.io.format_names import TransformFormatName
 
 
 def chosen_formats(flags: TransformFormats) -> Formats:

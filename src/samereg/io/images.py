@@ -1,6 +1,5 @@
 """Volumes and label maps from and to files, whatever the format; directions and rescaling end here."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +13,30 @@ from samereg.geometry.volume import LabelMap, Volume
 from samereg.io.atomic import atomic_file
 from samereg.io.dicom import read_dicom_file, read_series
 from samereg.io.dicom_files import is_dicom
-from samereg.io.itk import read_itk, write_itk
-from samereg.io.nifti import read_nifti, write_nifti
+from samereg.io.formats import has_suffix
+from samereg.io.image_format import ImageFormat
+from samereg.io.itk import METAIMAGE, NRRD
+from samereg.io.nifti import NIFTI
 from samereg.io.stored import StoredImage, naming, require_file, require_usable_grid, rescaled_dtype, to_float32
 from samereg.ops.ambient import plain_torch
 
-_READERS: dict[str, Callable[[Path], StoredImage]] = {
-    ".nii": read_nifti,
-    ".nii.gz": read_nifti,
-    ".nrrd": read_itk,
-    ".nhdr": read_itk,
-    ".mha": read_itk,
-    ".mhd": read_itk,
-}
-_WRITERS: dict[str, Callable[[NDArray[Any], Grid, Path, Path | None], None]] = {
-    ".nii": write_nifti,
-    ".nii.gz": write_nifti,
-    ".nrrd": write_itk,
-    ".mha": write_itk,
-}
+IMAGE_FORMATS: tuple[ImageFormat, ...] = (NIFTI, NRRD, METAIMAGE)
+
+IMAGE_SUFFIXES = tuple(suffix for each in IMAGE_FORMATS for suffix in each.suffixes)
+"""What names of image files end in; files of DICOM have any name."""
+
+_WRITTEN = tuple(suffix for each in IMAGE_FORMATS for suffix in each.written)
+
+
+def image_format(path: Path) -> ImageFormat | None:
+    """Format of an image file; None for DICOM, and for what is no image."""
+    return next((each for each in IMAGE_FORMATS if each.recognise(path)), None)
+
+
+def name_to_write(path: Path) -> str:
+    """Name of the file that an image made of another is written to: that of the other where it can be written."""
+    format = None if path.is_dir() else image_format(path)
+    return path.name + IMAGE_FORMATS[0].written[0] if format is None else format.name_to_write(path)
 
 
 @plain_torch()
@@ -62,7 +66,7 @@ def read_volume(path: str | Path, *, series: str | None = None) -> Volume:
     require_file(path)
     if series is not None:
         raise UsageError(f"{path}: is a file; a series can be chosen only from a folder of DICOM slices.")
-    if _format(path) not in _READERS and is_dicom(path):
+    if image_format(path) is None and is_dicom(path):
         return read_dicom_file(path)
     image = _read(path)
     with naming(path):
@@ -79,7 +83,7 @@ def read_grid(path: Path) -> Grid:
         FileError: missing, damaged, truncated, or not a format that is read.
         GeometryError: not three-dimensional, or a grid that cannot be used.
     """
-    if path.is_dir() or (path.is_file() and _format(path) not in _READERS and is_dicom(path)):
+    if path.is_dir() or (path.is_file() and image_format(path) is None and is_dicom(path)):
         return read_volume(path).grid
     require_file(path)
     return _read(path).grid
@@ -179,31 +183,28 @@ def stored_label_values(labels: LabelMap) -> NDArray[Any]:
 
 
 def _read(path: Path) -> StoredImage:
-    reader = _READERS.get(_format(path))
-    if reader is None:
-        raise FileError(f"{path}: is of no known format; need {', '.join(_READERS)}, or a folder of DICOM slices.")
+    format = image_format(path)
+    if format is None:
+        raise FileError(
+            f"{path}: is of no known format; need {', '.join(IMAGE_SUFFIXES)}, or a folder of DICOM slices."
+        )
     try:
-        return reader(path)
+        return format.read(path)
     except OSError as error:
         raise FileError(f"{path}: cannot be read: {error.strerror or error}.") from error
 
 
 def _write(array: NDArray[Any], grid: Grid, path: Path, like: Path | None) -> None:
-    writer = _WRITERS.get(_format(path))
-    if writer is None:
-        raise UsageError(f"{path}: is of no format that is written; need {', '.join(_WRITERS)}.")
+    format = image_format(path)
+    if format is None or not has_suffix(path, format.written):
+        raise UsageError(f"{path}: is of no format that is written; need {', '.join(_WRITTEN)}.")
     with naming(path):
         require_usable_grid(grid)
     with atomic_file(path) as temporary:
         try:
-            writer(array, grid, temporary, like if like is not None and like.is_file() else None)
+            format.write(array, grid, temporary, like if like is not None and like.is_file() else None)
         except FileError as error:
             raise FileError(str(error).replace(str(temporary), str(path))) from error
-
-
-def _format(path: Path) -> str:
-    name = path.name.lower()
-    return ".nii.gz" if name.endswith(".nii.gz") else path.suffix.lower()
 
 
 def _largest(limits: np.iinfo[Any]) -> int:

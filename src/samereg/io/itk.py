@@ -20,9 +20,18 @@ from samereg.errors import FileError, GeometryError, InputError
 from samereg.geometry.grid import Grid
 from samereg.io.formats import has_suffix
 from samereg.io.grid_entries import entries_of_array
+from samereg.io.image_format import ImageFormat
 from samereg.io.itk_files import itk_path, refuse_short_memory, save_image
 from samereg.io.metaimage_header import read_metaimage_header
-from samereg.io.nifti import KEPT, NIFTI_SUFFIXES, grid_of_header, is_nifti, mm_per_unit, read_nifti_header, require_whole
+from samereg.io.nifti import (
+    KEPT,
+    NIFTI_SUFFIXES,
+    grid_of_header,
+    is_nifti,
+    mm_per_unit,
+    read_nifti_header,
+    require_whole,
+)
 from samereg.io.nrrd_header import read_nrrd_header
 from samereg.io.silence import silenced
 from samereg.io.stored import StoredImage, naming, require_usable_grid, require_volume
@@ -283,3 +292,22 @@ def _unreadable(error: Exception) -> InputError:
     if reason is not None:
         return FileError(f"has a header that cannot be used: {' '.join(reason[1].split())}")
     return FileError("cannot be read: truncated, damaged, or not the format that its name says.")
+
+
+def _voxel_files(path: Path) -> tuple[Path, ...]:
+    """Files that a header names."""
+    voxels = read_header(path).voxels
+    return () if voxels is None else tuple(file for file in voxels.files if file != path)
+
+
+METAIMAGE = ImageFormat(
+    name="MetaImage",
+    suffixes=METAIMAGE_SUFFIXES,
+    written=(".mha",),
+    read=read_itk,
+    write=write_itk,
+    read_with=_voxel_files,
+)
+NRRD = ImageFormat(
+    name="NRRD", suffixes=NRRD_SUFFIXES, written=(".nrrd",), read=read_itk, write=write_itk, read_with=_voxel_files
+)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from samereg.errors import FileError, GeometryError, InputError
 from samereg.geometry.grid import Grid, corners_mm
 from samereg.io.formats import has_suffix
+from samereg.io.image_format import ImageFormat
 from samereg.io.packed import GZIP_MAGIC, unpack, unpack_start
 from samereg.io.stored import StoredImage, naming, require_number_type, require_usable_grid, require_volume
 
@@ -302,3 +303,8 @@ def _to_grid(header: Any, affine_ras: NDArray[np.float64], shape: tuple[int, int
 def mm_per_unit(header: Any) -> float:
     """Millimetres in the unit of space of a header."""
     return _MM_PER_UNIT.get(int(header["xyzt_units"]) & _SPACE_UNITS, 1.0)
+
+
+NIFTI = ImageFormat(
+    name="NIfTI", suffixes=NIFTI_SUFFIXES, written=(".nii.gz", ".nii"), read=read_nifti, write=write_nifti
+)

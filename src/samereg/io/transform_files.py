@@ -5,7 +5,6 @@ from pathlib import Path
 
 from samereg.errors import FileError, UsageError
 from samereg.geometry.transform import Transform
-from samereg.io.format_names import TransformFormatName as TransformFormatName
 from samereg.io.formats import RANKED, Recognised, has_suffix, stem_of, suffix_of
 from samereg.io.stored import naming
 from samereg.io.transform_formats.ants import ANTS
@@ -123,7 +122,9 @@ def gather_transforms(files: Sequence[Path]) -> tuple[Found, ...]:
 
 def _alike(path: Path, found: Sequence[Recognised], formats: Sequence[TransformFormat]) -> str:
     names = {answer.format for answer in found}
-    described = [f"{each.name} ({each.frame}, {each.units}, {each.direction})" for each in formats if each.name in names]
+    described = [
+        f"{each.name} ({each.frame}, {each.units}, {each.direction})" for each in formats if each.name in names
+    ]
     return f"{path}: {found[0].why}, which {', '.join(described[:-1])} and {described[-1]} all write; {_SAY_WHICH}."
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from samereg.errors import InputError
 from samereg.io.atomic import atomic_file
+from samereg.io.point_formats.format import PointFormat, by_name
 from samereg.io.point_formats.points import OUTSIDE, MovedPoints, PointSet, between_lps_and, read_text, require_points
 
 _FRAMES = {"0": "RAS", "1": "LPS", "RAS": "RAS", "LPS": "LPS"}
@@ -116,3 +117,12 @@ def _number(row: tuple[str, ...], place: int, path: Path) -> float:
         return float(_cell(row, place))
     except ValueError as error:
         raise InputError(f"{path}: has the row {','.join(row)[:60]!r}; need numbers in x, y and z.") from error
+
+
+FCSV = PointFormat(
+    name="fcsv",
+    suffixes=(".fcsv",),
+    recognise=by_name("fcsv", ".fcsv"),
+    read=lambda path, _: read_fcsv(path),
+    write=lambda moved, path, source, _: write_fcsv(moved, path, source=source),
+)

@@ -5,7 +5,12 @@ from pathlib import Path
 from samereg.errors import InputError
 from samereg.geometry.grid import Grid
 from samereg.io.atomic import atomic_file
+from samereg.io.formats import Recognised, has_suffix
+from samereg.io.point_formats.format import PointFormat, need_image
 from samereg.io.point_formats.points import MovedPoints, PointSet, read_text, require_points
+from samereg.io.points import has_header
+
+_SUFFIXES = (".csv",)
 
 
 def read_keypoints(path: Path, grid: Grid) -> PointSet:
@@ -40,3 +45,20 @@ def _three_numbers(row: str, path: Path) -> list[float]:
     if len(values) != 3:
         raise InputError(f"{path}: has the row {row[:60]!r}; need three voxel coordinates, comma-separated.")
     return values
+
+
+def _recognise(path: Path) -> Recognised | None:
+    if not has_suffix(path, _SUFFIXES) or has_header(path):
+        return None
+    return Recognised(format="learn2reg", sureness="shaped", why="its first line holds numbers")
+
+
+KEYPOINTS = PointFormat(
+    name="learn2reg",
+    suffixes=_SUFFIXES,
+    needs=("image",),
+    marks=False,
+    recognise=_recognise,
+    read=lambda path, grid: read_keypoints(path, need_image(grid)),
+    write=lambda moved, path, _, grid: write_keypoints(moved, path, need_image(grid)),
+)

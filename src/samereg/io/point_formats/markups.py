@@ -7,6 +7,7 @@ from typing import Any
 
 from samereg.errors import InputError
 from samereg.io.atomic import atomic_file
+from samereg.io.point_formats.format import PointFormat, by_name
 from samereg.io.point_formats.points import (
     OUTSIDE,
     MovedPoints,
@@ -107,3 +108,12 @@ def _new_document(moved: MovedPoints) -> dict[str, Any]:
     ]
     markup = {"type": "Fiducial", "coordinateSystem": "LPS", "coordinateUnits": "mm", "controlPoints": points}
     return {"@schema": _SCHEMA, "markups": [markup]}
+
+
+MARKUPS = PointFormat(
+    name="markups",
+    suffixes=(".mrk.json",),
+    recognise=by_name("markups", ".mrk.json"),
+    read=lambda path, _: read_markups(path),
+    write=lambda moved, path, source, _: write_markups(moved, path, source=source),
+)

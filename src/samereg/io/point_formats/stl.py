@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from samereg.errors import FileError, InputError
 from samereg.io.atomic import atomic_file
+from samereg.io.point_formats.format import PointFormat, by_name, need_source
 from samereg.io.point_formats.points import MovedPoints, PointSet, between_lps_and
 
 _TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
@@ -110,3 +111,14 @@ def _text(surface: _Surface, corners: NDArray[np.float64]) -> bytes:
 
 def _joined(values: list[float]) -> str:
     return " ".join(f"{value:.9g}" for value in values)
+
+
+STL = PointFormat(
+    name="stl",
+    suffixes=(".stl",),
+    needs=("source",),
+    marks=False,
+    recognise=by_name("stl", ".stl"),
+    read=lambda path, _: read_stl(path),
+    write=lambda moved, path, source, _: write_stl(moved, path, source=need_source(source, path)),
+)

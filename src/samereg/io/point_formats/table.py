@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+from samereg.io.formats import Recognised, has_suffix
+from samereg.io.point_formats.format import PointFormat
 from samereg.io.point_formats.points import OUTSIDE, MovedPoints, PointSet
-from samereg.io.points import read_points_csv, write_table_csv
+from samereg.io.points import has_header, read_points_csv, write_table_csv
+
+_SUFFIXES = (".csv",)
 
 
 def read_table(path: Path) -> PointSet:
@@ -20,3 +24,18 @@ def write_table(moved: MovedPoints, path: Path) -> None:
         for row, (point, outside) in enumerate(zip(moved.points_mm.tolist(), moved.outside.tolist(), strict=True))
     ]
     write_table_csv(("x", "y", "z", *kept, OUTSIDE), rows, path)
+
+
+def _recognise(path: Path) -> Recognised | None:
+    if not has_suffix(path, _SUFFIXES) or not has_header(path):
+        return None
+    return Recognised(format="csv", sureness="said", why="its first line holds words")
+
+
+CSV = PointFormat(
+    name="csv",
+    suffixes=_SUFFIXES,
+    recognise=_recognise,
+    read=lambda path, _: read_table(path),
+    write=lambda moved, path, _source, _grid: write_table(moved, path),
+)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from samereg.errors import FileError, InputError
 from samereg.io.atomic import atomic_file
+from samereg.io.point_formats.format import PointFormat, by_name, need_source
 from samereg.io.point_formats.points import OUTSIDE, MovedPoints, PointSet, between_lps_and
 
 _MAGIC = b"# vtk DataFile"
@@ -129,3 +130,13 @@ def _without_marks(tail: bytes, count: int, *, is_binary: bool) -> bytes:
     if place < 0 or not is_ours:
         return tail
     return tail[:place].removesuffix(f"POINT_DATA {count}\n".encode())
+
+
+VTK = PointFormat(
+    name="vtk",
+    suffixes=(".vtk",),
+    needs=("source",),
+    recognise=by_name("vtk", ".vtk"),
+    read=lambda path, _: read_vtk(path),
+    write=lambda moved, path, source, _: write_vtk(moved, path, source=need_source(source, path)),
+)
