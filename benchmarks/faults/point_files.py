@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from benchmarks.faults.format import Format, Unreadable, Value
 from benchmarks.faults.transform_readers import grid
+from samereg.io.format_names import PointFormatName
 from samereg.io.point_files import POINT_FORMATS as READERS
-from samereg.io.point_files import PointFormatName, recognise_points
+from samereg.io.point_files import recognise_points
 from samereg.io.point_formats.points import MovedPoints
 
 _SIGNS = {"LPS": np.array([1.0, 1.0, 1.0]), "RAS": np.array([-1.0, -1.0, 1.0])}

@@ -36,7 +36,8 @@ from samereg.geometry.chain import chain, parts
 from samereg.geometry.displacement import Displacement
 from samereg.geometry.spline import Spline
 from samereg.geometry.transform import Transform
-from samereg.io.transform_files import TransformFormatName, read_transform_file, write_transform_file
+from samereg.io.format_names import TransformFormatName
+from samereg.io.transform_files import read_transform_file, write_transform_file
 from samereg.io.transform_formats.spaces import Spaces
 
 DOUBLES = tuple(np.float64(v).tobytes() for v in (0.0, -1.0, 1e-300, 1e300, np.nan, np.inf, 2.0, 1e7, 65536.0, 3.5))
