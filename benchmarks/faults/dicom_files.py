@@ -1,5 +1,6 @@
 """A series of DICOM slices and a multi-frame file as damaged bases, and pydicom as the other reader."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -116,9 +117,10 @@ def series_by_pydicom(folder: Path) -> Value:
     for path in sorted(folder.iterdir()):
         header = pydicom.dcmread(path)
         slices.append((_floats(header.ImagePositionPatient, 3), header))
-    if len({str(header.SeriesInstanceUID) for _, header in slices}) != 1:
-        raise Unreadable("several series")
-    return _stack([(position, header, _hu(header, header.pixel_array)) for position, header in slices])
+    # A slice that says it is of another series is of another series; the largest one is read.
+    series = Counter(str(header.SeriesInstanceUID) for _, header in slices).most_common(1)[0][0]
+    chosen = [(position, header) for position, header in slices if str(header.SeriesInstanceUID) == series]
+    return _stack([(position, header, _hu(header, header.pixel_array)) for position, header in chosen])
 
 
 def multiframe_by_pydicom(folder: Path) -> Value:

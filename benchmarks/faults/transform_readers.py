@@ -100,11 +100,9 @@ def _text(dataset: Any) -> str:
 def itk_by_text(folder: Path, name: str) -> Value:
     """A text transform: `Transform:`, `Parameters:` and `FixedParameters:`, three lines for each part."""
     lines = [line.strip() for line in (folder / name).read_text("latin-1").splitlines()]
-    if lines[0] != "#Insight Transform File V1.0":
-        raise Unreadable("magic")
     found: list[Value] = []
     kind, numbers = "", np.zeros(0)
-    for line in lines[1:]:
+    for line in lines:
         key, _, rest = line.partition(":")
         if key == "Transform":
             kind = rest.strip()
@@ -275,8 +273,10 @@ def _elastix_spline(entries: Mapping[str, list[str]], numbers: NDArray[np.float6
         or entries.get("UseCyclicTransform", ["false"])[0] == "true"
     ):
         raise Unreadable("not cubic")
+    defaults = {"GridDirection": ["1", "0", "0", "0", "1", "0", "0", "0", "1"], "GridIndex": ["0", "0", "0"]}
     columns, spacing, origin, index = (
-        [float(word) for word in entries[name]] for name in ("GridDirection", "GridSpacing", "GridOrigin", "GridIndex")
+        [float(word) for word in {**defaults, **entries}[name]]
+        for name in ("GridDirection", "GridSpacing", "GridOrigin", "GridIndex")
     )
     place = affine_of(columns, spacing, origin)
     place[:3, 3] = (place @ [*index[::-1], 1.0])[:3]

@@ -35,6 +35,15 @@ FOUND = (
     ("metaimage compressed", "scan.mha", 621, 1, "8c"),
     ("nrrd gzipped", "scan.nrrd", 656, 14, "00" * 14),
     ("stl text", "mesh.stl", 318, 40, ""),
+    ("elastix spline", "TransformParameters.txt", 4399, 14, "2d696e66"),
+    ("itk mat", "affine.mat", 24, 1, "ee"),
+    ("itk txt", "affine.txt", 78, 1, "9f"),
+    ("learn2reg npz", "disp.npz", 27, 30, "37b1b8a9d2379432aaae96b4e9332cb05db3ca30"),
+    ("matches", "matches.csv", 1169, 6, "6e616e"),
+    ("run record", "run.json", 571, 6, "31"),
+    ("vtk binary", "mesh.vtk", 73, 1, "3939393939393939393939393939393939393939"),
+    ("vtk text", "mesh.vtk", 103, 6, "315f303030"),
+    ("metaimage", "scan.mha", 217, 3, ""),
 )
 """Damage that once was read wrongly, crashed or hung: format, file, first byte, size, and what comes there."""
 

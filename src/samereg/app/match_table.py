@@ -33,6 +33,8 @@ def read_matches(path: Path) -> Matches:
         numbers = torch.tensor([[float(cell) for cell in columns[name]] for name in MATCH_COLUMNS], dtype=torch.float64)
     except ValueError as error:
         raise InputError(f"{path}: holds cells that are no numbers; need the matches.csv of a registration.") from error
+    if not bool(torch.isfinite(numbers.float()).all()) or not set(numbers[8].tolist()) <= {0.0, 1.0}:
+        raise InputError(f"{path}: holds cells that are not finite, or used other than 0 or 1; need a matches.csv.")
     return Matches(
         fixed_mm=numbers[:3].T.contiguous(),
         moving_mm=numbers[3:6].T.contiguous(),

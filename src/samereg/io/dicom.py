@@ -162,7 +162,8 @@ def _voxels(members: list[Slice]) -> int:
 
 def _volume(source: Path, members: list[Slice]) -> Volume:
     ordered = _without_copies(source, order_slices(source, [m for m in members if not m.is_localizer]))
-    grid = stack_grid(source, ordered)
+    with naming(source):
+        grid = stack_grid(source, ordered)
     data = read_hu(ordered)
     if not np.isfinite(data).all():
         raise InputError(f"{source}: holds voxels that are NaN or infinite; need finite numbers.")

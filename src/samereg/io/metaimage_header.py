@@ -35,6 +35,7 @@ _PLACE = frozenset(
     ("Offset", "Position", "Origin", "ElementSpacing", "ElementSize", "TransformMatrix", "Rotation", "Orientation")
 )
 """Entries that say where the voxels lie."""
+_MATRICES = ("TransformMatrix", "Rotation", "Orientation")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,10 +140,14 @@ def _require_packed_size(entries: dict[str, str], voxels: VoxelData) -> None:
 
 def _require_place(entries: dict[str, str]) -> None:
     """Refuse words where numbers say the place: ITK takes them for 0."""
+    axes = whole_number(entries["NDims"], "NDims")
     for name in _PLACE & set(entries):
-        for word in entries[name].split():
-            if not _is_number(word):
-                raise FileError(f"has a damaged header: its {name} holds {word[:20]!r}; need numbers.")
+        words = entries[name].split()
+        needed = axes * axes if name in _MATRICES else axes
+        if len(words) != needed or not all(_is_number(word) for word in words):
+            raise FileError(f"has a damaged header: its {name} is {entries[name][:40]!r}; need {needed} numbers.")
+    if entries.get("ObjectType", "Image") != "Image":
+        raise FileError(f"holds an object of type {entries['ObjectType'][:20]!r}; need an Image.")
 
 
 def _is_number(word: str) -> bool:

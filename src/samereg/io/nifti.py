@@ -182,7 +182,7 @@ def read_nifti_header(path: Path) -> Any:
         header = _HEADERS[size](binaryblock=content[:size], check=False)
     except (HeaderDataError, ValueError) as error:
         raise FileError(f"{path}: has a NIfTI header that cannot be understood.") from error
-    if not header["magic"].item().startswith(b"n+"):
+    if header["magic"].item()[:3] != header.single_magic[:3]:
         raise FileError(f"{path}: is half of a .hdr/.img pair, or damaged; need a single .nii or .nii.gz file.")
     return header
 

@@ -212,6 +212,6 @@ def _doubt_of_directions(fields: dict[str, str], axes: int) -> str:
 def _is_number(word: str) -> bool:
     try:
         # ITK's lengths of directions overflow far beyond what any scan has, and count as none.
-        return isfinite(float(word)) and abs(float(word)) < _LARGEST
+        return isfinite(float(word)) and abs(float(word)) < _LARGEST and "_" not in word
     except ValueError:
         return False

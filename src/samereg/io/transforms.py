@@ -25,6 +25,7 @@ from samereg.io.itk import VOXEL_SUFFIXES, grid_of, place_on_grid, quiet_itk, re
 from samereg.io.itk_files import itk_path, refuse_short_memory, save_transform
 from samereg.io.itk_numbers import require_counts, require_sound_matlab, require_sound_text
 from samereg.io.stored import naming
+from samereg.io.transform_formats.nifti_vectors import INTENT_DISPLACEMENT, read_vectors
 from samereg.ops.ambient import plain_torch
 
 WRITTEN_SUFFIXES = (".h5", ".hdf5", ".tfm")
@@ -33,6 +34,8 @@ LINEAR_SUFFIXES = (".txt", ".mat")
 TRANSFORM_SUFFIXES = (*WRITTEN_SUFFIXES, *LINEAR_SUFFIXES)
 _REQUIRE_SOUND = {".tfm": require_sound_text, ".txt": require_sound_text, ".mat": require_sound_matlab}
 _CUBIC = 3
+_FARTHEST_MM = 1e6
+"""Beyond, the linear part is lost in the rounding of the positions that it is taken from."""
 
 
 @plain_torch()
@@ -80,6 +83,8 @@ def to_affine(part: sitk.Transform) -> Affine:
     columns = [np.array(part.TransformPoint(unit)) - origin for unit in np.eye(3).tolist()]
     if not all(isfinite(value) for value in (*origin, *np.ravel(columns))):
         raise TransformError("holds numbers that are NaN or infinite; need finite numbers.")
+    if np.abs(origin).max() > _FARTHEST_MM:
+        raise TransformError("takes the origin farther than a kilometre, which no two scans are apart; need mm.")
     return Affine.from_parts(torch.from_numpy(np.stack(columns, axis=1)), torch.from_numpy(origin))
 
 
@@ -120,7 +125,7 @@ def _read_itk(path: Path) -> Transform:
     except KeyError as error:
         # SimpleITK has no class of its own for some linear transforms of ITK.
         raise TransformError(f"{path}: holds a transform that is not read; need one affine map, or a field.") from error
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, UnicodeDecodeError) as error:
         refuse_short_memory(path, error)
         raise FileError(f"{path}: cannot be read: damaged, truncated, or not a transform file of ITK.") from error
     if stored.GetDimension() != 3:
@@ -130,6 +135,9 @@ def _read_itk(path: Path) -> Transform:
 
 def _read_field(path: Path) -> Displacement:
     header = read_header(path)
+    if header.voxels is None and (len(header.sizes), header.components) == (3, 3):
+        # ITK reads NIfTI's NaN as 0, and its qform where the sform's code is none of its own.
+        return _read_nifti_field(path, in_mm=header.is_in_mm)
     dimension, components = len(header.sizes), header.components
     if (dimension, components) != (3, 3):
         raise TransformError(
@@ -141,6 +149,16 @@ def _read_field(path: Path) -> Displacement:
     with _grid_of_field():
         grid = header.grid
     return _displacement(read_array(header), grid)
+
+
+def _read_nifti_field(path: Path, *, in_mm: bool) -> Displacement:
+    if not in_mm:
+        raise TransformError(f"{path}: gives its place in another unit than mm; need displacements and place in mm.")
+    stored = read_vectors(path)
+    # As ITK does: vectors of this intent are RAS.
+    signs = (-1.0, -1.0, 1.0) if stored.intent == INTENT_DISPLACEMENT else (1.0, 1.0, 1.0)
+    with _grid_of_field():
+        return Displacement(grid=stored.grid, data=stored.data * torch.tensor(signs)[:, None, None, None])
 
 
 def _to_itk(part: Transform, path: Path) -> sitk.Transform:

@@ -35,6 +35,10 @@ def _optional(check: Check) -> Check:
     return lambda value: "" if value is None or value is _ABSENT else check(value)
 
 
+def _nullable(check: Check) -> Check:
+    return lambda value: "" if value is None else check(value)
+
+
 def _absent_or(check: Check) -> Check:
     """Of entries that records of earlier versions lack; null is no more allowed than elsewhere."""
     return lambda value: "" if value is _ABSENT else check(value)
@@ -75,11 +79,11 @@ def _anything(_value: Any) -> str:
 
 
 _SCAN = _object(
-    path=_optional(_text),
-    sha256=_optional(_text),
+    path=_nullable(_text),
+    sha256=_nullable(_text),
     shape=_list(_number),
     spacing_mm=_list(_number),
-    series=_optional(_text),
+    series=_nullable(_text),
 )
 _STAGE = _object(
     name=_text,

@@ -39,7 +39,8 @@ def write_keypoints(moved: MovedPoints, path: Path, grid: Grid) -> None:
 
 def _three_numbers(row: str, path: Path) -> list[float]:
     try:
-        values = [float(cell) for cell in row.split(",")]
+        # Python takes 1_000 for a number; no other tool does.
+        values = [] if "_" in row else [float(cell) for cell in row.split(",")]
     except ValueError:
         values = []
     if len(values) != 3:

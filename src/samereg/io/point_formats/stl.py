@@ -16,6 +16,8 @@ from samereg.io.point_formats.points import MovedPoints, PointSet, between_lps_a
 
 _TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 _HEADER_BYTES = 80
+_LINES = ((b"facet", 5), (b"outer", 2), *((b"vertex", 4),) * 3, (b"endloop", 1), (b"endfacet", 1))
+"""First word of each line of a triangle, and how many words it has."""
 _VERTEX = re.compile(rb"vertex\s+(\S+)\s+(\S+)\s+(\S+)")
 
 
@@ -78,13 +80,24 @@ def _parse(path: Path) -> _Surface:
 
 
 def _corners_of_text(content: bytes, path: Path) -> NDArray[np.float64]:
+    _require_structure(content, path)
     found = _VERTEX.findall(content)
-    if not len(found) == 3 * content.count(b"endloop") == 3 * content.count(b"endfacet"):
-        raise FileError(f"{path}: has {len(found)} corners; need three for each of its triangles.")
     try:
         return np.array(found, dtype=np.float64).reshape(-1, 3, 3)
     except ValueError as error:
         raise FileError(f"{path}: has a vertex that is not three numbers, or a triangle without three.") from error
+
+
+def _require_structure(content: bytes, path: Path) -> None:
+    """Refuse text whose lines are not those of whole triangles, solid by solid."""
+    lines = [words for line in content.splitlines() if (words := line.split())]
+    inner = [words for words in lines if words[0].lower() not in (b"solid", b"endsolid")]
+    for number, words in enumerate(inner):
+        name, count = _LINES[number % len(_LINES)]
+        if words[0].lower() != name or len(words) != count or (name == b"vertex" and b"_" in b"".join(words[1:])):
+            raise FileError(f"{path}: has the line {b' '.join(words)[:40]!r} where a triangle needs {name.decode()}.")
+    if len(inner) % len(_LINES):
+        raise FileError(f"{path}: ends within a triangle; it is truncated or damaged.")
 
 
 def _normals(corners: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -83,6 +83,8 @@ def _parse(path: Path) -> _Mesh:
     title, coding = content.split(b"\n", 3)[1:3]
     is_binary = coding.strip().upper() == b"BINARY"
     count, dtype = 3 * int(points.group(1)), _TYPES[points.group(2)]
+    if count > len(content):
+        raise FileError(f"{path}: is truncated or damaged: it announces {count} numbers, more than it has bytes.")
     start = points.end()
     stop = start + count * np.dtype(dtype).itemsize if is_binary else _end_of_numbers(content, start, count, path)
     return _Mesh(
@@ -100,6 +102,8 @@ def _numbers(block: bytes, count: int, dtype: str, path: Path, *, is_binary: boo
         values = np.frombuffer(block, dtype, count) if is_binary else np.array(block.split(), dtype=np.float64)
     except ValueError as error:
         raise FileError(f"{path}: is truncated or damaged: its points are not {count} numbers.") from error
+    if not is_binary and b"_" in block:
+        raise FileError(f"{path}: has points with '_' in a number; need plain decimals.")
     if count == 0 or not np.isfinite(values).all():
         raise InputError(f"{path}: holds no points, or points that are not finite; need at least one.")
     return torch.from_numpy(values.astype(np.float64).reshape(-1, 3))

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 import SimpleITK as sitk
@@ -56,6 +57,8 @@ class Parameters:
         if wrong:
             raise TransformError(f"{self.path}: ({name} ...) holds {wrong[0]!r}; need numbers.")
         values = [float(word) for word in self.words(name)]
+        if not all(isfinite(value) for value in values):
+            raise TransformError(f"{self.path}: ({name} ...) holds NaN or infinity; need finite numbers.")
         if len(values) != count:
             raise TransformError(f"{self.path}: ({name} ...) holds {len(values)} numbers; need {count}.")
         return values

@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from math import prod
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,20 @@ _NPZ = (".npz",)
 _ZIP_MAGIC = b"PK"
 _MOST_INFLATION = 1032
 """Bytes that one byte of deflated data can stand for at most."""
+
+
+_DAMAGE = (
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What numpy and zipfile raise for bytes that are not what they should be."""
 
 
 def read_learn2reg(path: Path, spaces: Spaces) -> Transform:
@@ -133,7 +148,7 @@ def _npz_array(path: Path) -> NDArray[Any]:
                 raise FileError(f"{path}: is damaged: it claims {entry.file_size} bytes, far more than it holds.")
             content = stored.read(entry)
         return _npy_array(content)
-    except (OSError, ValueError, EOFError, IndexError, zlib.error, zipfile.BadZipFile, RuntimeError) as error:
+    except (OSError, ValueError, EOFError, *_DAMAGE) as error:
         raise FileError(f"{path}: cannot be read: missing, truncated, damaged, or not .npz.") from error
 
 
