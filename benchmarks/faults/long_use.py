@@ -51,7 +51,8 @@ def _register_often(cohort: Path, path: Path) -> int:
 def memory_growth(rows: list[dict[str, Any]]) -> float:
     """Growth of memory as a fraction: the last ten registrations against the ten after the warm-up."""
     sizes = [row["bytes"] for row in rows]
-    return median(sizes[-WARM_UP:]) / median(sizes[WARM_UP : 2 * WARM_UP]) - 1.0
+    growth: float = median(sizes[-WARM_UP:]) / median(sizes[WARM_UP : 2 * WARM_UP]) - 1.0
+    return growth
 
 
 def run_repeats(path: Path, place: Path, *, on_step: Told | None = None) -> None:

@@ -197,7 +197,8 @@ def _stl_by_hand(folder: Path) -> Value:
             struct.unpack_from("<3f", content, 84 + 50 * n + 12 * corner) for n in range(count) for corner in (1, 2, 3)
         ]
     else:
-        head, points = content.lstrip().split(b"\n", 1)[0], _stl_vertices(content.decode("latin-1"))
+        head = content.lstrip().split(b"\n", 1)[0]
+        points = [tuple(corner) for corner in _stl_vertices(content.decode("latin-1"))]
     return _points_value(np.array(points) * _SIGNS["RAS" if b"SPACE=RAS" in head else "LPS"])
 
 

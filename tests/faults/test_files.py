@@ -22,30 +22,34 @@ FLIP = Splice(kind="flip", file="greedy.mat", at=3, size=1, new="39")
 RECIPE = Recipe(format="greedy matrix", splices=(FLIP,))
 
 FOUND = (
-    ("checkpoint", "checkpoint.safetensors", -3, 1, "7f"),
-    ("checkpoint", "checkpoint.safetensors", 20, 1, "ff"),
-    ("checkpoint", "checkpoint.safetensors", -9, 9, ""),
-    ("cached arrays", "key.safetensors", -3, 1, "7f"),
-    ("run record", "run.json", 20, 1, "00"),
-    ("bench record", "case.json", 104, 4, "6e756c6c"),
-    ("metaimage", "scan.mha", 217, 3, "78"),
-    ("nrrd", "scan.nrrd", 277, 1, "3165333038"),
-    ("nifti series", "series.nii", 300, 4, "0000807f"),
-    ("field nifti", "field.nii.gz", 1465, 60, ""),
-    ("metaimage compressed", "scan.mha", 621, 1, "8c"),
-    ("nrrd gzipped", "scan.nrrd", 656, 14, "00" * 14),
-    ("stl text", "mesh.stl", 318, 40, ""),
-    ("elastix spline", "TransformParameters.txt", 4399, 14, "2d696e66"),
-    ("itk mat", "affine.mat", 24, 1, "ee"),
-    ("itk txt", "affine.txt", 78, 1, "9f"),
-    ("learn2reg npz", "disp.npz", 27, 30, "37b1b8a9d2379432aaae96b4e9332cb05db3ca30"),
-    ("matches", "matches.csv", 1169, 6, "6e616e"),
-    ("run record", "run.json", 571, 6, "31"),
-    ("vtk binary", "mesh.vtk", 73, 1, "3939393939393939393939393939393939393939"),
-    ("vtk text", "mesh.vtk", 103, 6, "315f303030"),
-    ("metaimage", "scan.mha", 217, 3, ""),
+    ("checkpoint", "checkpoint.safetensors", -3, 1, "7f", "raw"),
+    ("checkpoint", "checkpoint.safetensors", 20, 1, "ff", "raw"),
+    ("checkpoint", "checkpoint.safetensors", -9, 9, "", "raw"),
+    ("cached arrays", "key.safetensors", -3, 1, "7f", "raw"),
+    ("run record", "run.json", 20, 1, "00", "raw"),
+    ("bench record", "case.json", 104, 4, "6e756c6c", "raw"),
+    ("metaimage", "scan.mha", 217, 3, "78", "raw"),
+    ("nrrd", "scan.nrrd", 277, 1, "3165333038", "raw"),
+    ("nifti series", "series.nii", 300, 4, "0000807f", "raw"),
+    ("field nifti", "field.nii.gz", 1465, 60, "", "raw"),
+    ("metaimage compressed", "scan.mha", 621, 1, "8c", "raw"),
+    ("nrrd gzipped", "scan.nrrd", 656, 14, "00" * 14, "raw"),
+    ("stl text", "mesh.stl", 318, 40, "", "raw"),
+    ("elastix spline", "TransformParameters.txt", 4399, 14, "2d696e66", "raw"),
+    ("learn2reg nifti", "disp.nii.gz", 116, 4, "0000807f", "gzip"),
+    ("niftyreg", "deformation.nii.gz", 70, 2, "0006", "gzip"),
+    ("metaimage compressed", "scan.mha", 387, 417, "", "raw"),
+    ("points csv", "points.csv", 92, 7, "315f303030", "raw"),
+    ("itk mat", "affine.mat", 24, 1, "ee", "raw"),
+    ("itk txt", "affine.txt", 78, 1, "9f", "raw"),
+    ("learn2reg npz", "disp.npz", 27, 30, "37b1b8a9d2379432aaae96b4e9332cb05db3ca30", "raw"),
+    ("matches", "matches.csv", 1169, 6, "6e616e", "raw"),
+    ("run record", "run.json", 571, 6, "31", "raw"),
+    ("vtk binary", "mesh.vtk", 73, 1, "3939393939393939393939393939393939393939", "raw"),
+    ("vtk text", "mesh.vtk", 103, 6, "315f303030", "raw"),
+    ("metaimage", "scan.mha", 217, 3, "", "raw"),
 )
-"""Damage that once was read wrongly, crashed or hung: format, file, first byte, size, and what comes there."""
+"""Damage that was read wrongly, crashed or hung: format, file, first byte, size, what comes there, and the view."""
 
 
 def with_reader(monkeypatch: pytest.MonkeyPatch, read: object) -> None:
@@ -60,10 +64,10 @@ def test_both_readers_read_the_base_alike(name: str) -> None:
     assert base_of(name).size > 0
 
 
-@pytest.mark.parametrize(("name", "file", "at", "size", "new"), FOUND)
-def test_damage_that_was_found_ends_well(name: str, file: str, at: int, size: int, new: str) -> None:
+@pytest.mark.parametrize(("name", "file", "at", "size", "new", "view"), FOUND)
+def test_damage_that_was_found_ends_well(name: str, file: str, at: int, size: int, new: str, view: str) -> None:
     start = at if at >= 0 else len(base_of(name).files[file]) + at
-    recipe = Recipe(format=name, splices=(Splice(kind="found", file=file, at=start, size=size, new=new),))
+    recipe = Recipe(format=name, splices=(Splice(kind="found", file=file, view=view, at=start, size=size, new=new),))
     ending = run_here(recipe)
     assert ending.verdict in GOOD, ending
 

@@ -115,7 +115,7 @@ def _require_kinds(plain: Mapping[str, Any], timing: Mapping[str, Any] | None) -
             raise ValueError(f"its {name} is {plain[name]!r}, no text")
     if plain["status"] not in get_args(Status):
         raise ValueError(f"its status is {plain['status']!r}")
-    for value in (*(timing or {}).values(), plain.get("peak_gb") or 0.0):
+    for value in (*(timing or {}).values(), 0.0 if plain.get("peak_gb") is None else plain["peak_gb"]):
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(f"one of its figures is {value!r}, no number")
 

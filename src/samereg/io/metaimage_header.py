@@ -86,7 +86,7 @@ def _entries(stream: BinaryIO) -> dict[str, str]:
         name, separator, value = line.partition("=" if "=" in line else ":")
         if separator:
             entries[name.strip()] = value.strip()
-        if name.strip() == _LAST_ENTRY:
+        if separator and name.strip() == _LAST_ENTRY:
             return entries
     raise FileError(f"is truncated, damaged, or not MetaImage; need a header that ends with {_LAST_ENTRY}.")
 

@@ -115,7 +115,8 @@ def _is_word(cell: str) -> bool:
 
 def _number(path: Path, line: int, text: str) -> float:
     try:
-        value = float(text)
+        # Python takes 1_000 for a number; no other tool does.
+        value = float("nan") if "_" in text else float(text)
     except ValueError:
         value = float("nan")
     if not isfinite(value):

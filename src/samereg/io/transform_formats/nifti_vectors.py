@@ -8,6 +8,8 @@ import nibabel as nib
 import numpy as np
 import torch
 from jaxtyping import Float
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -94,10 +96,10 @@ def read_vectors(path: Path) -> VectorFile:
         shown = " x ".join(map(str, sizes))
         raise TransformError(f"{path}: has {shown} numbers; need (x, y, z, 1, 3) or (x, y, z, 3), vectors on a grid.")
     require_whole(path)
-    image: Any = nib.load(path)
     try:
+        image: Any = nib.load(path)
         array = np.asarray(image.dataobj, dtype=np.float32).reshape(*sizes[:3], 3)
-    except (HeaderDataError, TypeError, ValueError) as error:
+    except (ImageFileError, HeaderDataError, TypeError, ValueError) as error:
         raise FileError(f"{path}: has a damaged header: its numbers are of no known type or scaling.") from error
     if not np.isfinite(array).all():
         raise TransformError(f"{path}: holds displacements that are NaN or infinite; need finite numbers.")
