@@ -19,8 +19,9 @@ from pathlib import Path
 
 import torch
 
-from samereg.app.machine import MachineSettings, prepare_machine
+from samereg.app.machine import prepare_machine
 from samereg.app.scans import read_scan
+from samereg.app.settings import MachineSettings
 from samereg.estimate.deform import load_deformer
 from samereg.geometry.grid import axis_aligned_grid
 from samereg.image.preprocess import to_model_space

@@ -21,7 +21,8 @@ from labelled import LabelledPair, labelled_pairs
 from scipy import ndimage, optimize
 from torch import Tensor
 
-from samereg.app.machine import MachineSettings, prepare_machine
+from samereg.app.machine import prepare_machine
+from samereg.app.settings import MachineSettings
 from samereg.estimate.deform import load_deformer
 from samereg.geometry.grid import Grid
 from samereg.geometry.transform import Transform

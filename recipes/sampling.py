@@ -14,7 +14,8 @@ from pathlib import Path
 
 from labelled import labelled_pairs, mean
 
-from samereg.app.machine import MachineSettings, prepare_machine
+from samereg.app.machine import prepare_machine
+from samereg.app.settings import MachineSettings
 from samereg.matching.embed import load_embedder
 from samereg.matching.filters import MatchFilter, StableFilter, ThresholdFilter
 from samereg.pipeline.affine import AffineStage

@@ -18,7 +18,7 @@ from benchmarks.faults.processes import FIXED, MOVING, run_child, small_pair
 from benchmarks.faults.records import append_row, read_rows
 from samereg.app.deform_training import DeformSources, train_deform_from_files
 from samereg.app.embedding_training import train_from_files
-from samereg.app.machine import MachineSettings
+from samereg.app.settings import TrainingMachineSettings
 from samereg.cli.main import main
 from samereg.errors import SameregError
 from samereg.training.aligned import CropSettings
@@ -27,7 +27,7 @@ from samereg.training.checkpoint import FILE_NAME, read_checkpoint
 from samereg.training.deform import DeformTraining
 from samereg.training.settings import EmbeddingTraining
 
-_MACHINE = MachineSettings(device="cpu", threads=1)
+_MACHINE = TrainingMachineSettings(device="cpu", threads=1)
 _CPU = ("--device", "cpu", "--threads", "1", "-q")
 _VOLATILE = ("seconds", "timing", "peak_gb", "path", "machine")
 """Entries of JSON records that differ from run to run."""

@@ -16,11 +16,12 @@ from torch import nn
 from benchmarks.faults.format import Format, Unreadable, Value
 from benchmarks.faults.point_files import plain_number
 from samereg.app.match_table import MATCH_COLUMNS, read_matches, write_matches
+from samereg.app.plain import to_plain
+from samereg.app.run_folder import RunFolder
 from samereg.app.verdict import VerdictLimits
 from samereg.app.verdict import judge as verdict_of
 from samereg.bench.record import CaseRecord, Timing, read_record, write_record
 from samereg.errors import FileError
-from samereg.geometry.affine import Affine
 from samereg.geometry.grid import axis_aligned_grid
 from samereg.geometry.volume import Volume
 from samereg.io.cache import CacheRecord
@@ -29,9 +30,7 @@ from samereg.io.cache import write_record as write_cached
 from samereg.io.images import write_volume
 from samereg.matching.matches import Matches
 from samereg.nets.build import build_deform, build_embedding
-from samereg.report.measures import Similarity, collect
 from samereg.report.sections import provenance, reasons, stages_table
-from samereg.report.sources import read_record as read_run
 from samereg.report.sources import read_recorded_scan
 from samereg.training.checkpoint import FILE_NAME, read_checkpoint, write_checkpoint
 from samereg.training.state import TrainingState
@@ -191,33 +190,39 @@ def _cached_by_hand(folder: Path) -> Value:
 def _make_run(folder: Path) -> None:
     for name in ("fixed", "moving"):
         write_volume(_small_scan(), folder / f"{name}.nii")
+    (folder / "run.json").write_text(json.dumps(_run_as_written(), indent=2))
+
+
+def _run_as_written() -> dict[str, Any]:
     scans = {
         name: {"path": f"{name}.nii", "sha256": None, "shape": [8, 8, 9], "spacing_mm": [5.0, 5.0, 5.0], "series": None}
         for name in ("fixed", "moving")
     }
     outcome = {"converged": True, "message": "converged", "iterations": 7}
-    record = {
+    return {
         "versions": {"samereg": "0.1.0", "python": "3.11.7", "platform": "Linux x86_64", "packages": {"torch": "2.6"}},
         "machine": {"device": "cpu", "name": "a processor", "threads": 2},
         "embedding": {"name": "compact", "checksum": "0" * 64, "network": "compact", "precision": "float32"},
         "deform": None,
-        "settings": {"preset": "fast", "filter": "none", "seed": 0},
+        "settings": {"preset": "fast", "filter": "stable", "seed": 0},
         "recipe": [],
         **scans,
         "stages": [{"name": "affine", "seconds": 1.25, "outcome": outcome, "matches": 500, "used": 400}],
         "quality": {
             "match_count": 400,
+            "kept_fraction": 0.8,
+            "match_error_mm": 1.5,
+            "similarity": 0.6,
             "inverse_consistency_mm": 0.1,
             "folded_fraction": 0.0,
             "jacobian_std": 0.1,
             "overlap_fraction": 0.95,
         },
-        "verdict": {"level": "good", "notes": []},
+        "verdict": {"level": "good", "headline": "Good.", "findings": [], "notes": []},
         "faults": [],
         "seconds": 3.5,
         "exit_status": 0,
     }
-    (folder / "run.json").write_text(json.dumps(record, indent=2))
 
 
 def _small_scan() -> Volume:
@@ -230,21 +235,27 @@ def _small_scan() -> Volume:
 
 def _read_run(folder: Path) -> Value:
     """The record, and everything that the report makes of it."""
-    record = read_run(folder / "run.json")
-    for name in ("fixed", "moving"):
-        recorded = (
-            {**record[name], "path": str(folder / record[name]["path"])} if record[name]["path"] else record[name]
-        )
-        read_recorded_scan({**recorded, "sha256": recorded["sha256"]}, folder / f"{name}.nii", name=name)
-    quality = collect(_matches(), Affine.identity(), Similarity(before=0.1, after=0.5), record["quality"])
-    verdict = verdict_of(quality, VerdictLimits(), tuple(record.get("verdict", {}).get("notes", ())))
-    text = reasons(verdict) + stages_table(record["stages"], record["seconds"]) + provenance(record)
-    return {"record": json.dumps(record, sort_keys=True), "text": len(text) > 0}
+    record = RunFolder(folder).read_record()
+    for name, scan in (("fixed", record.fixed), ("moving", record.moving)):
+        read_recorded_scan(scan, folder / f"{name}.nii", name=name)
+    verdict = verdict_of(record.quality, VerdictLimits(), record.verdict.notes)
+    text = reasons(verdict) + stages_table(record.stages, record.seconds) + provenance(record)
+    read = _restricted(to_plain(record), json.loads((folder / "run.json").read_text("utf-8")))
+    return {"record": json.dumps(read, sort_keys=True), "text": len(text) > 0}
 
 
 def _run_by_json(folder: Path) -> Value:
     record = json.loads((folder / "run.json").read_text("utf-8"))
-    return {"record": json.dumps(record, sort_keys=True), "text": True}
+    return {"record": json.dumps(_restricted(record, _run_as_written()), sort_keys=True), "text": True}
+
+
+def _restricted(value: Any, known: Any) -> Any:
+    """A value without the entries that another one lacks; whole numbers as real ones, since JSON tells none apart."""
+    if isinstance(value, dict) and isinstance(known, dict):
+        return {name: _restricted(each, known[name]) for name, each in value.items() if name in known}
+    if isinstance(value, list) and isinstance(known, list):
+        return [_restricted(each, known[n] if n < len(known) else each) for n, each in enumerate(value)]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 @cache

@@ -11,6 +11,9 @@ from samereg._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from samereg.app.api import PairTransform, RegisteredPair, register
+    from samereg.app.session import Registered, Session
+    from samereg.app.settings import MatchSettings, RegisterSettings
+    from samereg.app.store import ScanStore
     from samereg.errors import SameregError
     from samereg.estimate.deform import load_deformer
     from samereg.geometry.affine import Affine
@@ -35,7 +38,12 @@ _HOMES = {
     "Grid": "samereg.geometry.grid",
     "LabelMap": "samereg.geometry.volume",
     "PairTransform": "samereg.app.api",
+    "MatchSettings": "samereg.app.settings",
+    "RegisterSettings": "samereg.app.settings",
+    "Registered": "samereg.app.session",
     "RegisteredPair": "samereg.app.api",
+    "ScanStore": "samereg.app.store",
+    "Session": "samereg.app.session",
     "Registration": "samereg.pipeline.register",
     "SameregError": "samereg.errors",
     "Transform": "samereg.geometry.transform",
@@ -66,10 +74,15 @@ __all__ = [
     "Displacement",
     "Grid",
     "LabelMap",
+    "MatchSettings",
     "PairTransform",
+    "RegisterSettings",
+    "Registered",
     "RegisteredPair",
     "Registration",
     "SameregError",
+    "ScanStore",
+    "Session",
     "Transform",
     "Velocity",
     "Volume",

@@ -30,7 +30,7 @@ class Range:
 
     low: float | None = None
     above: float | None = None
-    high: float | None = None
+    high: float | int | None = None
     unit: str = ""
 
     def __contains__(self, value: float | int) -> bool:
@@ -54,6 +54,7 @@ class Range:
 
 Count = Annotated[int, Range(low=1.0)]
 CountOrZero = Annotated[int, Range(low=0.0)]
+Seed = Annotated[int, Range(low=0.0, high=2**63 - 1)]
 Weight = Annotated[float, Range(low=0.0)]
 Positive = Annotated[float, Range(above=0.0)]
 PositiveMm = Annotated[float, Range(above=0.0, unit="mm")]

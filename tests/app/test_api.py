@@ -11,16 +11,15 @@ import SimpleITK as sitk
 import torch
 
 import samereg
+from known_session import unchecked_settings, use_known_confidence, use_known_session
 from samereg.app import api
 from samereg.app.api import PairTransform, RegisteredPair
-from samereg.app.registration import Engine
 from samereg.errors import InputError, NotCTError, UsageError
 from samereg.estimate.outcome import Outcome
 from samereg.geometry.affine import Affine
 from samereg.geometry.volume import LabelMap, Volume
 from samereg.io.images import read_volume, write_volume
 from samereg.io.memory import ImageLike, of_kind
-from samereg.matching.embed import EmbeddedVolume, EmbedderRecord
 from samereg.matching.matches import Matches
 from samereg.pipeline.quality import Quality
 from samereg.pipeline.register import Registration, StageReport
@@ -37,11 +36,6 @@ QUALITY = Quality(
     jacobian_std=0.0,
     overlap_fraction=0.9,
 )
-
-
-class NoEmbedder:
-    def embed(self, model: Volume) -> EmbeddedVolume:
-        raise NotImplementedError
 
 
 def known_answer() -> Registration:
@@ -73,15 +67,7 @@ def known_answer() -> Registration:
 
 @pytest.fixture(autouse=True)
 def without_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = Engine(
-        device=torch.device("cpu"),
-        embedder=NoEmbedder(),
-        embedding=EmbedderRecord(name="compact", checksum="0" * 64, network="compact", precision="float32"),
-        deformer=None,
-        stages=(),
-    )
-    monkeypatch.setattr(api, "load_engine", lambda *_args, **_kwargs: engine)
-    monkeypatch.setattr(api, "run_stages", lambda *_args, **_kwargs: known_answer())
+    use_known_session(monkeypatch, known_answer)
 
 
 @pytest.fixture
@@ -153,7 +139,9 @@ def test_what_are_no_points_is_refused(points: np.ndarray, paths: tuple[Path, Pa
 
 def test_a_choice_that_does_not_exist_is_refused(paths: tuple[Path, Path]) -> None:
     with pytest.raises(UsageError, match=r"preset='fastest'; need one of 'default', 'best', 'fast', 'affine'"):
-        samereg.register(*paths, preset="fastest")  # type: ignore[arg-type]
+        samereg.register(*paths, unchecked_settings(), preset="fastest")
+    with pytest.raises(UsageError, match="There is no setting 'presett'"):
+        samereg.register(*paths, presett="fast")
 
 
 def test_a_frame_or_interpolation_that_does_not_exist_is_refused(paths: tuple[Path, Path]) -> None:
@@ -233,10 +221,7 @@ def test_the_map_is_what_the_rest_of_the_project_takes(paths: tuple[Path, Path])
 def test_the_expected_error_comes_as_the_kind_of_the_fixed_scan_and_is_saved(
     paths: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def three(fixed: Volume, *_rest: object) -> Volume:
-        return Volume(data=torch.full_like(fixed.data, 3.25), grid=fixed.grid, stored_dtype="float32")
-
-    monkeypatch.setattr(api, "confidence_of", three)
+    use_known_confidence(monkeypatch, 3.25)
     images = [sitk.ReadImage(str(path)) for path in paths]
     assert api.register(*images).confidence is None
     result = api.register(*images, confidence=True)

@@ -22,10 +22,10 @@ from samereg.pipeline.affine import AffineStage
 from samereg.pipeline.coarse import CoarseStage
 
 NOT_COMPUTING = {
-    "PairTransform", "RegisteredPair", "Registration", "SameregError", "Transform", "__version__",
-    "affine_only", "fast", "same", "same_plus",
+    "MatchSettings", "PairTransform", "RegisterSettings", "Registered", "RegisteredPair", "Registration",
+    "SameregError", "ScanStore", "Session", "Transform", "__version__", "affine_only", "fast", "same", "same_plus",
 }  # fmt: skip
-"""Error, protocol, what `register` returns (looked at there), and recipes, which only put settings together."""
+"""Error, protocol, settings, what `register` returns and calls (looked at there), and recipes."""
 
 POINTS_MM = torch.tensor([[10.0, 20.0, 30.0], [50.0, 60.0, 70.0]], dtype=torch.float64)
 

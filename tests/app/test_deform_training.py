@@ -9,7 +9,7 @@ import torch
 from samereg.app import alignment, deform_training
 from samereg.app.alignment import align_pairs, pair_set, prepare_scans
 from samereg.app.deform_training import DeformSources, ordered_pairs, train_deform_from_files
-from samereg.app.machine import MachineSettings
+from samereg.app.settings import TrainingMachineSettings
 from samereg.errors import NoOverlapError, TransformError, UsageError
 from samereg.estimate.outcome import Outcome
 from samereg.geometry.affine import Affine
@@ -27,7 +27,7 @@ from samereg.pipeline.stage import StageResult
 from samereg.training.deform import DeformTraining
 from samereg.weights.deform import read_deform_weights
 
-ON_CPU = MachineSettings(device="cpu")
+ON_CPU = TrainingMachineSettings(device="cpu")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,7 +8,7 @@ import torch
 
 from samereg.app import embedding_training
 from samereg.app.embedding_training import launch, model_card, read_training_scans, train_from_files
-from samereg.app.machine import MachineSettings
+from samereg.app.settings import TrainingMachineSettings
 from samereg.errors import NotCTError, UsageError
 from samereg.geometry.volume import Volume
 from samereg.io.images import write_volume
@@ -17,7 +17,7 @@ from samereg.nets.embedding import EmbeddingNet
 from samereg.training.settings import EmbeddingTraining
 from samereg.weights.registry import read_weights
 
-ON_CPU = MachineSettings(device="cpu")
+ON_CPU = TrainingMachineSettings(device="cpu")
 
 
 @pytest.fixture

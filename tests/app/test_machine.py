@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from samereg.app.allocator import keep_freed_memory
-from samereg.app.machine import MachineSettings, choose_device, prepare_machine
+from samereg.app.machine import choose_device, prepare_machine
+from samereg.app.settings import MachineSettings
 from samereg.errors import UsageError
 
 

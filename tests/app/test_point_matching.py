@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from samereg.app import point_matching
-from samereg.app.machine import MachineSettings
-from samereg.app.point_matching import Asked, MatchSettings, match_files, table
+from known_session import use_known_session
+from samereg.app.point_matching import PointQuery, match_files, table
+from samereg.app.settings import MachineSettings, MatchSettings
 from samereg.errors import InputError, UsageError
 from samereg.geometry.volume import LabelMap, Volume
 from samereg.io.images import write_labels, write_volume
@@ -37,16 +37,14 @@ def place(small_ct: Volume, small_labels: LabelMap, tmp_path: Path, monkeypatch:
             outside=points_mm[:, 0] > 5.0,
         )
 
-    monkeypatch.setattr(point_matching, "load_embedder", lambda *_args, **_kwargs: None)
-    monkeypatch.setattr(point_matching, "prepare_scan", lambda *_args: None)
-    monkeypatch.setattr(point_matching, "Pair", lambda **_parts: None)
+    use_known_session(monkeypatch, lambda: pytest.fail("registered"))
     monkeypatch.setattr(Query, "run", find)
     return tmp_path
 
 
-def found_in(place: Path, asked: Asked | None = None, settings: MatchSettings = ON_CPU, **more: object):
-    asked = asked or Asked(points=place / "points.csv")
-    return match_files(place / "ct.nii.gz", place / "ct.nii.gz", asked, settings=settings, **more)
+def found_in(place: Path, query: PointQuery | None = None, settings: MatchSettings = ON_CPU, **more: object):
+    query = query or PointQuery(points=place / "points.csv")
+    return match_files(place / "ct.nii.gz", place / "ct.nii.gz", query, settings=settings, **more)
 
 
 def test_columns_of_the_point_file_are_kept(place: Path) -> None:
@@ -72,24 +70,24 @@ def test_further_candidates_stand_behind(place: Path) -> None:
 
 
 def test_the_voxels_of_a_label_can_be_asked_for(place: Path, small_labels: LabelMap) -> None:
-    found = found_in(place, Asked(labels=place / "labels.nii.gz", label=2))
+    found = found_in(place, PointQuery(labels=place / "labels.nii.gz", label=2))
     index = torch.nonzero(small_labels.data == 2).double()
     assert torch.allclose(found.answers.fixed_mm, small_labels.grid.to_world(index))
 
 
 def test_a_label_that_is_not_there_is_refused_with_those_that_are(place: Path) -> None:
     with pytest.raises(InputError, match=r"no voxel of label 9; it has 1, 2, 3"):
-        found_in(place, Asked(labels=place / "labels.nii.gz", label=9))
+        found_in(place, PointQuery(labels=place / "labels.nii.gz", label=9))
 
 
 def test_exactly_one_way_of_asking_is_needed(place: Path) -> None:
-    for asked in (
-        Asked(labels=place / "labels.nii.gz"),
-        Asked(points=place / "points.csv", labels=place / "labels.nii.gz", label=2),
-        Asked(points=place / "points.csv", label=2),
+    for query in (
+        PointQuery(labels=place / "labels.nii.gz"),
+        PointQuery(points=place / "points.csv", labels=place / "labels.nii.gz", label=2),
+        PointQuery(points=place / "points.csv", label=2),
     ):
         with pytest.raises(UsageError, match="either --points"):
-            found_in(place, asked)
+            found_in(place, query)
 
 
 def test_points_outside_the_fixed_scan_are_refused_by_line(place: Path) -> None:

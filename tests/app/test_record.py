@@ -10,8 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import samereg
-from samereg.app.record import input_record, named_settings, sha256_of, to_plain, versions, write_json
+from samereg.app.plain import to_plain
+from samereg.app.record import input_record, named_settings, sha256_of, versions, write_json
 from samereg.geometry.grid import axis_aligned_grid
+from samereg.geometry.source import Source
+from samereg.geometry.volume import Volume
 
 leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 values = st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=10)
@@ -66,11 +69,11 @@ def test_a_folder_is_known_by_all_its_files(tmp_path: Path) -> None:
     assert sha256_of(tmp_path) != before
 
 
-def test_an_input_is_described(tmp_path: Path) -> None:
-    path = tmp_path / "scan.nii"
-    path.write_bytes(b"scan")
+def test_an_input_is_described() -> None:
     grid = axis_aligned_grid((4, 5, 6), (3.0, 2.0, 1.0), (0.0, 0.0, 0.0))
-    record = input_record(path, grid, series="1.2")
+    source = Source(label="scan.nii", path=Path("scan.nii"), sha256="0" * 64, series="1.2")
+    record = input_record(Volume(data=torch.zeros(1, *grid.shape), grid=grid, source=source))
+    assert (record.path, record.sha256) == (Path("scan.nii"), "0" * 64)
     assert record.shape == (4, 5, 6)
     assert record.spacing_mm == (3.0, 2.0, 1.0)
     assert record.series == "1.2"

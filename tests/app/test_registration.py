@@ -2,38 +2,29 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from samereg.app import registration
+from known_session import unchecked_settings, use_known_confidence, use_known_session
 from samereg.app.match_table import read_matches, write_matches
-from samereg.app.registration import (
-    RegisterSettings,
-    load_fitting_deformer,
-    recipe,
-    register_files,
-)
-from samereg.errors import InputError, NoOverlapError, NotCTError, UsageError, WeightsError
-from samereg.estimate.deform import Deformer, DeformerRecord
+from samereg.app.registration import register_files
+from samereg.app.settings import RegisterSettings
+from samereg.errors import InputError, NoOverlapError, NotCTError, UsageError
 from samereg.estimate.outcome import Outcome
 from samereg.geometry.affine import Affine
 from samereg.geometry.volume import Volume
 from samereg.io.images import read_volume, write_volume
 from samereg.io.transforms import read_transform
-from samereg.matching.embed import EmbeddedVolume, EmbedderRecord
 from samereg.matching.matches import Matches
-from samereg.nets.build import build_deform
-from samereg.pipeline.affine import AffineStage
-from samereg.pipeline.coarse import CoarseStage
-from samereg.pipeline.deform import DeformStage
-from samereg.pipeline.instance import InstanceStage
 from samereg.pipeline.quality import Quality
 from samereg.pipeline.register import Registration, StageReport
-from samereg.weights.deform import DeformHeader
+from samereg.validation import changed
 
 GOOD = Quality(
     match_count=400,
@@ -46,13 +37,6 @@ GOOD = Quality(
     overlap_fraction=0.9,
 )
 FILES = {"moved.nii.gz", "transform.h5", "inverse.h5", "matches.csv", "run.json"}
-
-
-class FakeEmbedder:
-    record = EmbedderRecord(name="compact", checksum="0" * 64, network="compact", precision="float32")
-
-    def embed(self, model: Volume) -> EmbeddedVolume:
-        raise NotImplementedError
 
 
 def known_answer() -> Registration:
@@ -84,11 +68,8 @@ def known_answer() -> Registration:
 
 @pytest.fixture
 def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Registration]], None]:
-    monkeypatch.setattr(registration, "load_embedder", lambda *_args, **_kwargs: FakeEmbedder())
-    monkeypatch.setattr(registration, "load_fitting_deformer", lambda *_args, **_kwargs: None)
-
     def use(function: Callable[[], Registration]) -> None:
-        monkeypatch.setattr(registration, "register", lambda *_args, **_kwargs: function())
+        use_known_session(monkeypatch, function)
 
     use(known_answer)
     return use
@@ -103,7 +84,7 @@ def pair(small_ct: Volume, tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.mark.usefixtures("answer")
 def test_the_folder_holds_what_is_promised(pair: tuple[Path, Path], tmp_path: Path) -> None:
-    record = register_files(*pair, tmp_path / "out", settings=RegisterSettings())
+    record = register_files(*pair, tmp_path / "out", settings=RegisterSettings()).record
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
     assert record.exit_status == 0
     fixed, moved = read_volume(pair[0]), read_volume(tmp_path / "out" / "moved.nii.gz")
@@ -115,10 +96,7 @@ def test_the_folder_holds_what_is_promised(pair: tuple[Path, Path], tmp_path: Pa
 def test_the_expected_error_is_written_when_asked_for(
     pair: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def three(fixed: Volume, *_rest: object) -> Volume:
-        return Volume(data=torch.full_like(fixed.data, 3.25), grid=fixed.grid, stored_dtype="float32")
-
-    monkeypatch.setattr(registration, "confidence_of", three)
+    use_known_confidence(monkeypatch, 3.25)
     register_files(*pair, tmp_path / "out", settings=RegisterSettings(confidence=True))
     assert {path.name for path in (tmp_path / "out").iterdir()} == {*FILES, "confidence.nii.gz"}
     assert read_volume(tmp_path / "out" / "confidence.nii.gz").data.unique().tolist() == [3.25]
@@ -176,7 +154,7 @@ def test_a_result_that_fails_its_check_is_written_and_says_so(
     pair: tuple[Path, Path], tmp_path: Path, answer: Callable[[Callable[[], Registration]], None]
 ) -> None:
     answer(lambda: replace(known_answer(), quality=replace(GOOD, folded_fraction=0.5)))
-    record = register_files(*pair, tmp_path / "out", settings=RegisterSettings())
+    record = register_files(*pair, tmp_path / "out", settings=RegisterSettings()).record
     assert record.exit_status == 10
     assert record.faults == ("folded space: 50.000 %, above 5.000 %",)
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
@@ -204,20 +182,12 @@ def test_a_scan_that_is_no_ct_is_refused_by_name(pair: tuple[Path, Path], small_
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_scan_without_a_body_is_refused_by_name(
-    pair: tuple[Path, Path],
-    small_ct: Volume,
-    tmp_path: Path,
-    answer: Callable[[Callable[[], Registration]], None],
-) -> None:
-    def refuse() -> Registration:
-        raise InputError("no piece of tissue")
-
-    answer(refuse)
+@pytest.mark.usefixtures("answer")
+def test_a_scan_without_a_body_is_refused_by_name(pair: tuple[Path, Path], small_ct: Volume, tmp_path: Path) -> None:
     specks = small_ct.data.clone()
     specks[..., 1::2], specks[..., 1::2, :] = -1000, -1000
     write_volume(replace(small_ct, data=specks), tmp_path / "specks.nii.gz")
-    with pytest.raises(InputError, match=r"specks\.nii\.gz: "):
+    with pytest.raises(InputError, match=r"specks\.nii\.gz: holds no body"):
         register_files(pair[0], tmp_path / "specks.nii.gz", tmp_path / "out", settings=RegisterSettings())
 
 
@@ -232,50 +202,38 @@ def test_a_folder_that_exists_is_kept_unless_overwritten(pair: tuple[Path, Path]
     assert {path.name for path in (tmp_path / "out").iterdir()} == {*FILES, "precious.txt"}
 
 
-def test_presets_are_recipes() -> None:
-    net = deformer("0" * 64)
-    stages = {
-        preset: [type(stage) for stage in recipe(RegisterSettings(preset=preset), given)]
-        for preset, given in (("affine", None), ("fast", None), ("default", net), ("best", net))
-    }
-    assert stages["affine"] == [AffineStage]
-    assert stages["fast"] == [AffineStage, CoarseStage]
-    assert stages["default"] == [AffineStage, CoarseStage, DeformStage]
-    assert stages["best"] == [AffineStage, CoarseStage, DeformStage, InstanceStage]
+@pytest.mark.parametrize(
+    ("name", "value", "needed"),
+    [
+        ("preset", "nonsense", "need one of 'default', 'best', 'fast', 'affine'"),
+        ("filter", "nonsense", "need one of 'stable', 'threshold'"),
+        ("affine_model", 3, "need one of 'affine', 'rigid', 'similarity'"),
+        ("filler", None, "need one of 'regularised', 'linear'"),
+        ("orientation", "", "need one of 'find', 'header'"),
+        ("init_format", "itkk", "need one of 'auto', 'itk'"),
+        ("seed", -1, "need 0 or more"),
+        ("seed", 1.5, "need a whole number"),
+        ("seed", True, "need a whole number"),
+        ("seed", 2**63, "need 0 or more and"),
+        ("threads", -2, "need 0 or more"),
+        ("confidence", "yes", "need True or False"),
+        ("series", "1.2.3", "need a sequence"),
+        ("init", 7, "need a path"),
+        ("embedding", None, "need a text"),
+    ],
+)
+def test_a_setting_that_is_impossible_is_refused_by_name(name: str, value: object, needed: str) -> None:
+    with pytest.raises(UsageError, match=f"Got {name}={re.escape(repr(value))}; {needed}"):
+        changed(unchecked_settings(), {name: value})
 
 
-def deformer(embedding: str) -> Deformer:
-    header = DeformHeader(network="vm-unet", correlation=True, form="velocity", embedding=embedding)
-    return Deformer(
-        net=build_deform("vm-unet", correlation=True),
-        device=torch.device("cpu"),
-        dtype=torch.float32,
-        record=DeformerRecord(name="mine", checksum="", header=header, precision="float32"),
-    )
+def test_a_setting_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(UsageError, match="There is no setting 'presett'; known are preset, init, "):
+        changed(RegisterSettings(), {"presett": "fast"})
 
 
-def test_presets_without_a_network_load_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registration, "load_deformer", lambda *_args, **_kwargs: pytest.fail("loaded"))
-    for preset in ("fast", "affine"):
-        assert load_fitting_deformer(RegisterSettings(preset=preset), FakeEmbedder.record, device="cpu") is None
-
-
-def test_a_network_of_another_embedding_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registration, "load_deformer", lambda *_args, **_kwargs: deformer("1" * 64))
-    with pytest.raises(WeightsError, match=r"was trained with the embedding 1111.*train deform --embedding"):
-        load_fitting_deformer(RegisterSettings(), FakeEmbedder.record, device="cpu")
-
-
-def test_flags_reach_the_stages() -> None:
-    settings = RegisterSettings(preset="fast", filter="threshold", affine_model="rigid", filler="linear", seed=3)
-    affine, coarse = recipe(settings, None)
-    assert isinstance(affine, AffineStage)
-    assert isinstance(coarse, CoarseStage)
-    assert (affine.model, affine.seed, coarse.filler) == ("rigid", 3, "linear")
-    assert type(affine.filter).__name__ == type(coarse.filter).__name__ == "ThresholdFilter"
-
-
-@pytest.mark.parametrize("name", ["preset", "filter", "affine_model", "filler", "orientation"])
-def test_a_name_that_does_not_exist_is_refused_when_settings_are_made(name: str) -> None:
-    with pytest.raises(UsageError, match=f"Got {name}='nonsense'; need one of"):
-        RegisterSettings(**{name: "nonsense"})
+def test_what_stands_for_the_same_value_is_taken() -> None:
+    given = {"seed": np.int64(3), "series": ["1.2", "1.3"], "init": "start.h5"}
+    settings = changed(unchecked_settings(), given)
+    assert (settings.seed, settings.series, settings.init) == (3, ("1.2", "1.3"), Path("start.h5"))
+    assert type(settings.seed) is int

@@ -3,15 +3,15 @@
 import json
 import shlex
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from known_session import prepared_without_networks, use_known_session
 from laws import rotation
 from samereg.app import starting
-from samereg.app.registration import RegisterSettings, read_start, recipe
+from samereg.app.settings import AffineSettings
 from samereg.app.starting import find_start
 from samereg.cli.main import main
 from samereg.errors import UsageError
@@ -20,12 +20,11 @@ from samereg.geometry.affine import Affine
 from samereg.geometry.grid import axis_aligned_grid
 from samereg.geometry.volume import Volume
 from samereg.io.images import write_volume
-from samereg.io.transform_files import read_transform_file, write_transform_file
+from samereg.io.transform_files import read_transform_file
 from samereg.io.transform_formats.spaces import Spaces
 from samereg.matching.embed import load_embedder
 from samereg.matching.matches import no_matches
 from samereg.pipeline import register as registering
-from samereg.pipeline.coarse import CoarseStage
 from samereg.pipeline.pair import Pair
 from samereg.pipeline.quality import Quality
 from samereg.pipeline.register import Registration
@@ -48,15 +47,14 @@ NOWHERE = Spaces()
 @pytest.fixture
 def pair(small_ct: Volume, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     answer = Registration(transform=TURN, inverse=TURN.inverse(), matches=no_matches(), stages=(), quality=GOOD)
-    monkeypatch.setattr(starting, "load_embedder", lambda *_args, **_kwargs: None)
-    monkeypatch.setattr(starting, "register", lambda *_args, **_kwargs: answer)
+    use_known_session(monkeypatch, lambda: answer)
     for name in ("fixed scan.nii.gz", "moving.nii.gz"):
         write_volume(small_ct, tmp_path / name)
     return tmp_path / "fixed scan.nii.gz", tmp_path / "moving.nii.gz"
 
 
 def test_a_start_is_one_file_for_each_tool(pair: tuple[Path, Path], tmp_path: Path) -> None:
-    record = find_start(*pair, tmp_path / "init.tfm", settings=RegisterSettings())
+    record = find_start(*pair, tmp_path / "init.tfm", settings=AffineSettings())
     assert {start.file.name for start in record.starts} == {
         "init.tfm",
         "init_ants.mat",
@@ -71,7 +69,7 @@ def test_a_start_is_one_file_for_each_tool(pair: tuple[Path, Path], tmp_path: Pa
         assert str(start.file) in start.command
     assert "'" + str(pair[0]) + "'" in record.starts[3].command
     with pytest.raises(UsageError, match=r"init\.tfm: exists"):
-        find_start(*pair, tmp_path / "init.tfm", settings=RegisterSettings())
+        find_start(*pair, tmp_path / "init.tfm", settings=AffineSettings())
 
 
 @pytest.mark.parametrize(
@@ -84,7 +82,7 @@ def test_every_printed_command_is_one_command_with_the_very_paths(
     folder = tmp_path / name
     folder.mkdir()
     fixed, moving = (path.rename(folder / path.name) for path in pair)
-    record = find_start(fixed, moving, folder / "init.tfm", settings=RegisterSettings())
+    record = find_start(fixed, moving, folder / "init.tfm", settings=AffineSettings())
     for start in record.starts[1:]:
         words = shlex.split(start.command)
         assert str(start.file) in words
@@ -119,18 +117,6 @@ def test_the_command_prints_the_commands(
     assert len(json.loads(capsys.readouterr().out)["starts"]) == 5
 
 
-def test_a_given_start_takes_the_place_of_the_affine_stage(tmp_path: Path) -> None:
-    settings = RegisterSettings(preset="fast", init=tmp_path / "theirs.mat", init_format="greedy")
-    assert [type(stage) for stage in recipe(settings, None)] == [CoarseStage]
-    write_transform_file(TURN, tmp_path / "theirs.mat", format="greedy", spaces=NOWHERE)
-    grid = axis_aligned_grid((4, 4, 4))
-    start = read_start(settings, grid, grid)
-    assert isinstance(start, Affine)
-    torch.testing.assert_close(start.matrix, TURN.matrix)
-    with pytest.raises(UsageError, match="--preset affine"):
-        recipe(replace(settings, preset="affine"), None)
-
-
 def test_the_first_stage_begins_with_the_start(small_ct: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
     begun_with = []
 
@@ -142,6 +128,7 @@ def test_the_first_stage_begins_with_the_start(small_ct: Volume, monkeypatch: py
             outcome = Outcome(converged=True, message="done", iterations=1)
             return StageResult(transform=before.transform, matches=None, outcome=outcome)
 
+    monkeypatch.setattr(registering, "prepare_scan", prepared_without_networks)
     monkeypatch.setattr(registering, "measure", lambda *_args: GOOD)
     embedder = load_embedder("compact", device="cpu")
     result = registering.register(small_ct, small_ct, stages=(Watching(),), embedder=embedder, start=TURN)

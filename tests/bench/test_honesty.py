@@ -23,7 +23,7 @@ from samereg.bench.record import read_records
 from samereg.bench.scores import score_labels
 from samereg.bench.statistics import compare
 from samereg.bench.table import Entry, Table, to_html, to_latex, to_markdown
-from samereg.bench.workshop import Registered, Workshop
+from samereg.bench.worker import MethodResult, Worker
 from samereg.errors import FileError, InputError, MissingPackageError, TransformError
 from samereg.geometry.affine import Affine
 from samereg.geometry.displacement import Displacement
@@ -55,7 +55,7 @@ def test_a_transform_that_gives_nan_has_no_scores(small_dataset):
 def test_a_method_that_moves_every_structure_out_of_view_has_failed(small_dataset, tmp_path, monkeypatch):
     away = Affine.from_parts(torch.eye(3, dtype=torch.float64), torch.tensor([9e3, 0.0, 0.0], dtype=torch.float64))
     monkeypatch.setattr(
-        job, "_register", lambda *_args: Registered(transform=away, inverse=away.inverse(), seconds=0.0)
+        job, "_register", lambda *_args: MethodResult(transform=away, inverse=away.inverse(), seconds=0.0)
     )
     case = small_dataset.cases[0]
     work = job.Job(
@@ -66,7 +66,7 @@ def test_a_method_that_moves_every_structure_out_of_view_has_failed(small_datase
         run=tmp_path,
         key="",
     )
-    job.perform(work, Workshop(device=torch.device("cpu"), networks=None))
+    job.perform(work, Worker(device=torch.device("cpu"), networks=None))
     (record,) = read_records(tmp_path)
     assert record.status == "failed"
     assert "no structure of the fixed scan lands" in record.reason

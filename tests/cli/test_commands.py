@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,11 +10,10 @@ import torch
 from samereg.app import cohort, demo, embedding_training, point_matching, registration, resampling
 from samereg.app.demo import DemoRecord
 from samereg.app.embedding_training import TrainedEmbedding
-from samereg.app.machine import MachineSettings
 from samereg.app.point_matching import BEST_COLUMNS, FoundPoints
-from samereg.app.record import InputRecord, versions
-from samereg.app.registration import MachineRecord, RegisterSettings, RunRecord
+from samereg.app.record import InputRecord, MachineRecord, RunRecord, versions
 from samereg.app.resampling import AppliedRecord, ApplySettings
+from samereg.app.settings import MachineSettings, RegisterSettings, TrainingMachineSettings
 from samereg.app.verdict import Finding, Verdict
 from samereg.cli.main import main
 from samereg.cli.train_embedding import TrainEmbedding
@@ -26,7 +26,7 @@ from samereg.report import page
 from samereg.report.sources import ReportPaths
 from samereg.training.settings import EmbeddingTraining
 
-SCAN = InputRecord(path=Path("scan.nii"), sha256="0" * 64, shape=(1, 2, 3), spacing_mm=(1.0, 1.0, 1.0))
+SCAN = InputRecord(path=Path("scan.nii"), sha256="0" * 64, shape=(1, 2, 3), spacing_mm=(1.0, 1.0, 1.0), series=None)
 
 
 class Recorder:
@@ -71,8 +71,13 @@ def run_record(faults: tuple[str, ...] = ()) -> RunRecord:
     )
 
 
+def found(faults: tuple[str, ...] = ()) -> SimpleNamespace:
+    """What `register_files` returns, as far as the command looks at it."""
+    return SimpleNamespace(record=run_record(faults))
+
+
 def test_register_passes_every_flag_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    recorder = Recorder(run_record())
+    recorder = Recorder(found())
     monkeypatch.setattr(registration, "register_files", recorder)
     words = "register -f a.nii -m b.nii -o out --preset affine --filter threshold --affine-model rigid"
     words += " --init theirs.mat --init-format greedy"
@@ -97,7 +102,7 @@ def test_register_passes_every_flag_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_register_defaults_are_those_of_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    recorder = Recorder(run_record())
+    recorder = Recorder(found())
     monkeypatch.setattr(registration, "register_files", recorder)
     main(["register", "-f", "a.nii", "-m", "b.nii", "-o", "out"])
     assert recorder.settings["settings"] == RegisterSettings()
@@ -105,7 +110,7 @@ def test_register_defaults_are_those_of_its_settings(monkeypatch: pytest.MonkeyP
 
 
 def test_register_prints_a_summary(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(registration, "register_files", Recorder(run_record()))
+    monkeypatch.setattr(registration, "register_files", Recorder(found()))
     assert main(["register", "-f", "a.nii", "-m", "b.nii", "-o", "out"]) == 0
     captured = capsys.readouterr()
     assert captured.err == ""
@@ -114,17 +119,17 @@ def test_register_prints_a_summary(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 
 def test_json_is_the_run_record(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(registration, "register_files", Recorder(run_record()))
+    monkeypatch.setattr(registration, "register_files", Recorder(found()))
     main(["register", "-f", "a.nii", "-m", "b.nii", "-o", "out", "--json"])
     record = json.loads(capsys.readouterr().out)
     assert record["quality"]["match_count"] == 321
-    assert record["settings"]["limits"]["folded_fraction"] == {"doubtful": 0.001, "failed": 0.05}
+    assert record["limits"]["folded_fraction"] == {"doubtful": 0.001, "failed": 0.05}
 
 
 def test_a_failed_quality_check_ends_with_10_and_says_why(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(registration, "register_files", Recorder(run_record(("it folds",))))
+    monkeypatch.setattr(registration, "register_files", Recorder(found(("it folds",))))
     assert main(["register", "-f", "a.nii", "-m", "b.nii", "-o", "out"]) == 10
     assert capsys.readouterr().err == "samereg: error: The result fails its quality check: it folds.\n"
 
@@ -138,13 +143,14 @@ def report_record() -> page.ReportRecord:
 def test_register_writes_a_report_when_asked(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(registration, "register_files", Recorder(run_record()))
+    registered = found()
+    monkeypatch.setattr(registration, "register_files", Recorder(registered))
     recorder = Recorder(report_record())
     monkeypatch.setattr(page, "write_report", recorder)
     assert main(["register", "-f", "a.nii", "-m", "b.nii", "-o", "out"]) == 0
     assert recorder.arguments == ()
     assert main(["register", "-f", "a.nii", "-m", "b.nii", "-o", "out", "--report", "--overwrite"]) == 0
-    assert (recorder.arguments, recorder.settings) == ((Path("out"),), {"overwrite": True})
+    assert (recorder.arguments, recorder.settings) == ((Path("out"),), {"found": registered, "overwrite": True})
     assert "doubtful: Look closely.\n  written  out/report.html" in capsys.readouterr().out
 
 
@@ -244,7 +250,7 @@ def test_training_passes_its_settings_on(monkeypatch: pytest.MonkeyPatch, capsys
     assert main(words.split()) == 0
     assert recorder.arguments == (Path("scans"), Path("run"))
     assert recorder.settings["settings"] == EmbeddingTraining(network="resnet18", steps=50, seed=3)
-    assert recorder.settings["machine"] == MachineSettings(device="cpu", gpus=2)
+    assert recorder.settings["machine"] == TrainingMachineSettings(device="cpu", gpus=2)
     assert "run/embedding.safetensors" in capsys.readouterr().out
 
 

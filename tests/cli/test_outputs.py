@@ -12,7 +12,7 @@ import SimpleITK as sitk
 import torch
 
 from laws import smooth_displacement
-from samereg.app.record import REGISTRATION_FILES
+from samereg.app.run_folder import RUN_FILES
 from samereg.cli.main import main
 from samereg.cli.streams import ending_cleanly
 from samereg.geometry.affine import Affine
@@ -136,7 +136,7 @@ def test_overwriting_a_parameter_file_of_elastix_takes_the_old_field_away(tmp_pa
 
 
 def test_a_report_and_a_confidence_map_are_of_a_registration() -> None:
-    assert {"report.html", "confidence.nii.gz", "run.json"} <= set(REGISTRATION_FILES)
+    assert {"report.html", "confidence.nii.gz", "run.json"} <= set(RUN_FILES)
 
 
 def program(words: list[str]) -> list[str]:

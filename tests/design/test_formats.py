@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from samereg.cli.options import PointFormatOrAuto, TransformFormatOrAuto
+from samereg.app.settings import PointFormatOrAuto, TransformFormatOrAuto
 from samereg.io.format_names import PointFormatName, TransformFormatName
 from samereg.io.images import IMAGE_FORMATS
 from samereg.io.point_files import FORMATS as POINTS
@@ -31,7 +31,7 @@ NAMED = {
     "files between us and programs": {".mha", "fixed.mha", "moving.mha", "field.mha"},
     "commands of other tools": {"[ants_,ants_moved.nii.gz]", "greedy_affine.mat", "niftyreg_moved.nii.gz"},
 }
-PLACES = {"app/registration.py", "app/record.py", "app/api.py", "app/directions.py", "app/cohort.py", "app/demo.py"}
+PLACES = {"app/run_folder.py", "app/directions.py", "app/cohort.py", "app/demo.py"}
 PLACES |= {"app/starting.py", "report/sources.py", "report/shown_maps.py", "cli/demo.py", "cli/summary.py"}
 PLACES |= {"baselines/elastix.py", "baselines/elastix_program.py", "baselines/deeds_original.py"}
 PLACES |= {"bench/record.py", "bench/phantom_dataset.py"}

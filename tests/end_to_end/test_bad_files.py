@@ -5,16 +5,14 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from samereg.app import registration
+from known_session import use_known_session
 from samereg.cli.main import main
 from samereg.errors import NoOverlapError
-from samereg.matching.embed import EmbedderRecord
 
 SEEDS = range(8)
 EXIT_INPUT, EXIT_QUALITY = 3, 10
@@ -24,8 +22,6 @@ Damage = Callable[[bytes, np.random.Generator, Path], Path]
 
 NIFTI_HEADER_BYTES = 348
 DIM, DATATYPE, PIXDIM, SCALE, SFORM_CODE, SFORM = 40, 70, 76, 112, 254, 280
-
-NO_EMBEDDING = EmbedderRecord(name="none", checksum="0" * 64, network="none", precision="float32")
 
 
 def body_hu() -> np.ndarray[Any, np.dtype[np.int16]]:
@@ -176,9 +172,7 @@ def test_a_bad_file_ends_in_a_sentence(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     bad = damage(good.read_bytes(), np.random.default_rng(seed), tmp_path)
-    monkeypatch.setattr(registration, "load_embedder", lambda *_args, **_kwargs: Mock(record=NO_EMBEDDING))
-    monkeypatch.setattr(registration, "load_fitting_deformer", lambda *_args, **_kwargs: None)
-    monkeypatch.setattr(registration, "register", no_overlap)
+    use_known_session(monkeypatch, no_overlap)
     before = sorted(tmp_path.iterdir())
     code = main(["register", "-f", str(good), "-m", str(bad), "-o", str(tmp_path / "out"), "-q"])
     captured = capfd.readouterr()

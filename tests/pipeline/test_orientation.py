@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from samereg.errors import MirroredError
-from samereg.geometry.grid import axis_aligned_grid
+from samereg.geometry.grid import Grid, axis_aligned_grid
 from samereg.geometry.orientation import AS_STORED, MIRRORED, Orientation, every_orientation, turned, turning
 from samereg.geometry.volume import Volume
 from samereg.io.images import read_volume
-from samereg.matching.embed import EmbeddedVolume, load_embedder
+from samereg.matching.embed import EmbeddedVolume, EmbedderRecord, load_embedder
 from samereg.matching.points import grid_points
 from samereg.matching.search import Search
 from samereg.pipeline.affine import AffineStage
@@ -56,7 +56,14 @@ class PatchEmbedder:
         patches = torch.stack([around[i : i + d, j : j + h, k : k + w] for i, j, k in shifts])
         features = (patches - patches.mean(0))[:, ::2, ::2, ::2]
         rows = features.movedim(0, -1).contiguous().movedim(-1, 0)
-        return EmbeddedVolume(grid=model.grid, local=rows, global_=rows, strides=(2, 2), heads=Heads())
+        return self.restore(model.grid, rows, rows)
+
+    @property
+    def record(self) -> EmbedderRecord:
+        return EmbedderRecord(name="patches", checksum="0" * 64, network="none", precision="float32")
+
+    def restore(self, grid: Grid, local: torch.Tensor, global_: torch.Tensor) -> EmbeddedVolume:
+        return EmbeddedVolume(grid=grid, local=local, global_=global_, strides=(2, 2), heads=Heads())
 
 
 def texture(shape: tuple[int, int, int], spacing_mm: float, seed: int = 0) -> Volume:
@@ -180,7 +187,11 @@ def test_real_scans_are_found_in_every_orientation(names: tuple[str, str]) -> No
     folder = Path(os.environ["SAMEREG_DATA"]) / "val"
     fixed, moving = (prepare_scan(read_volume(folder / f"{name}.nii.gz"), embedder) for name in names)
     for stored in every_orientation():
-        other = prepare_model(turned(moving.model, stored), embedder) if stored != AS_STORED else moving
+        other = (
+            prepare_model(turned(moving.model, stored), embedder, volume=moving.volume)
+            if stored != AS_STORED
+            else moving
+        )
         pair = Pair(fixed=fixed, moving=other, embedder=embedder)
         if stored.is_mirror:
             with pytest.raises(MirroredError):

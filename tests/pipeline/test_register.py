@@ -11,7 +11,7 @@ from samereg.estimate.deform import load_deformer
 from samereg.geometry.affine import Affine
 from samereg.geometry.grid import Grid, axis_aligned_grid, voxel_centres_mm
 from samereg.geometry.volume import Volume
-from samereg.matching.embed import EmbeddedVolume, NetEmbedder, load_embedder
+from samereg.matching.embed import EmbeddedVolume, EmbedderRecord, NetEmbedder, load_embedder
 from samereg.phantom.subject import default_grid, make_subject
 from samereg.pipeline.affine import AffineStage
 from samereg.pipeline.coarse import CoarseStage
@@ -90,9 +90,16 @@ class CountingEmbedder:
     other: NetEmbedder
     volumes: list[Volume] = field(default_factory=list)
 
+    @property
+    def record(self) -> EmbedderRecord:
+        return self.other.record
+
     def embed(self, volume: Volume) -> EmbeddedVolume:
         self.volumes.append(volume)
         return self.other.embed(volume)
+
+    def restore(self, grid: Grid, local: torch.Tensor, global_: torch.Tensor) -> EmbeddedVolume:
+        return self.other.restore(grid, local, global_)
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import torch
 
-from samereg.app.record import input_record, versions, write_json
-from samereg.app.registration import MachineRecord, RegisterSettings, RunRecord, write_registration
+from samereg.app.record import MachineRecord, RunRecord, file_record, versions
+from samereg.app.run_folder import RunFolder, RunResult
+from samereg.app.settings import RegisterSettings
 from samereg.app.verdict import VerdictLimits, judge
 from samereg.estimate.outcome import Outcome
 from samereg.geometry.affine import Affine
@@ -85,8 +86,15 @@ def make_registration(place: Path, fixed: Volume, labels: LabelMap) -> Made:
         ),
         quality=QUALITY,
     )
-    write_registration(result, fixed=fixed, moving=moving, folder=folder)
-    write_json(run_record(paths["fixed"], paths["moving"], fixed, result), folder / "run.json")
+    RunFolder(folder).write(
+        RunResult(
+            moved=resample_volume(moving, transform, fixed.grid),
+            transform=transform,
+            inverse=inverse,
+            matches=result.matches,
+            record=run_record(paths["fixed"], paths["moving"], fixed, result),
+        )
+    )
     return Made(folder=folder, transform=transform, **paths)
 
 
@@ -113,8 +121,8 @@ def run_record(fixed_path: Path, moving_path: Path, volume: Volume, result: Regi
         deform=None,
         settings=RegisterSettings(preset="fast"),
         recipe=(),
-        fixed=input_record(fixed_path, volume.grid),
-        moving=input_record(moving_path, volume.grid),
+        fixed=file_record(fixed_path, volume.grid),
+        moving=file_record(moving_path, volume.grid),
         stages=result.stages,
         quality=result.quality,
         verdict=judge(result.quality, VerdictLimits()),

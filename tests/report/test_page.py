@@ -114,7 +114,7 @@ def test_the_volumes_in_the_page_are_the_scans(written: str, made: Made, tmp_pat
 def test_text_from_outside_cannot_become_part_of_the_page(copied: Made, tmp_path: Path) -> None:
     record = json.loads((copied.folder / "run.json").read_text())
     attack = "</script><script>alert(1)</script><img src=x onerror=alert(1)>"
-    record["settings"]["preset"] = attack
+    record["settings"]["embedding"] = attack
     record["stages"][0]["outcome"]["message"] = attack
     record["verdict"]["notes"] = [attack]
     (copied.folder / "run.json").write_text(json.dumps(record))

@@ -1,17 +1,15 @@
 """Scans embedded and pairs of them aligned, for training; each computed once and kept on disk."""
 
-import hashlib
 import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from samereg.app.progress import OnProgress
-from samereg.app.record import named_settings, sha256_of
-from samereg.app.scans import naming_bodiless, read_scan
+from samereg.app.record import named_settings
+from samereg.app.scans import read_scan
+from samereg.app.store import ScanStore, content_of, store_key
 from samereg.errors import NoOverlapError, TransformError
 from samereg.geometry.affine import Affine
 from samereg.geometry.chain import chain, parts
@@ -20,14 +18,9 @@ from samereg.geometry.grid import Grid
 from samereg.geometry.spline import Spline
 from samereg.geometry.transform import Transform
 from samereg.geometry.velocity import Velocity
-from samereg.geometry.volume import Volume
-from samereg.image.body import body_mask
-from samereg.image.preprocess import from_window, to_model_space
 from samereg.io.cache import CacheRecord, read_record, write_record
-from samereg.matching.embed import EmbeddedVolume, NetEmbedder
-from samereg.matching.points import grid_points
+from samereg.matching.embed import NetEmbedder
 from samereg.matching.reduce import Basis, Reduction, find_basis, reduced_map
-from samereg.matching.search import Search, candidates
 from samereg.pipeline.pair import Pair, PreparedScan
 from samereg.pipeline.stage import Stage, run_in_turn
 from samereg.training.aligned import AlignedPair, DeformScan
@@ -41,7 +34,7 @@ class CachedScan:
     """A scan ready for the stages, and what its cache records are keyed by."""
 
     path: Path
-    sha256: str
+    content: str
     prepared: PreparedScan
 
 
@@ -53,11 +46,10 @@ def prepare_scans(
     Raises:
         InputError: a scan that cannot be used.
     """
-    scans = []
+    store, scans = ScanStore(folder=cache), []
     for number, path in enumerate(paths):
         volume = read_scan(path)
-        with naming_bodiless((path, volume)):
-            scans.append(_prepare(path, volume, embedder, cache))
+        scans.append(CachedScan(path=path, content=content_of(volume), prepared=store.prepare(volume, embedder)))
         if on_progress is not None:
             on_progress("reading and embedding scans", number + 1, len(paths))
     return scans
@@ -113,35 +105,11 @@ def pair_set(scans: Sequence[CachedScan], pairs: list[AlignedPair]) -> PairSet:
     return PairSet(scans=training_scans(scans, basis), pairs=pairs)
 
 
-def _prepare(path: Path, volume: Volume, embedder: NetEmbedder, cache: Path) -> CachedScan:
-    digest = sha256_of(path)
-    model = to_model_space(volume)
-    body = body_mask(from_window(model))
-    key = _key("embedding", digest, embedder.record.checksum)
-    record = read_record(cache, key)
-    if record is None:
-        embedded = embedder.embed(model)
-        write_record(CacheRecord(arrays={"local": embedded.local, "global": embedded.global_}, notes={}), cache, key)
-    else:
-        maps = (record.arrays[name].to(embedder.device, embedder.dtype) for name in ("local", "global"))
-        local, global_ = (m.contiguous(memory_format=torch.channels_last_3d) for m in (x[None] for x in maps))
-        embedded = EmbeddedVolume(
-            grid=model.grid,
-            local=local[0],
-            global_=global_[0],
-            strides=embedder.net.strides,
-            heads=embedder.net,
-        )
-    places = candidates(embedded, grid_points(model.grid, body=body, stride_vox=Search().stride_vox))
-    prepared = PreparedScan(model=model, body=body, embedded=embedded, places=places)
-    return CachedScan(path=path, sha256=digest, prepared=prepared)
-
-
 def _aligned(
     fixed: CachedScan, moving: CachedScan, embedder: NetEmbedder, stages: tuple[Stage, ...], cache: Path
 ) -> Transform | None:
     recipe = json.dumps([named_settings(stage) for stage in stages], sort_keys=True)
-    key = _key("alignment", fixed.sha256, moving.sha256, embedder.record.checksum, recipe)
+    key = store_key("alignment", fixed.content, moving.content, embedder.record.checksum, recipe)
     record = read_record(cache, key)
     if record is None:
         record = _align(Pair(fixed=fixed.prepared, moving=moving.prepared, embedder=embedder), stages)
@@ -193,7 +161,3 @@ def _transform_of(record: CacheRecord) -> Transform | None:
             grid = Grid(shape=(data.shape[1], data.shape[2], data.shape[3]), affine=record.arrays[f"{number}-grid"])
             transform = chain(transform, _FIELDS[kind](grid=grid, data=data))
     return transform
-
-
-def _key(*words: str) -> str:
-    return f"{words[0]}-{hashlib.sha256(json.dumps(words).encode()).hexdigest()[:32]}"

@@ -1,10 +1,9 @@
 """Registration from Python, of whatever holds an image: a path, SimpleITK, nibabel, or an array with its affine."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -12,53 +11,31 @@ from jaxtyping import Float64
 from numpy.typing import NDArray
 from torch import Tensor
 
-from samereg.app.machine import MachineSettings, choose_device
-from samereg.app.match_table import write_matches
 from samereg.app.progress import OnProgress
-from samereg.app.record import REGISTRATION_FILES, InputRecord, input_record, memory_record, write_json
-from samereg.app.registration import (
-    CONFIDENCE_FILE,
-    RegisterSettings,
-    RunRecord,
-    load_engine,
-    run_record,
-)
+from samereg.app.record import RunRecord
 from samereg.app.resampling import LABEL_MODES, resample_image
-from samereg.app.scans import naming_bodiless, read_scan
+from samereg.app.run_folder import RUN_FILES, RunFolder, RunResult
+from samereg.app.scans import read_scan, series_of_pair
+from samereg.app.session import Session
+from samereg.app.settings import RegisterSettings
 from samereg.errors import InputError, UsageError
 from samereg.geometry.grid import Grid
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import Volume
-from samereg.image.checks import check_ct
-from samereg.image.resample import resample_labels, resample_volume
+from samereg.image.resample import resample_labels
 from samereg.io.atomic import atomic_directory
-from samereg.io.images import write_volume
 from samereg.io.memory import ImageLike, of_kind, to_labels, to_volume
 from samereg.io.transforms import write_transform
 from samereg.matching.matches import Matches
 from samereg.ops.ambient import own_torch, plain_torch
-from samereg.pipeline.confidence import confidence_of
 from samereg.pipeline.quality import Quality
-from samereg.pipeline.register import register as run_stages
+from samereg.pipeline.register import register as run_stages  # noqa: F401 - a public name
+from samereg.validation import changed
 
 IMAGE_MODES = ("linear", "nearest")
 
 Points = NDArray[Any] | Sequence[Sequence[float]] | Tensor
 Frame = Literal["LPS", "RAS"]
-
-
-class RegisterChoices(TypedDict, total=False):
-    """Choices of `samereg register`, by the names of its flags; see `RegisterSettings`."""
-
-    preset: Literal["default", "best", "fast", "affine"]
-    filter: Literal["stable", "threshold"]
-    affine_model: Literal["affine", "rigid", "similarity"]
-    filler: Literal["regularised", "linear"]
-    embedding: str
-    deform: str
-    orientation: Literal["find", "header"]
-    confidence: bool
-    seed: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -191,98 +168,78 @@ class RegisteredPair:
             UsageError: the folder holds something and `overwrite` is off.
             FileError: the folder cannot be written.
         """
-        with atomic_directory(Path(folder), overwrite=overwrite, ours=REGISTRATION_FILES) as place:
-            self.transform.save(place / "transform.h5")
-            self.inverse.save(place / "inverse.h5")
-            write_volume(to_volume(self.moved), place / "moved.nii.gz")
-            write_matches(self.matches, place / "matches.csv")
-            if self.confidence is not None:
-                write_volume(to_volume(self.confidence), place / CONFIDENCE_FILE)
-            write_json(self.record, place / "run.json")
+        result = RunResult(
+            moved=to_volume(self.moved),
+            transform=self.transform.map,
+            inverse=self.inverse.map,
+            matches=self.matches,
+            record=self.record,
+            confidence=None if self.confidence is None else to_volume(self.confidence),
+        )
+        with atomic_directory(Path(folder), overwrite=overwrite, ours=RUN_FILES) as place:
+            RunFolder(place).write(result)
 
 
 @own_torch()
 def register(
     fixed: ImageLike,
     moving: ImageLike,
+    settings: RegisterSettings | None = None,
     *,
-    device: str = "auto",
     on_progress: OnProgress | None = None,
-    **choices: Unpack[RegisterChoices],
+    **changes: object,
 ) -> RegisteredPair:
     """Align the moving CT scan with the fixed one.
 
     Unlike the command it leaves torch's threads and random state alone. A result that breaks a quality bound is
-    returned with its faults in `record.faults`, not raised.
+    returned with its faults in `record.faults`, not raised. To ask more than once about the same scans, use a
+    `Session`.
 
     Args:
         fixed: scan that stays: a path (file, or folder of DICOM slices), a SimpleITK or nibabel image, an array
             (i, j, k) with its 4 x 4 voxel-to-RAS affine, or a `Volume`; in Hounsfield units, on any grid.
         moving: scan to be aligned with it, of the same or another kind.
-        device: auto, cpu, cuda or cuda:N.
+        settings: everything else; the defaults of `samereg register` if not given.
         on_progress: told about each step.
-        choices: as the flags of `samereg register`, for example ``preset="fast"``.
+        changes: single settings by name, as the flags of `samereg register`: ``preset="fast"``, ``device="cpu"``,
+            ``init="start.h5"``.
 
     Raises:
-        UsageError: no image, no such device, or a choice that does not exist.
+        UsageError: no image, no such device, or a setting that does not exist or is impossible.
         InputError: a scan that cannot be used.
         NoOverlapError: too little common anatomy.
         MirroredError: one scan is a mirror image.
         WeightsError: weights that are missing, damaged, or do not belong together.
     """
-    began = time.perf_counter()
-    for name, allowed in _named_choices().items():
-        if name in choices:
-            _require_one_of(name, choices.get(name), allowed)
-    settings = RegisterSettings(machine=MachineSettings(device=device), **choices)
-    engine = load_engine(settings, device=choose_device(device))
-    first, second = _scan(fixed, "the fixed scan"), _scan(moving, "the moving scan")
-    with naming_bodiless(first.named, second.named):
-        result = run_stages(
-            first.volume, second.volume, stages=engine.stages, embedder=engine.embedder, on_progress=on_progress
-        )
-    moved = resample_volume(second.volume, result.transform, first.volume.grid)
-    confidence = None
-    if settings.confidence:
-        error_mm = confidence_of(first.volume, second.volume, result.transform, engine.embedder, result.turns)
-        confidence = of_kind(error_mm, fixed)
-    seconds = round(time.perf_counter() - began, 3)
-    record = run_record(result, engine, settings=settings, inputs=(first.record, second.record), seconds=seconds)
+    settings = changed(settings or RegisterSettings(), changes)
+    if settings.machine.threads:
+        torch.set_num_threads(settings.machine.threads)
+    session = Session(device=settings.machine.device, embedding=settings.embedding)
+    series = _series(fixed, moving, settings)
+    volumes = _scan(fixed, "the fixed scan", series[0]), _scan(moving, "the moving scan", series[1])
+    session.stages(settings)  # weights that do not fit are found before the scans are embedded
+    first, second = (session.prepare(volume) for volume in volumes)
+    found = session.register(first, second, settings, on_progress=on_progress)
     return RegisteredPair(
-        moved=of_kind(moved, moving),
-        transform=PairTransform(map=result.transform, grid=first.volume.grid),
-        inverse=PairTransform(map=result.inverse, grid=second.volume.grid),
-        matches=result.matches,
-        record=record,
-        confidence=confidence,
+        moved=of_kind(found.moved, moving),
+        transform=PairTransform(map=found.transform, grid=first.volume.grid),
+        inverse=PairTransform(map=found.inverse, grid=second.volume.grid),
+        matches=found.result.matches,
+        record=found.record,
+        confidence=None if found.confidence is None else of_kind(found.confidence, fixed),
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Scan:
-    name: str
-    volume: Volume
-    record: InputRecord
-
-    @property
-    def named(self) -> tuple[Path, Volume]:
-        return Path(self.name), self.volume
+def _series(fixed: ImageLike, moving: ImageLike, settings: RegisterSettings) -> tuple[str | None, str | None]:
+    """DICOM series of both scans; a scan in memory has none."""
+    nowhere = Path()  # no folder is asked about for an image in memory
+    paths = [Path(image) if isinstance(image, str | Path) else nowhere / "memory" for image in (fixed, moving)]
+    return series_of_pair(paths[0], paths[1], settings.series or ())
 
 
-def _scan(image: ImageLike, name: str) -> _Scan:
-    """A scan of any kind, checked, with what the run record says of it."""
-    if isinstance(image, str | Path):
-        volume = read_scan(Path(image))
-        return _Scan(name=str(image), volume=volume, record=input_record(Path(image), volume.grid))
-    volume = to_volume(image, name=name)
-    check_ct(volume, name=name)
-    return _Scan(name=name, volume=volume, record=memory_record(volume.grid))
-
-
-def _named_choices() -> dict[str, tuple[object, ...]]:
-    """Choices that are one of a few names, with these names."""
-    hints = get_type_hints(RegisterChoices)
-    return {name: get_args(hint) for name, hint in hints.items() if get_origin(hint) is Literal}
+def _scan(image: ImageLike, name: str, series: str | None) -> Volume:
+    """A scan of any kind."""
+    return read_scan(Path(image), series=series) if isinstance(image, str | Path) else to_volume(image, name=name)
 
 
 def _require_one_of(name: str, value: object, allowed: tuple[object, ...]) -> None:

@@ -11,10 +11,12 @@ import torch
 
 from samereg.app.alignment import align_pairs, pair_set, prepare_scans
 from samereg.app.embedding_training import claimed_run, launch, refuse_foreign_folder
-from samereg.app.machine import MachineSettings, prepare_machine
+from samereg.app.machine import prepare_machine
+from samereg.app.plain import to_plain
 from samereg.app.progress import OnProgress
-from samereg.app.record import to_plain, versions
+from samereg.app.record import versions
 from samereg.app.scans import find_scans
+from samereg.app.settings import TrainingMachineSettings
 from samereg.errors import UsageError
 from samereg.io.atomic import atomic_file, contents, require_writable
 from samereg.matching.embed import NetEmbedder, load_embedder
@@ -104,7 +106,7 @@ def train_deform_from_files(
     run: Path,
     *,
     settings: DeformTraining,
-    machine: MachineSettings | None = None,
+    machine: TrainingMachineSettings | None = None,
     on_progress: OnProgress | None = None,
 ) -> TrainedDeform:
     """Train a deformation network on unlabelled CT, or go on with a run that was stopped.
@@ -122,7 +124,7 @@ def train_deform_from_files(
         WeightsError: embedding or first weights missing, damaged, or of another kind of network.
     """
     refuse_foreign_folder(run)
-    machine = machine or MachineSettings()
+    machine = machine or TrainingMachineSettings()
     device = prepare_machine(machine, seed=settings.seed)
     fabric = launch(device, gpus=machine.gpus)
     cache = sources.cache or run.with_name(f"{run.name}-cache")

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from samereg.app.cohort import centred_grid, write_label_names
 from samereg.app.progress import OnProgress
-from samereg.app.record import REGISTRATION_FILES, write_json
-from samereg.app.registration import RegisterSettings, RunRecord, register_files
+from samereg.app.record import RunRecord, write_json
+from samereg.app.registration import register_files
+from samereg.app.run_folder import RECORD, RUN_FILES, TRANSFORM
+from samereg.app.settings import RegisterSettings
 from samereg.geometry.affine import Affine
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import LabelMap
@@ -63,20 +65,20 @@ def run_demo(
     Raises:
         UsageError: `output` exists and is no demo's.
     """
-    ours = [f"registration/{name}" for name in REGISTRATION_FILES]
+    ours = [f"registration/{name}" for name in RUN_FILES]
     again = overwrite or (output / MARK).is_file()
     with atomic_directory(output, overwrite=again, ours=ours) as folder:
         fixed, moving = write_pair(folder, seed=settings.seed)
-        record = register_files(
+        found = register_files(
             folder / "fixed.nii.gz",
             folder / "moving.nii.gz",
             folder / "registration",
             settings=settings,
             on_progress=on_progress,
         )
-        record = _at_its_place(record, output)
-        write_json(record, folder / "registration" / "run.json")
-        transform = read_transform(folder / "registration" / "transform.h5")
+        record = _at_its_place(found.record, output)
+        write_json(record, folder / "registration" / RECORD)
+        transform = read_transform(folder / "registration" / TRANSFORM)
         before = organ_dice(fixed, moving, Affine.identity())
         after = organ_dice(fixed, moving, transform)
         result = DemoRecord(

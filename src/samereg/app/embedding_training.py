@@ -9,10 +9,12 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 
-from samereg.app.machine import MachineSettings, prepare_machine
+from samereg.app.machine import prepare_machine
+from samereg.app.plain import to_plain
 from samereg.app.progress import OnProgress
-from samereg.app.record import to_plain, versions
-from samereg.app.scans import find_scans, naming_bodiless, read_scan
+from samereg.app.record import versions
+from samereg.app.scans import find_scans, read_scan
+from samereg.app.settings import TrainingMachineSettings
 from samereg.errors import UsageError
 from samereg.io.atomic import atomic_file, claimed_directory, contents
 from samereg.nets.embedding import EmbeddingNet
@@ -75,7 +77,7 @@ def train_from_files(
     run: Path,
     *,
     settings: EmbeddingTraining,
-    machine: MachineSettings | None = None,
+    machine: TrainingMachineSettings | None = None,
     init: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> TrainedEmbedding:
@@ -95,7 +97,7 @@ def train_from_files(
         WeightsError: first weights that are missing or damaged.
     """
     refuse_foreign_folder(run)
-    machine = machine or MachineSettings()
+    machine = machine or TrainingMachineSettings()
     fabric = launch(prepare_machine(machine, seed=settings.seed), gpus=machine.gpus)
     with claimed_run(run, fabric):
         start = _first_weights(init, settings)
@@ -166,9 +168,7 @@ def read_training_scans(paths: Sequence[Path], *, on_progress: OnProgress | None
     """Scans as training needs them, read one at a time so that only one is in memory in full."""
     scans = []
     for number, path in enumerate(paths):
-        volume = read_scan(path)
-        with naming_bodiless((path, volume)):
-            scans.append(prepare_scan(volume, name=path.name))
+        scans.append(prepare_scan(read_scan(path), name=path.name))
         if on_progress is not None:
             on_progress("reading scans", number + 1, len(paths))
     return scans

@@ -2,31 +2,16 @@
 
 import os
 import re
-from dataclasses import dataclass
 
 import torch
 
 from samereg.app.allocator import keep_freed_memory
+from samereg.app.settings import MachineSettings, TrainingMachineSettings
 from samereg.errors import UsageError
 from samereg.ops.ambient import ITK_THREADS
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MachineSettings:
-    """What a user wants a run to compute on.
-
-    Attributes:
-        device: auto, cpu, cuda or cuda:N; auto is the first NVIDIA GPU if there is one.
-        threads: CPU threads; 0 takes as many as there are cores.
-        gpus: how many GPUs share a training.
-    """
-
-    device: str = "auto"
-    threads: int = 0
-    gpus: int = 1
-
-
-def prepare_machine(settings: MachineSettings, *, seed: int) -> torch.device:
+def prepare_machine(settings: MachineSettings | TrainingMachineSettings, *, seed: int) -> torch.device:
     """Device to compute on, with threads and the global seed set for the process, or until an `own_torch` block ends.
 
     Args:

@@ -1,29 +1,26 @@
 """Finds points of one scan in another, everything given by path."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from samereg.app.machine import MachineSettings, prepare_machine
+from samereg.app.machine import prepare_machine
 from samereg.app.overwriting import claimed_outputs
-from samereg.app.scans import naming_bodiless, read_scan, series_of_pair
+from samereg.app.scans import read_scan, series_of_pair
+from samereg.app.session import Session
+from samereg.app.settings import MatchSettings, PointFormatOrAuto
 from samereg.errors import InputError, UsageError
 from samereg.geometry.grid import Grid
-from samereg.io.format_names import PointFormatName
 from samereg.io.images import read_labels
 from samereg.io.point_files import POINT_FORMATS, recognise_points
 from samereg.io.point_formats.points import PointSet
 from samereg.io.points import write_table_csv
-from samereg.matching.embed import load_embedder
 from samereg.ops.ambient import own_torch
-from samereg.pipeline.affine import AffineStage
-from samereg.pipeline.pair import Pair, prepare_scan
-from samereg.pipeline.query import Answers, Query
-from samereg.pipeline.recipes import ORIENTATIONS, OrientationName
+from samereg.pipeline.query import Answers
 
 BEST_COLUMNS = ("moving_x", "moving_y", "moving_z", "similarity", "cycle_mm", "margin", "expected_mm", "outside")
 
@@ -32,30 +29,7 @@ OTHER_COLUMNS = ("moving_x", "moving_y", "moving_z", "similarity")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MatchSettings:
-    """Everything that matching by path depends on besides scans and points; see `RegisterSettings`.
-
-    Attributes:
-        candidates: places for each point, the most similar first.
-        points_format: of the point file; None tells it from the file.
-        embedding: name of the shipped embedding, or path of a trained one.
-        orientation: see `RegisterSettings`.
-        series: UIDs of DICOM series; see `series_of_pair`.
-        machine: what to compute on.
-        seed: decides everything random.
-    """
-
-    candidates: int = 1
-    points_format: PointFormatName | None = None
-    embedding: str = "compact"
-    orientation: OrientationName = "find"
-    series: tuple[str, ...] = ()
-    machine: MachineSettings = field(default_factory=MachineSettings)
-    seed: int = 0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
+class PointQuery:
     """Which points to look for: those of a file, or the voxels of a label.
 
     Attributes:
@@ -86,7 +60,7 @@ class FoundPoints:
 def match_files(
     fixed_path: Path,
     moving_path: Path,
-    asked: Asked,
+    query: PointQuery,
     *,
     settings: MatchSettings,
     output: Path | None = None,
@@ -97,7 +71,7 @@ def match_files(
     Args:
         fixed_path: scan in which the points are given.
         moving_path: scan in which they are looked for.
-        asked: which points.
+        query: which points.
         settings: everything else.
         output: CSV file to write, if any.
         overwrite: replace it if it exists.
@@ -108,52 +82,46 @@ def match_files(
         NoOverlapError: too little common anatomy.
         MirroredError: one scan is a mirror image.
     """
-    if settings.candidates < 1:
-        raise UsageError(f"Got {settings.candidates} candidates; --candidates has to be 1 or more.")
     outputs = () if output is None else (output,)
     with claimed_outputs(*outputs, overwrite=overwrite):
-        device = prepare_machine(settings.machine, seed=settings.seed)
-        series = series_of_pair(fixed_path, moving_path, settings.series)
+        prepare_machine(settings.machine, seed=settings.seed)
+        series = series_of_pair(fixed_path, moving_path, settings.series or ())
         fixed = read_scan(fixed_path, series=series[0])
-        points = read_asked(asked, fixed.grid, points_format=settings.points_format)
+        points = read_query(query, fixed.grid, points_format=settings.points_format)
         moving = read_scan(moving_path, series=series[1])
-        embedder = load_embedder(settings.embedding, device=str(device))
-        with naming_bodiless((fixed_path, fixed), (moving_path, moving)):
-            pair = Pair(fixed=prepare_scan(fixed, embedder), moving=prepare_scan(moving, embedder), embedder=embedder)
-        # One more than asked for: the margin needs a second place.
-        affine = AffineStage(orientation=ORIENTATIONS[settings.orientation])
-        answers = Query(candidates=max(2, settings.candidates), affine=affine).run(pair, points.points_mm)
+        session = Session(device=settings.machine.device, embedding=settings.embedding)
+        answers = session.match(session.prepare(fixed), session.prepare(moving), points.points_mm, settings)
         found = FoundPoints(columns=points.columns, answers=answers)
         if output is not None:
             write_table_csv(*table(found, candidates=settings.candidates), output)
     return found
 
 
-def read_asked(asked: Asked, grid: Grid, *, points_format: PointFormatName | None = None) -> PointSet:
+def read_query(query: PointQuery, grid: Grid, *, points_format: PointFormatOrAuto = "auto") -> PointSet:
     """The points that are asked for.
 
     Raises:
         UsageError: not exactly one of a point file and a label.
         InputError: a file that cannot be used, a label that is not in the map, or a point outside the fixed scan.
     """
-    if (asked.points is None) == (asked.labels is None) or (asked.labels is None) != (asked.label is None):
+    if (query.points is None) == (query.labels is None) or (query.labels is None) != (query.label is None):
         raise UsageError("Need either --points FILE, or --labels FILE and --label VALUE.")
-    if asked.points is not None:
-        named = points_format or recognise_points(asked.points)
-        points = POINT_FORMATS[named].read(asked.points, grid)
-        refuse_outside(points.points_mm, grid, name=str(asked.points))
+    if query.points is not None:
+        named = recognise_points(query.points) if points_format == "auto" else points_format
+        points = POINT_FORMATS[named].read(query.points, grid)
+        refuse_outside(points.points_mm, grid, name=str(query.points))
         return points
-    return _voxels_of_label(asked, grid)
+    return _voxels_of_label(query, grid)
 
 
-def _voxels_of_label(asked: Asked, grid: Grid) -> PointSet:
-    labels = read_labels(Path(str(asked.labels)))
-    index = torch.nonzero(labels.data.eq(asked.label if asked.label is not None else 0))
+def _voxels_of_label(query: PointQuery, grid: Grid) -> PointSet:
+    labels = read_labels(Path(str(query.labels)))
+    index = torch.nonzero(labels.data.eq(query.label if query.label is not None else 0))
     if not len(index):
         held = ", ".join(str(value) for value in labels.data.unique().tolist() if value)
-        raise InputError(f"{asked.labels}: has no voxel of label {asked.label}; it has {held or 'no labels'}.")
+        raise InputError(f"{query.labels}: has no voxel of label {query.label}; it has {held or 'no labels'}.")
     points_mm = labels.grid.to_world(index.double())
-    refuse_outside(points_mm, grid, name=str(asked.labels))
+    refuse_outside(points_mm, grid, name=str(query.labels))
     return PointSet(points_mm=points_mm)
 
 

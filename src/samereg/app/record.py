@@ -1,43 +1,32 @@
-"""What a run leaves behind about itself: versions, inputs, settings, as plain values for JSON."""
+"""The record of a run: versions, machine, inputs, settings, quality and verdict."""
 
-import dataclasses
-import enum
 import hashlib
 import importlib.metadata
 import json
-import math
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from samereg._version import __version__
+from samereg.app.plain import Plain, to_plain
+from samereg.app.settings import RegisterSettings
+from samereg.app.verdict import Verdict, VerdictLimits
+from samereg.estimate.deform import DeformerRecord
 from samereg.geometry.grid import Grid
+from samereg.geometry.volume import Volume
 from samereg.io.atomic import atomic_file
 from samereg.io.dicom_files import files_below
+from samereg.matching.embed import EmbedderRecord
+from samereg.pipeline.quality import Quality
+from samereg.pipeline.register import StageReport
 
 RECORDED_PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "nibabel", "pydicom", "safetensors")
 """Packages whose version can change a result."""
 
-REGISTRATION_FILES = (
-    "moved.nii.gz",
-    "transform.h5",
-    "inverse.h5",
-    "matches.csv",
-    "run.json",
-    "confidence.nii.gz",
-    "report.html",
-)
-"""What a registration may leave in its folder, the report on it included; a new one there outdates all of it."""
-
 HASH_BLOCK_BYTES = 2**20
-
-Plain = None | bool | int | float | str | list[Any] | dict[str, Any]
-"""What JSON can hold, all the way down."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +62,61 @@ class InputRecord:
     sha256: str | None
     shape: tuple[int, int, int]
     spacing_mm: tuple[float, float, float]
-    series: str | None = None
+    series: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MachineRecord:
+    """What the computation ran on.
+
+    Attributes:
+        device: as torch calls it.
+        name: of the processor or GPU.
+        threads: of the CPU.
+    """
+
+    device: str
+    name: str
+    threads: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRecord:
+    """Contents of `run.json`.
+
+    Attributes:
+        versions: software.
+        machine: hardware.
+        embedding: name, checksum and precision of the network.
+        deform: the same of the deformation network; None where none was used.
+        settings: as asked for.
+        recipe: the stages with all their settings.
+        fixed: fixed scan.
+        moving: moving scan.
+        stages: time and outcome of each stage.
+        quality: measures of the result that need no labels.
+        verdict: good, doubtful or failed, and why; and what was noted about the scans.
+        faults: a sentence for each measure that failed.
+        seconds: wall time of preparing and registering, without reading and writing.
+        exit_status: exit code of the command: 10 exactly where the verdict is failed.
+        limits: bounds of the verdict.
+    """
+
+    versions: Versions
+    machine: MachineRecord
+    embedding: EmbedderRecord
+    deform: DeformerRecord | None
+    settings: RegisterSettings
+    recipe: tuple[dict[str, Plain], ...]
+    fixed: InputRecord
+    moving: InputRecord
+    stages: tuple[StageReport, ...]
+    quality: Quality
+    verdict: Verdict
+    faults: tuple[str, ...]
+    seconds: float
+    exit_status: int
+    limits: VerdictLimits = field(default_factory=VerdictLimits)
 
 
 def versions() -> Versions:
@@ -86,14 +129,21 @@ def versions() -> Versions:
     )
 
 
-def input_record(path: Path, grid: Grid, *, series: str | None = None) -> InputRecord:
-    """Record of an input scan that lies on `grid`."""
-    return InputRecord(path=path, sha256=sha256_of(path), shape=grid.shape, spacing_mm=grid.spacing_mm, series=series)
+def input_record(volume: Volume) -> InputRecord:
+    """Record of an input scan, with the checksum that its source holds."""
+    source = volume.source
+    return InputRecord(
+        path=source.path,
+        sha256=source.sha256,
+        shape=volume.grid.shape,
+        spacing_mm=volume.grid.spacing_mm,
+        series=source.series,
+    )
 
 
-def memory_record(grid: Grid) -> InputRecord:
-    """Record of an image in memory that lies on `grid`."""
-    return InputRecord(path=None, sha256=None, shape=grid.shape, spacing_mm=grid.spacing_mm)
+def file_record(path: Path, grid: Grid) -> InputRecord:
+    """Record of an input file that lies on `grid`; reads the file once more, for its checksum."""
+    return InputRecord(path=path, sha256=sha256_of(path), shape=grid.shape, spacing_mm=grid.spacing_mm, series=None)
 
 
 def sha256_of(path: Path) -> str:
@@ -108,28 +158,6 @@ def sha256_of(path: Path) -> str:
             while block := stream.read(HASH_BLOCK_BYTES):
                 digest.update(block)
     return digest.hexdigest()
-
-
-def to_plain(value: object) -> Plain:
-    """A value as JSON can hold it: dataclasses and mappings become objects, sequences lists, all else text.
-
-    Numbers that JSON does not know (NaN, infinity) become null.
-
-    Example:
-        >>> to_plain({"folder": Path("out"), "size_mm": (2.0, float("nan"))})
-        {'folder': 'out', 'size_mm': [2.0, None]}
-    """
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, enum.Enum):
-        return to_plain(value.value)
-    if isinstance(value, Tensor):
-        return to_plain(value.tolist())
-    if isinstance(value, nn.Module):
-        return type(value).__name__
-    return _container_to_plain(value)
 
 
 def write_json(value: object, path: Path) -> None:
@@ -164,17 +192,3 @@ def _processor_table() -> list[str]:
     """Lines of Linux's description of its processors; none elsewhere."""
     table = Path("/proc/cpuinfo")
     return table.read_text(encoding="utf-8").splitlines() if table.is_file() else []
-
-
-def _container_to_plain(value: object) -> Plain:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            each.name: to_plain(getattr(value, each.name))
-            for each in dataclasses.fields(value)
-            if not each.name.startswith("_")
-        }
-    if isinstance(value, Mapping):
-        return {str(key): to_plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [to_plain(item) for item in value]
-    return str(value)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from samereg.app.jacobian import volume_change
 from samereg.app.overwriting import claimed_outputs
-from samereg.app.record import InputRecord, input_record
+from samereg.app.record import InputRecord, file_record
 from samereg.errors import UsageError
 from samereg.geometry.domain import field_grid
 from samereg.geometry.grid import Grid, respaced
@@ -129,7 +129,7 @@ def apply_files(
     with claimed_outputs(*outputs, overwrite=overwrite):
         way = _read_way(transform_path, inputs[0], settings)
         reference = (
-            None if settings.reference is None else input_record(settings.reference, read_grid(settings.reference))
+            None if settings.reference is None else file_record(settings.reference, read_grid(settings.reference))
         )
         records = []
         for path, target in zip(inputs, outputs, strict=True):
@@ -138,7 +138,7 @@ def apply_files(
             records.append(
                 AppliedRecord(
                     transform=transform_path,
-                    input=input_record(path, grid),
+                    input=file_record(path, grid),
                     reference=reference,
                     output=target,
                     interpolation=chosen,

@@ -1,12 +1,11 @@
 """Scans by path: which series of which folder, read and checked before any computation."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from samereg.errors import FileError, InputError, UsageError
+from samereg.app.record import sha256_of
+from samereg.errors import FileError, UsageError
 from samereg.geometry.volume import Volume
-from samereg.image.body import body_mask
 from samereg.image.checks import check_ct
 from samereg.io.dicom import holds_ct
 from samereg.io.dicom_files import files_below, is_dicom
@@ -14,7 +13,7 @@ from samereg.io.images import IMAGE_SUFFIXES, image_format, read_volume
 
 
 def read_scan(path: Path, *, series: str | None = None) -> Volume:
-    """A CT scan in HU from a file or a DICOM folder.
+    """A CT scan in HU from a file or a DICOM folder, with the checksum of its file or files in its source.
 
     Raises:
         FileError: missing or unreadable.
@@ -23,18 +22,7 @@ def read_scan(path: Path, *, series: str | None = None) -> Volume:
     """
     volume = read_volume(path, series=series)
     check_ct(volume, name=str(path))
-    return volume
-
-
-@contextmanager
-def naming_bodiless(*scans: tuple[Path, Volume]) -> Iterator[None]:
-    """Add the file's name to the error of work that found no body in one of these scans."""
-    try:
-        yield
-    except InputError:
-        for path, volume in scans:
-            _require_body(volume, path)
-        raise
+    return replace(volume, source=replace(volume.source, sha256=sha256_of(path), series=series))
 
 
 def series_of_pair(fixed: Path, moving: Path, series: tuple[str, ...]) -> tuple[str | None, str | None]:
@@ -78,13 +66,6 @@ def find_scans(data: Path) -> tuple[Path, ...]:
     if not found:
         raise FileError(f"{data}: holds no scans; need files ending in {', '.join(IMAGE_SUFFIXES)} or DICOM folders.")
     return found
-
-
-def _require_body(volume: Volume, path: Path) -> None:
-    try:
-        body_mask(volume)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
 
 
 def _scans_in_folder(folder: Path) -> tuple[Path, ...]:

@@ -1,25 +1,23 @@
 """An affine start for other registration tools: the file that each of them takes, and the command that takes it."""
 
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from samereg.app.machine import prepare_machine
 from samereg.app.overwriting import claimed_outputs
 from samereg.app.progress import OnProgress
-from samereg.app.registration import RegisterSettings, recipe
-from samereg.app.scans import naming_bodiless, read_scan, series_of_pair
-from samereg.app.verdict import judge
+from samereg.app.scans import read_scan, series_of_pair
+from samereg.app.session import Session
+from samereg.app.settings import AffineSettings
 from samereg.errors import TransformError
 from samereg.geometry.affine import Affine
 from samereg.geometry.grid import Grid
 from samereg.io.format_names import TransformFormatName
 from samereg.io.transform_files import TRANSFORM_FORMATS, write_transform_file
 from samereg.io.transform_formats.spaces import Spaces
-from samereg.matching.embed import load_embedder
 from samereg.ops.ambient import own_torch
 from samereg.pipeline.quality import Quality
-from samereg.pipeline.register import register
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +68,7 @@ def find_start(
     moving_path: Path,
     output: Path,
     *,
-    settings: RegisterSettings,
+    settings: AffineSettings,
     overwrite: bool = False,
     on_progress: OnProgress | None = None,
 ) -> StartRecord:
@@ -80,7 +78,7 @@ def find_start(
         fixed_path: scan that stays.
         moving_path: scan to be aligned with it.
         output: ITK transform file to write; the others are named after it, beside it.
-        settings: as of a registration; the preset is `affine` whatever they say.
+        settings: everything else.
         overwrite: replace files that exist.
         on_progress: told about each step.
 
@@ -89,27 +87,24 @@ def find_start(
         InputError: a scan that cannot be used.
         NoOverlapError: too little common anatomy.
     """
-    settings = replace(settings, preset="affine", init=None)
     files = (output, *(_beside(output, format_name) for _, format_name in _TOOLS))
     with claimed_outputs(*files, overwrite=overwrite):
-        device = prepare_machine(settings.machine, seed=settings.seed)
-        series = series_of_pair(fixed_path, moving_path, settings.series)
-        fixed, moving = read_scan(fixed_path, series=series[0]), read_scan(moving_path, series=series[1])
-        embedder = load_embedder(settings.embedding, device=str(device))
-        with naming_bodiless((fixed_path, fixed), (moving_path, moving)):
-            result = register(fixed, moving, stages=recipe(settings, None), embedder=embedder, on_progress=on_progress)
-        if not isinstance(result.transform, Affine):
+        prepare_machine(settings.machine, seed=settings.seed)
+        series = series_of_pair(fixed_path, moving_path, settings.series or ())
+        volumes = read_scan(fixed_path, series=series[0]), read_scan(moving_path, series=series[1])
+        session = Session(device=settings.machine.device, embedding=settings.embedding)
+        fixed, moving = (session.prepare(volume) for volume in volumes)
+        found = session.register(fixed, moving, settings.registration(), on_progress=on_progress)
+        if not isinstance(found.transform, Affine):
             raise TransformError("the affine stage gave another map than an affine one")
-        starts = write_starts(
-            result.transform, output, scans=(fixed_path, moving_path), grids=(fixed.grid, moving.grid)
-        )
-    verdict = judge(result.quality, settings.limits, result.turns.notes)
+        grids = fixed.volume.grid, moving.volume.grid
+        starts = write_starts(found.transform, output, scans=(fixed_path, moving_path), grids=grids)
     return StartRecord(
-        matrix=tuple(tuple(row) for row in result.transform.matrix.tolist()),
-        quality=result.quality,
+        matrix=tuple(tuple(row) for row in found.transform.matrix.tolist()),
+        quality=found.record.quality,
         starts=starts,
-        faults=verdict.faults,
-        exit_status=verdict.exit_status,
+        faults=found.record.faults,
+        exit_status=found.record.exit_status,
     )
 
 

@@ -19,7 +19,7 @@ from samereg.bench.read_manifest import read_manifest
 from samereg.bench.results import write_results
 from samereg.bench.runner import run_here, run_on_cluster
 from samereg.bench.supervise import WorkerSettings
-from samereg.bench.workshop import Workshop
+from samereg.bench.worker import Worker
 from samereg.errors import FileError, UsageError
 from samereg.io.atomic import require_writable
 
@@ -134,8 +134,8 @@ def run_benchmark(
     require_matplotlib()
     require_writable(run)
     device = _describing_device(settings)
-    workshop = Workshop(device=device, networks=settings.networks)
-    described = {method: describe(method, workshop) for method in methods}
+    worker = Worker(device=device, networks=settings.networks)
+    described = {method: describe(method, worker) for method in methods}
     plan = make_plan(dataset, described, run, retry_failed=settings.retry_failed)
     made = 0
     if not settings.tables_only:

@@ -11,7 +11,8 @@ from typing import Literal
 import torch
 
 from samereg._version import __version__
-from samereg.app.record import Plain, describe_device, named_settings, sha256_of, to_plain
+from samereg.app.plain import Plain, to_plain
+from samereg.app.record import describe_device, named_settings, sha256_of
 from samereg.app.scans import read_scan
 from samereg.bench.dataset import Case, Dataset, Scan
 from samereg.bench.landmarks import read_landmarks
@@ -27,7 +28,7 @@ from samereg.bench.scores import (
     score_labels,
     score_landmarks,
 )
-from samereg.bench.workshop import Registered, Workshop
+from samereg.bench.worker import MethodResult, Worker
 from samereg.errors import MissingPackageError, NoOverlapError, SameregError, WeightsError
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import Volume
@@ -95,13 +96,13 @@ class Job:
         )
 
 
-def describe(method: BenchMethod, workshop: Workshop) -> Description:
+def describe(method: BenchMethod, worker: Worker) -> Description:
     """A method as it is on this computer."""
     try:
         if isinstance(method, BaselineMethod):
             baseline = method.load()
             return Description(version=baseline.version(), settings=named_settings(baseline))
-        return Description(version=f"samereg {__version__}", settings=workshop.settings(method))
+        return Description(version=f"samereg {__version__}", settings=worker.settings(method))
     except MissingPackageError as error:
         return Description(missing=f"not installed: {error}")
     except WeightsError as error:
@@ -133,20 +134,20 @@ def files_of(scan: Scan) -> list[Path]:
     return [path for path in (scan.image, scan.labels, scan.landmarks) if path is not None]
 
 
-def perform(job: Job, workshop: Workshop) -> None:
+def perform(job: Job, worker: Worker) -> None:
     """Register, score, and write transform and record; a refusal is a failure, recorded with its sentence."""
     try:
-        write_record(_done(job, workshop), job.path)
+        write_record(_done(job, worker), job.path)
     except SameregError as error:
         write_record(job.record("failed", str(error)), job.path)
 
 
-def _done(job: Job, workshop: Workshop) -> CaseRecord:
+def _done(job: Job, worker: Worker) -> CaseRecord:
     reset_peak_memory()
     began = time.perf_counter()
     fixed, moving = read_scan(job.case.fixed.image), read_scan(job.case.moving.image)
     load = time.perf_counter() - began
-    found = _register(job, workshop, fixed, moving)
+    found = _register(job, worker, fixed, moving)
     peak_gb = peak_memory_gb()
     began = time.perf_counter()
     path = transform_path(job.run, job.method.name, job.case.task, job.case.name)
@@ -154,30 +155,22 @@ def _done(job: Job, workshop: Workshop) -> CaseRecord:
     timing = Timing(load=round(load, 3), compute=round(found.seconds, 3), write=round(time.perf_counter() - began, 3))
     return replace(
         job.record("done"),
-        machine={"device": describe_device(workshop.device), "threads": torch.get_num_threads()},
+        machine={"device": describe_device(worker.device), "threads": torch.get_num_threads()},
         timing=timing,
         peak_gb=peak_gb,
         scores=_require_common_view(score_case(job.case, job.dataset, found.transform, found.inverse, fixed), job.case),
     )
 
 
-def _register(job: Job, workshop: Workshop, fixed: Volume, moving: Volume) -> Registered:
-    method, case = job.method, job.case
+def _register(job: Job, worker: Worker, fixed: Volume, moving: Volume) -> MethodResult:
+    method = job.method
     if not isinstance(method, BaselineMethod):
-        named = [(_identity(scan.image), volume) for scan, volume in ((case.fixed, fixed), (case.moving, moving))]
-        return workshop.register(method, *named)
+        return worker.register(method, fixed, moving)
     baseline = method.load()
     began = time.perf_counter()
     transform = baseline.register(fixed, moving)
     inverse = transform.inverse()
-    return Registered(transform=transform, inverse=inverse, seconds=time.perf_counter() - began)
-
-
-def _identity(image: Path) -> str:
-    """Text that differs whenever the files of a scan do: a worker may outlive them, or serve several datasets."""
-    files = sorted(path for path in image.rglob("*") if path.is_file()) if image.is_dir() else [image]
-    found = [(str(path.absolute()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    return json.dumps(found)
+    return MethodResult(transform=transform, inverse=inverse, seconds=time.perf_counter() - began)
 
 
 def score_case(case: Case, dataset: Dataset, transform: Transform, inverse: Transform | None, fixed: Volume) -> Scores:

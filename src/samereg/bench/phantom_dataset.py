@@ -6,8 +6,8 @@ from itertools import permutations
 from pathlib import Path
 
 from samereg.app.cohort import CohortSettings, write_cohort
+from samereg.app.plain import to_plain
 from samereg.app.progress import OnProgress
-from samereg.app.record import to_plain
 from samereg.bench.dataset import Case, Dataset, Scan, Structure, checked
 from samereg.errors import FileError
 from samereg.io.atomic import contents

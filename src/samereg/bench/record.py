@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from samereg.app.record import Plain, write_json
+from samereg.app.plain import Plain
+from samereg.app.record import write_json
 from samereg.bench.scores import FieldScore, LabelScore, Scores
 from samereg.errors import FileError
 from samereg.metrics.landmarks import TargetError

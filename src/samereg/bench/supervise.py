@@ -8,11 +8,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from samereg.app.machine import MachineSettings, prepare_machine
+from samereg.app.machine import prepare_machine
+from samereg.app.settings import MachineSettings
 from samereg.bench.job import Job, perform
 from samereg.bench.methods import BaselineMethod
 from samereg.bench.record import write_record
-from samereg.bench.workshop import Workshop
+from samereg.bench.worker import Worker
 
 LAST_WORDS = 300
 """Characters of a crashed worker's error that its record keeps."""
@@ -121,9 +122,9 @@ def work(pipe: Connection, settings: WorkerSettings) -> None:
     """
     _redirect(settings.log)
     device = prepare_machine(MachineSettings(device=settings.device, threads=settings.threads), seed=0)
-    workshop = Workshop(device=device, networks=settings.networks)
+    worker = Worker(device=device, networks=settings.networks)
     while (job := _next(pipe)) is not None:
-        perform(job, workshop)
+        perform(job, worker)
         pipe.send(None)
 
 

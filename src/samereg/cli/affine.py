@@ -1,18 +1,12 @@
 """`samereg affine`: flags, and what it prints."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated
 
-from samereg.cli.options import (
-    FixedScan,
-    Machine,
-    MachineFlags,
-    MessageFlags,
-    Messages,
-    MovingScan,
-    OutputFile,
-    Series,
-)
+from tyro.conf import arg
+
+from samereg.app.settings import AffineSettings
+from samereg.cli.options import FixedScan, MessageFlags, Messages, MovingScan, OutputFile
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,51 +26,27 @@ class AffineStart:
     output: OutputFile
     """ITK transform file to write: .tfm or .h5."""
 
-    model: Literal["affine", "rigid", "similarity"] = "affine"
-    """Freedom of the map."""
-
-    embedding: str = "compact"
-    """Shipped embedding by name, or the weights file of one you trained."""
-
-    series: Series = None
-    """DICOM series to take instead of the largest: a UID, or its beginning, for each folder, fixed first."""
-
-    orientation: Literal["find", "header"] = "find"
-    """find: turn a scan whose header is wrong about the way round it lies, and refuse a mirrored one. header: believe
-    both headers."""
+    settings: Annotated[AffineSettings, arg(name="")] = field(default_factory=AffineSettings)
 
     overwrite: bool = False
     """Replace files that exist."""
-
-    machine: MachineFlags = field(default_factory=Machine)
 
     messages: MessageFlags = field(default_factory=Messages)
 
     def run(self) -> int:
         """Find the map, print the commands, return the exit code."""
-        from samereg.app.machine import MachineSettings
-        from samereg.app.record import to_plain
-        from samereg.app.registration import RegisterSettings
+        from samereg.app.plain import to_plain
         from samereg.app.starting import find_start
         from samereg.cli.console import print_facts, print_json, progress, start_logging
         from samereg.cli.summary import report_faults
 
         start_logging(self.messages)
-        settings = RegisterSettings(
-            preset="affine",
-            affine_model=self.model,
-            embedding=self.embedding,
-            orientation=self.orientation,
-            series=self.series or (),
-            machine=MachineSettings(device=self.machine.device, threads=self.machine.threads),
-            seed=self.machine.seed,
-        )
         with progress(self.messages) as on_progress:
             record = find_start(
                 self.fixed,
                 self.moving,
                 self.output,
-                settings=settings,
+                settings=self.settings,
                 overwrite=self.overwrite,
                 on_progress=on_progress,
             )

@@ -6,14 +6,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from samereg.cli.options import (
-    MessageFlags,
-    Messages,
-    OptionalPath,
-    OutputFile,
-    TransformFile,
-    TransformFormatOrAuto,
-)
+from samereg.app.settings import OptionalPath, TransformFormatOrAuto
+from samereg.cli.options import MessageFlags, Messages, OutputFile, TransformFile
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,9 +56,10 @@ class Apply:
 
     def run(self) -> int:
         """Resample, say what was done, return the exit code."""
-        from samereg.app.machine import MachineSettings, prepare_machine
-        from samereg.app.record import to_plain
+        from samereg.app.machine import prepare_machine
+        from samereg.app.plain import to_plain
         from samereg.app.resampling import ApplySettings, apply_files
+        from samereg.app.settings import MachineSettings
         from samereg.cli.console import print_facts, print_json, start_logging, warn
 
         start_logging(self.messages)

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from samereg.cli.options import MessageFlags, Messages, OptionalPath, OptionalTexts, OutputFolder
+from samereg.app.settings import OptionalPath, OptionalTexts
+from samereg.cli.options import MessageFlags, Messages, OutputFolder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +61,7 @@ class Bench:
 
     def run(self) -> int:
         """Run what is left, write tables and figures, say where, return the exit code."""
-        from samereg.app.record import to_plain
+        from samereg.app.plain import to_plain
         from samereg.bench.benchmark import BenchSettings, open_dataset, run_benchmark
         from samereg.bench.methods import find_methods
         from samereg.cli.console import print_facts, print_json, progress, start_logging

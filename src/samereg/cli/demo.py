@@ -30,9 +30,8 @@ class Demo:
     def run(self) -> int:
         """Run the demo, print its result, return the exit code."""
         from samereg.app.demo import run_demo
-        from samereg.app.machine import MachineSettings
-        from samereg.app.record import to_plain
-        from samereg.app.registration import RegisterSettings
+        from samereg.app.plain import to_plain
+        from samereg.app.settings import MachineSettings, RegisterSettings
         from samereg.cli.console import print_facts, print_json, progress, start_logging
         from samereg.cli.summary import report_faults
 

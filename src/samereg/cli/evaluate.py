@@ -6,7 +6,8 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from samereg.cli.options import MessageFlags, Messages, OptionalPath, OptionalTexts, TransformFormatOrAuto
+from samereg.app.settings import OptionalPath, OptionalTexts, TransformFormatOrAuto
+from samereg.cli.options import MessageFlags, Messages
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +52,7 @@ class Evaluate:
     def run(self) -> int:
         """Score, print a table, return the exit code."""
         from samereg.app.overwriting import claimed_outputs
-        from samereg.app.record import to_plain
+        from samereg.app.plain import to_plain
         from samereg.bench.benchmark import open_dataset
         from samereg.bench.evaluate import evaluate_dataset, write_evaluation
         from samereg.bench.evaluation_table import evaluation_table

@@ -29,7 +29,7 @@ class Inspect:
     def run(self) -> int:
         """Inspect, print the facts, return the exit code."""
         from samereg.app.inspection import inspect_file
-        from samereg.app.record import to_plain
+        from samereg.app.plain import to_plain
         from samereg.app.spaces import read_spaces
         from samereg.cli.console import print_facts, print_json, start_logging
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from samereg.cli.options import MessageFlags, Messages, OutputFile, TransformFile, TransformFormatOrAuto
+from samereg.app.settings import TransformFormatOrAuto
+from samereg.cli.options import MessageFlags, Messages, OutputFile, TransformFile
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +41,7 @@ class Jacobian:
     def run(self) -> int:
         """Write the map, print its range, return the exit code."""
         from samereg.app.jacobian import write_jacobian
-        from samereg.app.record import to_plain
+        from samereg.app.plain import to_plain
         from samereg.cli.console import print_facts, print_json, start_logging, warn
 
         start_logging(self.messages)

@@ -18,7 +18,7 @@ from samereg.cli.streams import (
     interrupted,
     prepare_streams,
 )
-from samereg.errors import MemoryLimitError, SameregError, is_out_of_memory
+from samereg.errors import MemoryLimitError, SameregError, UsageError, is_out_of_memory
 
 if sys.platform != "win32":
     import resource
@@ -195,7 +195,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _answer(words: tuple[str, ...]) -> int:
     for entry in COMMANDS:
         if words[: len(entry.words)] == entry.words:
-            return run(_parsed(entry, words[len(entry.words) :]))
+            try:
+                command = _parsed(entry, words[len(entry.words) :])
+            except UsageError as error:  # a value out of the bounds of its setting
+                print(f"samereg: error: {error}", file=sys.stderr)
+                return EXIT_USAGE
+            return run(command)
     return _without_command(words)
 
 

@@ -1,21 +1,12 @@
 """`samereg match`: flags, and what it prints."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated
 
 from tyro.conf import arg
 
-from samereg.cli.options import (
-    FixedScan,
-    Machine,
-    MachineFlags,
-    MessageFlags,
-    Messages,
-    MovingScan,
-    OptionalNumber,
-    OptionalPath,
-    Series,
-)
+from samereg.app.settings import MatchSettings, OptionalNumber, OptionalPath
+from samereg.cli.options import FixedScan, MessageFlags, Messages, MovingScan
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,53 +35,31 @@ class Match:
     label: Annotated[OptionalNumber, arg(metavar="VALUE")] = None
     """... and the label whose voxels to find."""
 
-    candidates: int = 1
-    """Places to list for each point, the most similar first."""
-
     output: Annotated[OptionalPath, arg(aliases=["-o"], metavar="CSV")] = None
     """Write a CSV file too."""
 
-    embedding: str = "compact"
-    """Shipped embedding by name, or the weights file of one you trained."""
-
-    series: Series = None
-    """DICOM series to take instead of the largest: a UID, or its beginning, for each folder, fixed first."""
-
-    orientation: Literal["find", "header"] = "find"
-    """find: turn a scan whose header is wrong about the way round it lies, and refuse a mirrored one. header: believe
-    both headers."""
+    settings: Annotated[MatchSettings, arg(name="")] = field(default_factory=MatchSettings)
 
     overwrite: bool = False
     """Replace the output if it exists."""
-
-    machine: MachineFlags = field(default_factory=Machine)
 
     messages: MessageFlags = field(default_factory=Messages)
 
     def run(self) -> int:
         """Match, print a table, return the exit code."""
-        from samereg.app.machine import MachineSettings
-        from samereg.app.point_matching import Asked, MatchSettings, match_files, table
+        from samereg.app.point_matching import PointQuery, match_files, table
         from samereg.cli.console import print_json, print_table, start_logging
 
         start_logging(self.messages)
-        settings = MatchSettings(
-            candidates=self.candidates,
-            embedding=self.embedding,
-            orientation=self.orientation,
-            series=self.series or (),
-            machine=MachineSettings(device=self.machine.device, threads=self.machine.threads),
-            seed=self.machine.seed,
-        )
         found = match_files(
             self.fixed,
             self.moving,
-            Asked(points=self.points, labels=self.labels, label=self.label),
-            settings=settings,
+            PointQuery(points=self.points, labels=self.labels, label=self.label),
+            settings=self.settings,
             output=self.output,
             overwrite=self.overwrite,
         )
-        header, rows = table(found, candidates=self.candidates)
+        header, rows = table(found, candidates=self.settings.candidates)
         if self.messages.json:
             print_json([{name: as_number(cell) for name, cell in zip(header, row, strict=True)} for row in rows])
         else:

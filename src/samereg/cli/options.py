@@ -2,18 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Optional, Union
+from typing import Annotated
 
 from tyro.conf import arg
 
-from samereg.io.format_names import PointFormatName, TransformFormatName
-
-OptionalPath = Optional[Path]  # noqa: UP045
-OptionalText = Optional[str]  # noqa: UP045
-OptionalNumber = Optional[int]  # noqa: UP045
-OptionalTexts = Union[None, tuple[str, ...]]  # noqa: UP007
-"""Written in this way and order because tyro checks the defaults of `Path | None` and of tuples by typeguard, which
-loads asyncio and takes half of the time of `--help`."""
+from samereg.app.settings import OptionalPath, TransformFormatOrAuto
 
 FixedScan = Annotated[Path, arg(aliases=["-f"], metavar="CT")]
 MovingScan = Annotated[Path, arg(aliases=["-m"], metavar="CT")]
@@ -22,11 +15,8 @@ OutputFile = Annotated[Path, arg(aliases=["-o"], metavar="FILE")]
 TransformFile = Annotated[Path, arg(aliases=["-t"], metavar="FILE")]
 FixedImage = Annotated[OptionalPath, arg(aliases=["-f"], metavar="IMAGE")]
 MovingImage = Annotated[OptionalPath, arg(aliases=["-m"], metavar="IMAGE")]
-TransformFormatOrAuto = Literal["auto", TransformFormatName]
-PointFormatOrAuto = Literal["auto", PointFormatName]
 SourceFormat = Annotated[TransformFormatOrAuto, arg(name="from", metavar="FORMAT")]
 TargetFormat = Annotated[TransformFormatOrAuto, arg(name="to", metavar="FORMAT")]
-Series = Annotated[OptionalTexts, arg(metavar="UID [UID]")]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

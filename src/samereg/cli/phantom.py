@@ -39,8 +39,9 @@ class Phantom:
     def run(self) -> int:
         """Make the cohort, say what was written, return the exit code."""
         from samereg.app.cohort import CohortSettings, write_cohort
-        from samereg.app.machine import MachineSettings, prepare_machine
-        from samereg.app.record import to_plain
+        from samereg.app.machine import prepare_machine
+        from samereg.app.plain import to_plain
+        from samereg.app.settings import MachineSettings
         from samereg.cli.console import print_facts, print_json, progress, start_logging
 
         start_logging(self.messages)

@@ -6,16 +6,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from samereg.cli.options import (
-    FixedImage,
-    MessageFlags,
-    Messages,
-    MovingImage,
-    OutputFile,
-    PointFormatOrAuto,
-    TransformFile,
-    TransformFormatOrAuto,
-)
+from samereg.app.settings import PointFormatOrAuto, TransformFormatOrAuto
+from samereg.cli.options import FixedImage, MessageFlags, Messages, MovingImage, OutputFile, TransformFile
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,8 +52,8 @@ class Points:
 
     def run(self) -> int:
         """Move the points, say how many, return the exit code."""
+        from samereg.app.plain import to_plain
         from samereg.app.points import PointsSettings, move_points_file
-        from samereg.app.record import to_plain
         from samereg.cli.console import print_facts, print_json, start_logging, warn
 
         start_logging(self.messages)

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-from samereg.cli.options import MessageFlags, Messages, OptionalPath
+from samereg.app.settings import OptionalPath
+from samereg.cli.options import MessageFlags, Messages
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,8 +49,9 @@ class Report:
 
     def run(self) -> int:
         """Write the page, say what it says, return the exit code."""
-        from samereg.app.machine import MachineSettings, prepare_machine
-        from samereg.app.record import to_plain
+        from samereg.app.machine import prepare_machine
+        from samereg.app.plain import to_plain
+        from samereg.app.settings import MachineSettings
         from samereg.cli.console import print_facts, print_json, start_logging
         from samereg.report.page import write_report
         from samereg.report.sources import ReportPaths

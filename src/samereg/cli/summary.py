@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from samereg.app.registration import RunRecord
+from samereg.app.record import RunRecord
 from samereg.cli.console import print_facts
 from samereg.cli.streams import complain
 

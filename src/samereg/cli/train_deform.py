@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from samereg.cli.options import Machine, MachineFlags, MessageFlags, Messages, OptionalPath, OptionalText, OutputFolder
+from samereg.app.settings import OptionalPath, OptionalText
+from samereg.cli.options import Machine, MachineFlags, MessageFlags, Messages, OutputFolder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,8 +74,8 @@ class TrainDeform:
         require_packages("lightning_fabric", "tensorboard", purpose="training")
 
         from samereg.app.deform_training import DeformSources, train_deform_from_files
-        from samereg.app.machine import MachineSettings
-        from samereg.app.record import to_plain
+        from samereg.app.plain import to_plain
+        from samereg.app.settings import TrainingMachineSettings
         from samereg.cli.console import print_facts, print_json, progress, start_logging
         from samereg.training.deform import DeformTraining
 
@@ -96,7 +97,7 @@ class TrainDeform:
             learning_rate=self.learning_rate,
             seed=self.machine.seed,
         )
-        machine = MachineSettings(device=self.machine.device, threads=self.machine.threads, gpus=self.gpus)
+        machine = TrainingMachineSettings(device=self.machine.device, threads=self.machine.threads, gpus=self.gpus)
         with progress(self.messages) as on_progress:
             trained = train_deform_from_files(
                 sources, self.output, settings=settings, machine=machine, on_progress=on_progress

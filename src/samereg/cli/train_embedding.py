@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from samereg.cli.options import Machine, MachineFlags, MessageFlags, Messages, OptionalText, OutputFolder
+from samereg.app.settings import OptionalText
+from samereg.cli.options import Machine, MachineFlags, MessageFlags, Messages, OutputFolder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,8 +50,8 @@ class TrainEmbedding:
         require_packages("lightning_fabric", "tensorboard", purpose="training")
 
         from samereg.app.embedding_training import train_from_files
-        from samereg.app.machine import MachineSettings
-        from samereg.app.record import to_plain
+        from samereg.app.plain import to_plain
+        from samereg.app.settings import TrainingMachineSettings
         from samereg.cli.console import print_facts, print_json, progress, start_logging
         from samereg.training.settings import EmbeddingTraining
 
@@ -61,7 +62,7 @@ class TrainEmbedding:
             learning_rate=self.learning_rate,
             seed=self.machine.seed,
         )
-        machine = MachineSettings(device=self.machine.device, threads=self.machine.threads, gpus=self.gpus)
+        machine = TrainingMachineSettings(device=self.machine.device, threads=self.machine.threads, gpus=self.gpus)
         with progress(self.messages) as on_progress:
             trained = train_from_files(
                 self.data,

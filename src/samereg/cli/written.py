@@ -1,9 +1,10 @@
 """What the commands that write a transform share: the formats asked for, and what is said afterwards."""
 
-from samereg.app.record import to_plain
+from samereg.app.plain import to_plain
+from samereg.app.settings import TransformFormatOrAuto
 from samereg.app.transforms import Formats, WrittenTransform
 from samereg.cli.console import print_facts, print_json
-from samereg.cli.options import TransformFormatOrAuto, TransformFormats
+from samereg.cli.options import TransformFormats
 from samereg.cli.summary import report_faults
 from samereg.io.format_names import TransformFormatName
 

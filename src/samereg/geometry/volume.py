@@ -7,6 +7,10 @@ from torch import Tensor
 
 from samereg.errors import GeometryError
 from samereg.geometry.grid import Grid
+from samereg.geometry.source import Source
+
+IN_MEMORY = Source()
+"""Of an image about whose origin nothing is known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -18,6 +22,7 @@ class Volume:
         grid: where the voxels lie.
         background: value that stands for "nothing measured here".
         stored_dtype: numpy name of the type the numbers had in their file, kept for writing.
+        source: where the image came from.
 
     Raises:
         GeometryError: data and grid of different shapes.
@@ -27,6 +32,7 @@ class Volume:
     grid: Grid
     background: float = -1024.0
     stored_dtype: str = "int16"
+    source: Source = IN_MEMORY
 
     def __post_init__(self) -> None:
         """Refuse an array that does not fit its grid."""
@@ -41,6 +47,7 @@ class LabelMap:
         data: label values.
         grid: where the voxels lie.
         stored_dtype: numpy name of the type the numbers had in their file, kept for writing.
+        source: where the image came from.
 
     Raises:
         GeometryError: data and grid of different shapes.
@@ -49,6 +56,7 @@ class LabelMap:
     data: Int[Tensor, "d h w"]
     grid: Grid
     stored_dtype: str = "uint8"
+    source: Source = IN_MEMORY
 
     def __post_init__(self) -> None:
         """Refuse an array that does not fit its grid."""

@@ -46,8 +46,8 @@ def body_mask(volume_hu: Volume) -> Bool[Tensor, "d h w"]:
     found_ml = float(body.sum() * lattice_mm.prod() / 1000.0)
     if found_ml < SMALLEST_BODY_ML:
         raise InputError(
-            f"the scan holds no body: {found_ml:.0f} ml of connected tissue above {BODY_THRESHOLD_HU:.0f} HU, "
-            f"at least {SMALLEST_BODY_ML:.0f} ml are needed"
+            f"{volume_hu.source.label}: holds no body: {found_ml:.0f} ml of connected tissue above "
+            f"{BODY_THRESHOLD_HU:.0f} HU; need at least {SMALLEST_BODY_ML:.0f} ml."
         )
     nearest = [
         np.minimum((np.arange(n) + s // 2) // s, m - 1) for n, s, m in zip(grid.shape, strides, body.shape, strict=True)

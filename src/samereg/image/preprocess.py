@@ -78,7 +78,7 @@ def window_value(hu: float) -> float:
 def from_window(model: Volume) -> Volume:
     """A model-space scan back in HU, as far as the window kept it."""
     low, high = WINDOW_HU
-    return Volume(data=(model.data.float() + 1) * ((high - low) / 2) + low, grid=model.grid)
+    return Volume(data=(model.data.float() + 1) * ((high - low) / 2) + low, grid=model.grid, source=model.source)
 
 
 def blur_sigma_vox(ratio: float) -> float:

@@ -1,6 +1,7 @@
 """Images and label maps carried onto another grid through a transform, each resampled once."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import reduce
 from typing import Literal
 
@@ -54,7 +55,7 @@ def resample_volume(moving: Volume, transform: Transform, grid: Grid, *, mode: I
         outside = ~_inside(index, moving.grid.shape)
         values = _sampled(moving.data, index, mode)
         data[:, start:stop] = values.masked_fill_(outside.to(values.device), moving.background)
-    return Volume(data=data, grid=grid, background=moving.background, stored_dtype=moving.stored_dtype)
+    return replace(moving, data=data, grid=grid)
 
 
 @plain_torch()
@@ -78,7 +79,7 @@ def resample_labels(labels: LabelMap, transform: Transform, grid: Grid, *, mode:
         inside = _inside(index, labels.grid.shape)
         slab = data[start:stop]
         slab[inside] = choose(flat, labels.grid.shape, index[inside])
-    return LabelMap(data=data, grid=grid, stored_dtype=labels.stored_dtype)
+    return replace(labels, data=data, grid=grid)
 
 
 def lost_labels(before: LabelMap, after: LabelMap) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from samereg.errors import FileError, GeometryError, InputError, NotCTError, UsageError
+from samereg.geometry.source import Source
 from samereg.geometry.volume import Volume
 from samereg.io.dicom_headers import headers_in_folder, read_header
 from samereg.io.dicom_padding import fill_padding
@@ -174,6 +175,13 @@ def _volume(source: Path, members: list[Slice]) -> Volume:
         grid=grid,
         background=background_hu,
         stored_dtype=whole_number_dtype(data) if whole else "float32",
+        source=Source(
+            label=str(source),
+            path=source,
+            study_uid=ordered[0].study_uid or None,
+            series_uid=ordered[0].series_uid or None,
+            frame_of_reference_uid=ordered[0].frame_of_reference_uid or None,
+        ),
     )
     if not grid.is_orthonormal:
         _LOG.info("%s: slices slide sideways, as of a tilted gantry; straightened", source)

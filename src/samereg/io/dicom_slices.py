@@ -20,7 +20,9 @@ class Slice:
         path: file that holds it.
         frame: number of the plane in a multi-frame file, or None.
         frames: planes in the file.
+        study_uid: study that it belongs to; empty if the header names none.
         series_uid: series that it belongs to; empty if the header names none.
+        frame_of_reference_uid: world that its position is given in; empty if the header names none.
         instance_uid: its own identity, as the header claims.
         modality: CT, MR, ...
         is_localizer: whether it is a planning projection, not a slice.
@@ -41,7 +43,9 @@ class Slice:
     path: Path
     frame: int | None
     frames: int
+    study_uid: str
     series_uid: str
+    frame_of_reference_uid: str
     instance_uid: str
     modality: str
     is_localizer: bool

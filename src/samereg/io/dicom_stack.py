@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -135,7 +136,7 @@ def straighten(volume: Volume) -> Volume:
         index[..., 0] = plane
         sampled = sample_grid(volume.data[None], index[None], outside=volume.background)
         data[:, plane : plane + 1] = sampled[0]
-    return Volume(data=data, grid=grid, background=volume.background, stored_dtype=volume.stored_dtype)
+    return replace(volume, data=data, grid=grid)
 
 
 def _refuse_other_numbers(source: Path, item: Slice) -> None:

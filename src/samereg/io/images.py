@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from samereg.errors import FileError, GeometryError, InputError, UsageError
 from samereg.geometry.grid import Grid
+from samereg.geometry.source import Source
 from samereg.geometry.volume import LabelMap, Volume
 from samereg.io.atomic import atomic_file
 from samereg.io.dicom import read_dicom_file, read_series
@@ -72,7 +73,8 @@ def read_volume(path: str | Path, *, series: str | None = None) -> Volume:
     with naming(path):
         data = to_float32(image)
     dtype = rescaled_dtype(image, data)
-    return Volume(data=torch.from_numpy(data)[None], grid=image.grid, stored_dtype=dtype)
+    source = Source(label=str(path), path=path)
+    return Volume(data=torch.from_numpy(data)[None], grid=image.grid, stored_dtype=dtype, source=source)
 
 
 @plain_torch()
@@ -114,7 +116,8 @@ def read_labels(path: str | Path) -> LabelMap:
         if not np.array_equal(values, real):
             raise InputError(f"{path}: holds fractions; need a label map of whole numbers.")
         dtype = rescaled_dtype(image, real)
-    return LabelMap(data=torch.from_numpy(values), grid=image.grid, stored_dtype=dtype)
+    source = Source(label=str(path), path=path)
+    return LabelMap(data=torch.from_numpy(values), grid=image.grid, stored_dtype=dtype, source=source)
 
 
 @plain_torch()

@@ -11,6 +11,7 @@ from nibabel.spatialimages import SpatialImage
 from numpy.typing import ArrayLike, NDArray
 
 from samereg.errors import InputError, UsageError
+from samereg.geometry.source import Source
 from samereg.geometry.volume import LabelMap, Volume
 from samereg.io.images import read_labels, read_volume, stored_label_values, stored_numbers
 from samereg.io.itk import grid_of, place_on_grid
@@ -50,7 +51,9 @@ def to_volume(image: ImageLike, *, name: str = "the image") -> Volume:
     with naming(name):
         stored = _stored(image, name)
         data = to_float32(stored)
-        return Volume(data=torch.from_numpy(data)[None], grid=stored.grid, stored_dtype=rescaled_dtype(stored, data))
+        dtype = rescaled_dtype(stored, data)
+    source = Source(label=name)
+    return Volume(data=torch.from_numpy(data)[None], grid=stored.grid, stored_dtype=dtype, source=source)
 
 
 @plain_torch()
@@ -71,7 +74,10 @@ def to_labels(image: ImageLike, *, name: str = "the label map") -> LabelMap:
             values = stored.array.astype(np.int64)
         if not np.array_equal(values, stored.array):
             raise InputError("holds fractions; need a label map of whole numbers.")
-    return LabelMap(data=torch.from_numpy(values), grid=stored.grid, stored_dtype=stored.array.dtype.name)
+    source = Source(label=name)
+    return LabelMap(
+        data=torch.from_numpy(values), grid=stored.grid, stored_dtype=stored.array.dtype.name, source=source
+    )
 
 
 @plain_torch()

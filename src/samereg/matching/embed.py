@@ -63,14 +63,6 @@ class EmbeddedVolume:
         return joint * sqrt(0.5)
 
 
-@runtime_checkable
-class Embedder(Protocol):
-    """Anything that turns a model-space scan into features; the network is one, a descriptor another."""
-
-    def embed(self, model: Volume) -> EmbeddedVolume:
-        """Features of a model-space scan."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EmbedderRecord:
     """Which embedding was used, and how.
@@ -86,6 +78,23 @@ class EmbedderRecord:
     checksum: str
     network: str
     precision: str
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Anything that turns a model-space scan into features; the network is one, a descriptor another."""
+
+    @property
+    def record(self) -> EmbedderRecord:
+        """What a run record says of it; stored features are told apart by it."""
+
+    def embed(self, model: Volume) -> EmbeddedVolume:
+        """Features of a model-space scan."""
+
+    def restore(
+        self, grid: Grid, local: Float[Tensor, "cl dl hl wl"], global_: Float[Tensor, "cg dg hg wg"]
+    ) -> EmbeddedVolume:
+        """Features that it computed before, from their two maps; see `EmbeddedVolume`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -110,13 +119,17 @@ class NetEmbedder:
         with torch.inference_mode():
             image = channels_last(model.data[None].to(self.device), self.dtype)
             features = self.net(image)
-        return EmbeddedVolume(
-            grid=model.grid,
-            local=features.local[0],
-            global_=features.global_[0],
-            strides=self.net.strides,
-            heads=self.net,
-        )
+        return self._embedded(model.grid, features.local[0], features.global_[0])
+
+    def restore(
+        self, grid: Grid, local: Float[Tensor, "cl dl hl wl"], global_: Float[Tensor, "cg dg hg wg"]
+    ) -> EmbeddedVolume:
+        """Features that it computed before, from their two maps, on the device and laid out as it computes them."""
+        maps = (channels_last(each[None].to(self.device), self.dtype)[0] for each in (local, global_))
+        return self._embedded(grid, *maps)
+
+    def _embedded(self, grid: Grid, local: Tensor, global_: Tensor) -> EmbeddedVolume:
+        return EmbeddedVolume(grid=grid, local=local, global_=global_, strides=self.net.strides, heads=self.net)
 
 
 @own_torch()

@@ -11,14 +11,13 @@ from samereg.geometry.grid import Grid, strided
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import Volume
 from samereg.image.resample import resample_volume
-from samereg.matching.embed import Embedder
 from samereg.matching.points import grid_offset_vox, grid_points
 from samereg.matching.search import Search, search
 from samereg.matching.trust import FIELD_ERROR, FieldErrorModel
 from samereg.ops.ambient import own_torch
 from samereg.ops.filters import gaussian_smooth
 from samereg.pipeline.orientation import Turns, between, turned_pair, worlds
-from samereg.pipeline.pair import Pair, prepare_scan
+from samereg.pipeline.pair import Pair
 from samereg.validation import Count, check_ranges
 
 UNKNOWN_MM = -1.0
@@ -29,27 +28,20 @@ SMOOTHED_CELLS = 1.0
 
 
 @own_torch()
-def confidence_of(
-    fixed: Volume, moving: Volume, transform: Transform, embedder: Embedder, turns: Turns | None = None
-) -> Volume:
-    """Expected error of a registration on the fixed scan's grid, mm; see `Confidence`.
+def confidence_of(stored: Pair, transform: Transform, turns: Turns | None = None) -> Volume:
+    """Expected error of a registration on the fixed scan's own grid, mm; see `Confidence`.
 
     Args:
-        fixed: CT in HU.
-        moving: CT in HU.
+        stored: both scans, made ready as they are stored.
         transform: fixed world to moving world.
-        embedder: the anatomical embedding.
         turns: what was done about headers that are wrong about the way round a scan lies.
-
-    Raises:
-        InputError: a scan without a body.
     """
-    stored = Pair(fixed=prepare_scan(fixed, embedder), moving=prepare_scan(moving, embedder), embedder=embedder)
     turns = turns or Turns()
     to_fixed, to_moving = worlds(stored, turns)
     upright = between(to_fixed.inverse(), transform, to_moving)
-    grid = Grid(shape=fixed.grid.shape, affine=to_fixed.matrix @ fixed.grid.affine)
-    return replace(Confidence().volume(turned_pair(stored, turns), upright, grid), grid=fixed.grid)
+    own = stored.fixed.volume.grid
+    grid = Grid(shape=own.shape, affine=to_fixed.matrix @ own.affine)
+    return replace(Confidence().volume(turned_pair(stored, turns), upright, grid), grid=own)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -195,7 +195,7 @@ class _Coarse:
 def _turned_scan(scan: PreparedScan, orientation: Orientation, embedder: Embedder) -> PreparedScan:
     if orientation == AS_STORED:
         return scan
-    return prepare_model(turned(scan.model, orientation), embedder)
+    return prepare_model(turned(scan.model, orientation), embedder, volume=scan.volume)
 
 
 def _groups() -> tuple[Sequence[Orientation], ...]:

@@ -1,6 +1,7 @@
 """Two scans made ready for the stages: model space, body, embedding; each computed once."""
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 
 from jaxtyping import Bool
 from torch import Tensor
@@ -19,16 +20,20 @@ class PreparedScan:
     """One scan as the stages see it.
 
     Attributes:
+        volume: as it was read, in HU on its own grid.
         model: model space: 2 mm, axis-aligned LPS, values in (-1, 1).
         body: voxels of the patient on the grid of `model`.
         embedded: its embedding.
         places: where matches may lie in it.
+        seconds: what it took to prepare; 0 if it came from a store.
     """
 
+    volume: Volume
     model: Volume
     body: Bool[Tensor, "d h w"]
     embedded: EmbeddedVolume
     places: Candidates
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -53,16 +58,31 @@ def prepare_scan(volume: Volume, embedder: Embedder) -> PreparedScan:
     Raises:
         InputError: it holds no body.
     """
-    return prepare_model(to_model_space(volume), embedder)
+    began = time.perf_counter()
+    prepared = prepare_model(to_model_space(volume), embedder, volume=volume)
+    return replace(prepared, seconds=time.perf_counter() - began)
 
 
-def prepare_model(model: Volume, embedder: Embedder) -> PreparedScan:
+def prepare_model(model: Volume, embedder: Embedder, *, volume: Volume) -> PreparedScan:
     """A scan in model space, made ready.
+
+    Args:
+        model: the scan in model space.
+        embedder: the anatomical embedding.
+        volume: the scan as it was read.
 
     Raises:
         InputError: it holds no body.
     """
-    body = body_mask(from_window(model))
-    embedded = embedder.embed(model)
+    body = body_mask(from_window(model))  # before the embedding, which costs more
+    return _with_places(model, body, embedder.embed(model), volume)
+
+
+def prepared_model(model: Volume, embedded: EmbeddedVolume, *, volume: Volume) -> PreparedScan:
+    """A scan in model space whose embedding is known, made ready; see `prepare_model`."""
+    return _with_places(model, body_mask(from_window(model)), embedded, volume)
+
+
+def _with_places(model: Volume, body: Bool[Tensor, "d h w"], embedded: EmbeddedVolume, volume: Volume) -> PreparedScan:
     places = candidates(embedded, grid_points(model.grid, body=body, stride_vox=Search().stride_vox))
-    return PreparedScan(model=model, body=body, embedded=embedded, places=places)
+    return PreparedScan(volume=volume, model=model, body=body, embedded=embedded, places=places)

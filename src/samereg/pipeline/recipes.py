@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 from samereg.errors import UsageError
 from samereg.estimate.deform import Deformer
@@ -23,6 +23,19 @@ OrientationName = Literal["find", "header"]
 
 ORIENTATIONS: dict[OrientationName, OrientationSearch | None] = {"find": OrientationSearch(), "header": None}
 """Whether headers may be wrong about the way round a scan lies."""
+
+PresetName = Literal["default", "best", "fast", "affine"]
+
+
+class Choices(TypedDict):
+    """What every recipe with a coarse part is told."""
+
+    match_filter: FilterName
+    affine_model: AffineModel
+    filler: Filler
+    seed: int
+    orientation: OrientationName
+
 
 Variant = Literal["vm", "sam-loss", "sam-corr", "sam-vm"]
 """Deformation networks of the paper's table 2."""
@@ -97,6 +110,37 @@ def same_plus(
         orientation=orientation,
     )
     return (*before, InstanceStage())
+
+
+def preset(
+    name: PresetName,
+    deformer: Deformer | None,
+    **choices: Unpack[Choices],
+) -> tuple[Stage, ...]:
+    """The stages of a preset of `samereg register`.
+
+    Args:
+        name: default, best, fast or affine.
+        deformer: the deformation network; needed by default and best.
+        choices: see the recipes above.
+
+    Raises:
+        UsageError: an unknown name, or a network is needed and not given.
+    """
+    if name == "fast":
+        return fast(**choices)
+    if name == "affine":
+        return affine_only(
+            match_filter=choices["match_filter"],
+            affine_model=choices["affine_model"],
+            seed=choices["seed"],
+            orientation=choices["orientation"],
+        )
+    if name not in ("default", "best") or deformer is None:
+        raise UsageError(
+            f"There is no preset '{name}' without a deformation network; need default, best, fast, affine."
+        )
+    return same_plus(deformer, **choices) if name == "best" else same(deformer, **choices)
 
 
 Deformers = Mapping[tuple[str, str], Deformer]

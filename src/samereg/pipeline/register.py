@@ -90,14 +90,40 @@ def register(
         NoOverlapError: too little common anatomy.
         MirroredError: one scan is a mirror image.
     """
+    if on_progress:
+        on_progress("preparing and embedding both scans", 0, len(stages) + 2)
+    pair = Pair(fixed=prepare_scan(fixed, embedder), moving=prepare_scan(moving, embedder), embedder=embedder)
+    return register_pair(pair, stages=stages, start=start, on_progress=on_progress)
+
+
+@own_torch()
+def register_pair(
+    stored: Pair,
+    *,
+    stages: tuple[Stage, ...],
+    start: Transform | None = None,
+    on_progress: OnProgress | None = None,
+) -> Registration:
+    """Align the moving scan of a pair with its fixed one.
+
+    Args:
+        stored: both scans, made ready as they are stored.
+        stages: a recipe of `pipeline/recipes.py`; at least one stage.
+        start: see `register`.
+        on_progress: told about each step; making the scans ready counts as one that is done.
+
+    Raises:
+        NoOverlapError: too little common anatomy.
+        MirroredError: one scan is a mirror image.
+    """
     clock = _Clock(len(stages) + 2, on_progress)
-    clock.start("preparing and embedding both scans")
-    stored = Pair(fixed=prepare_scan(fixed, embedder), moving=prepare_scan(moving, embedder), embedder=embedder)
+    clock.start("comparing how both scans lie")
     finders = [stage for stage in stages if isinstance(stage, AffineStage)] if start is None else []
     turns = finders[0].turns(stored) if finders else Turns()
     pair = turned_pair(stored, turns)
     prepared = Outcome(converged=True, message="embedded both scans", iterations=1)
-    reports = [StageReport(name="prepare", seconds=clock.stop(), outcome=prepared, matches=0, used=0)]
+    seconds = round(stored.fixed.seconds + stored.moving.seconds + clock.stop(), 3)
+    reports = [StageReport(name="prepare", seconds=seconds, outcome=prepared, matches=0, used=0)]
     result = beginning(start)
     matches: Matches | None = None
     for stage in stages:

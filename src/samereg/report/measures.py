@@ -1,7 +1,6 @@
 """Figures and maps of a finished registration, measured on its scans; knows no files and no pictures."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from math import acos, degrees, nan
 
 import torch
@@ -17,9 +16,8 @@ from samereg.geometry.volume import LabelMap, Volume
 from samereg.image.body import body_mask
 from samereg.image.preprocess import to_isotropic
 from samereg.image.resample import resample_labels
-from samereg.matching.matches import Matches
 from samereg.metrics.overlap import dice
-from samereg.pipeline.quality import MEASURED_SPACING_MM, Quality, local_similarity, match_errors_mm
+from samereg.pipeline.quality import MEASURED_SPACING_MM, local_similarity
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -130,33 +128,6 @@ def measure_similarity(fixed: Volume, moving: Volume, transform: Transform) -> S
     body = body_mask(coarse)
     before, after = (local_similarity(coarse, other, chosen, body) for chosen in (Affine.identity(), transform))
     return Similarity(before=before, after=after)
-
-
-def collect(
-    matches: Matches,
-    transform: Transform,
-    similarity: Similarity,
-    recorded: Mapping[str, float | int | None],
-) -> Quality:
-    """The figures of the verdict, as recorded; those that older records lack are measured.
-
-    Args:
-        matches: of the last stage that matched points.
-        transform: fixed world to moving world.
-        similarity: before and after.
-        recorded: quality in the run record; None where it could not be measured.
-    """
-    errors_mm = match_errors_mm(matches, transform)
-    measured: dict[str, float | int | None] = {
-        "kept_fraction": float(matches.used.double().mean()) if len(matches) else None,
-        "match_error_mm": float(errors_mm.median()) if len(errors_mm) else None,
-        "similarity": similarity.after,
-    }
-    known = measured | dict(recorded)
-    return Quality(
-        match_count=int(matches.used.sum()),
-        **{each.name: _number(known.get(each.name)) for each in fields(Quality) if each.name != "match_count"},
-    )
 
 
 def score_organs(fixed: LabelMap, moving: LabelMap, moved: LabelMap) -> tuple[OrganScore, ...]:

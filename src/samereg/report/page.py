@@ -9,6 +9,8 @@ from string import Template
 
 from samereg._version import __version__
 from samereg.app.overwriting import claimed_outputs
+from samereg.app.run_folder import RunFolder
+from samereg.app.session import Registered
 from samereg.app.verdict import Verdict, VerdictLimits, judge
 from samereg.geometry.grid import bounding_grid, voxel_centres_mm
 from samereg.geometry.volume import LabelMap
@@ -20,7 +22,6 @@ from samereg.report.measures import (
     Maps,
     OrganScore,
     Similarity,
-    collect,
     describe_affine,
     measure_maps,
     measure_similarity,
@@ -46,11 +47,8 @@ from samereg.report.sections import (
     stills,
 )
 from samereg.report.shown_maps import ShownMap, map_pictures, shown_maps
-from samereg.report.sources import ReportPaths, Sources, read_sources
+from samereg.report.sources import ReportPaths, Sources, read_sources, sources_of
 from samereg.report.volumes import FINEST_MM, shown_spacing_mm, viewer_volumes
-
-NAME = "report.html"
-"""What the page is called in a registration's folder."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,8 +67,8 @@ class ReportRecord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Story:
-    """Everything that the page tells.
+class Contents:
+    """Everything that the page shows.
 
     Attributes:
         sources: what was read.
@@ -94,6 +92,7 @@ class Story:
 def write_report(
     folder: Path,
     *,
+    found: Registered | None = None,
     output: Path | None = None,
     paths: ReportPaths | None = None,
     limits: VerdictLimits | None = None,
@@ -103,6 +102,7 @@ def write_report(
 
     Args:
         folder: what `register` wrote.
+        found: the registration itself if it was computed just now; the folder is not read then.
         output: page to write; `report.html` in the folder by default.
         paths: scans that are not where the run record says, and labels.
         limits: bounds of the verdict.
@@ -113,25 +113,26 @@ def write_report(
         FileError: something of the registration is missing or damaged.
         InputError: a scan that is not the one that was registered.
     """
-    target = output or folder / NAME
+    target = output or RunFolder(folder).report
     with claimed_outputs(target, overwrite=overwrite):
-        story = tell(read_sources(folder, paths or ReportPaths()), limits or VerdictLimits())
+        named = paths or ReportPaths()
+        sources = read_sources(RunFolder(folder), named) if found is None else sources_of(found, named)
+        contents = measure_contents(sources, limits or VerdictLimits())
         # Names of files need not be Unicode.
-        content = page(story).encode("utf-8", errors="backslashreplace")
+        content = page(contents).encode("utf-8", errors="backslashreplace")
         with atomic_file(target) as temporary:
             temporary.write_bytes(content)
-    return ReportRecord(output=target, size_bytes=len(content), verdict=story.verdict)
+    return ReportRecord(output=target, size_bytes=len(content), verdict=contents.verdict)
 
 
-def tell(sources: Sources, limits: VerdictLimits) -> Story:
-    """Measure everything that the page tells.
+def measure_contents(sources: Sources, limits: VerdictLimits) -> Contents:
+    """Measure everything that the page shows.
 
     Raises:
         InputError: a fixed scan without a body.
     """
     maps = measure_maps(sources.fixed, sources.transform)
     similarity = measure_similarity(sources.fixed, sources.moving, sources.transform)
-    quality = collect(sources.matches, sources.transform, similarity, sources.record["quality"])
     spacing_mm = shown_spacing_mm(bounding_grid(sources.fixed.grid, spacing_mm=FINEST_MM).size)
     shown_labels: tuple[LabelMap, LabelMap] | None = None
     scores: tuple[OrganScore, ...] = ()
@@ -146,43 +147,44 @@ def tell(sources: Sources, limits: VerdictLimits) -> Story:
         grid=shown_grid(maps, sources.fixed.grid, spacing_mm=spacing_mm),
         middle_mm=voxel_centres_mm(maps.grid)[maps.body].mean(dim=0),
     )
-    return Story(
+    return Contents(
         sources=sources,
         maps=maps,
         shown=shown_maps(maps, sources.confidence),
         scene=scene,
         similarity=similarity,
         scores=scores,
-        verdict=judge(quality, limits, tuple(sources.record.get("verdict", {}).get("notes", ()))),
+        verdict=judge(sources.record.quality, limits, sources.record.verdict.notes),
     )
 
 
-def page(story: Story) -> str:
+def page(contents: Contents) -> str:
     """The whole page as HTML text."""
-    sources, record = story.sources, story.sources.record
-    names = {name: escape(str(record[name]["path"] or "from memory")) for name in ("fixed", "moving")}
+    sources, record = contents.sources, contents.sources.record
+    scans = {"fixed": record.fixed, "moving": record.moving}
+    names = {name: escape(str(scan.path or "from memory")) for name, scan in scans.items()}
     return Template(_part("template.html")).substitute(
         version=__version__,
         title=f"{names['moving']} on {names['fixed']}",
         **names,
         style=_part("style.css"),
-        level=story.verdict.level,
-        headline=escape(story.verdict.headline),
-        reasons=reasons(story.verdict),
-        map_buttons="".join(_button(shown) for shown in story.shown),
+        level=contents.verdict.level,
+        headline=escape(contents.verdict.headline),
+        reasons=reasons(contents.verdict),
+        map_buttons="".join(_button(shown) for shown in contents.shown),
         outline_boxes=_outline_boxes() if sources.labels else "",
-        row_shape=_row_shape(story.scene),
+        row_shape=_row_shape(contents.scene),
         windows="".join(f'<option value="{low:g} {high:g}">{name}</option>' for name, (low, high) in WINDOWS_HU),
-        stills="".join(_stills(story.scene)),
-        findings=findings_table(story.verdict.findings, story.similarity),
-        affine=facts_table(describe_affine(story.maps)),
-        maps="".join(_map_stills(shown, story) for shown in story.shown),
-        matches=matches_section(sources.matches, sources.transform, sources.inverse, story.scene),
-        organs=organs_section(story.scores, sources.label_names),
-        stages=stages_table(record["stages"], record["seconds"]),
+        stills="".join(_stills(contents.scene)),
+        findings=findings_table(contents.verdict.findings, contents.similarity),
+        affine=facts_table(describe_affine(contents.maps)),
+        maps="".join(_map_stills(shown, contents) for shown in contents.shown),
+        matches=matches_section(sources.matches, sources.transform, sources.inverse, contents.scene),
+        organs=organs_section(contents.scores, sources.label_names),
+        stages=stages_table(record.stages, record.seconds),
         provenance=provenance(record),
         niivue_licence=escape(_part("niivue.md")),
-        volumes=_viewer_data(story),
+        volumes=_viewer_data(contents),
         niivue=_script("niivue.umd.js"),
         script=_script("viewer.js"),
     )
@@ -198,12 +200,14 @@ def _stills(scene: Scene) -> list[str]:
     return [*pictures, scale]
 
 
-def _map_stills(shown: ShownMap, story: Story) -> str:
-    pictures = [(f"{shown.title}, {plane}", map_pictures(shown, story.scene, story.maps, plane)) for plane in PLANES]
+def _map_stills(shown: ShownMap, contents: Contents) -> str:
+    pictures = [
+        (f"{shown.title}, {plane}", map_pictures(shown, contents.scene, contents.maps, plane)) for plane in PLANES
+    ]
     return stills(pictures) + colourbar(shown.scale.gradient(), *shown.ends, shown.note)
 
 
-def _viewer_data(story: Story) -> str:
+def _viewer_data(contents: Contents) -> str:
     """Facts and volumes for the viewers, as elements that a browser neither shows nor runs."""
     facts = {
         "windowHu": WINDOW_HU,
@@ -217,13 +221,13 @@ def _viewer_data(story: Story) -> str:
                 "high": shown.scale.high,
                 "anchors": shown.scale.anchors,
             }
-            for shown in story.shown
+            for shown in contents.shown
         },
     }
     elements = [f'<script type="application/json" id="facts">{json.dumps(facts)}</script>']
     elements += [
         f'<script type="text/plain" id="volume-{name}">{content}</script>'
-        for name, content in viewer_volumes(story.scene, story.shown).items()
+        for name, content in viewer_volumes(contents.scene, contents.shown).items()
     ]
     return "\n".join(elements)
 

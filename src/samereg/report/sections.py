@@ -3,12 +3,16 @@
 import json
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
 
 from jaxtyping import UInt8
 from numpy import ndarray
 
+from samereg.app.plain import to_plain
+from samereg.app.record import InputRecord, RunRecord
 from samereg.app.verdict import Finding, Verdict
+from samereg.estimate.deform import DeformerRecord
+from samereg.matching.embed import EmbedderRecord
+from samereg.pipeline.register import StageReport
 from samereg.report.charts import stage_bars
 from samereg.report.colours import OUTLINES
 from samereg.report.measures import OrganScore, Similarity
@@ -106,22 +110,22 @@ def organs_section(scores: Sequence[OrganScore], names: Mapping[int, str]) -> st
     )
 
 
-def stages_table(stages: Sequence[Mapping[str, Any]], seconds: float) -> str:
+def stages_table(stages: Sequence[StageReport], seconds: float) -> str:
     """Time and outcome of each stage."""
-    rows = [(str(each["name"]), float(each["seconds"]), _stage_note(each)) for each in stages]
-    return stage_bars(rows) + f"<p class='hint'>{seconds:.1f} s from reading to writing.</p>"
+    rows = [(each.name, each.seconds, _stage_note(each)) for each in stages]
+    return stage_bars(rows) + f"<p class='hint'>{seconds:.1f} s in all, without reading and writing files.</p>"
 
 
-def provenance(record: Mapping[str, Any]) -> str:
+def provenance(record: RunRecord) -> str:
     """Where the result comes from: scans, software, hardware, settings; and the whole record."""
-    whole = escape(json.dumps(record, indent=2))
+    whole = escape(json.dumps(to_plain(record), indent=2))
     tables = "".join(
         f"<h3>{title}</h3>{facts_table(facts)}"
         for title, facts in (
-            ("Fixed scan", _scan_facts(record["fixed"])),
-            ("Moving scan", _scan_facts(record["moving"])),
+            ("Fixed scan", _scan_facts(record.fixed)),
+            ("Moving scan", _scan_facts(record.moving)),
             ("Software and hardware", _machine_facts(record)),
-            ("Settings", [(name, str(record["settings"].get(name))) for name in SHOWN_SETTINGS]),
+            ("Settings", [(name, str(getattr(record.settings, name))) for name in SHOWN_SETTINGS]),
         )
     )
     return f"{tables}<details><summary>The whole run record</summary><pre>{whole}</pre></details>"
@@ -140,32 +144,31 @@ def _organ_row(score: OrganScore, names: Mapping[int, str]) -> str:
     )
 
 
-def _stage_note(stage: Mapping[str, Any]) -> str:
-    message = str(stage["outcome"]["message"])
-    return f"{message}; {stage['used']} of {stage['matches']} matches used" if stage["matches"] else message
+def _stage_note(stage: StageReport) -> str:
+    message = stage.outcome.message
+    return f"{message}; {stage.used} of {stage.matches} matches used" if stage.matches else message
 
 
-def _scan_facts(scan: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _scan_facts(scan: InputRecord) -> list[tuple[str, str]]:
     facts = [
-        ("File", str(scan["path"] or "from memory")),
-        ("SHA-256", str(scan["sha256"] or "not of a file")),
-        ("Voxels", " x ".join(map(str, scan["shape"]))),
-        ("Spacing", " x ".join(f"{step:g}" for step in scan["spacing_mm"]) + " mm (slices, rows, columns)"),
+        ("File", str(scan.path or "from memory")),
+        ("SHA-256", str(scan.sha256 or "not of a file")),
+        ("Voxels", " x ".join(map(str, scan.shape))),
+        ("Spacing", " x ".join(f"{step:g}" for step in scan.spacing_mm) + " mm (slices, rows, columns)"),
     ]
-    return facts + ([("DICOM series", str(scan["series"]))] if scan.get("series") else [])
+    return facts + ([("DICOM series", scan.series)] if scan.series else [])
 
 
-def _machine_facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
-    versions, machine, embedding = record["versions"], record["machine"], record.get("embedding") or {}
-    packages = ", ".join(f"{name} {version}" for name, version in versions["packages"].items())
+def _machine_facts(record: RunRecord) -> list[tuple[str, str]]:
+    versions, machine = record.versions, record.machine
     facts = [
-        ("samereg", f"{versions['samereg']} on Python {versions['python']}, {versions['platform']}"),
-        ("Packages", packages),
-        ("Device", f"{machine['device']}: {machine['name']}, {machine['threads']} threads"),
-        ("Embedding", _network(embedding)),
+        ("samereg", f"{versions.samereg} on Python {versions.python}, {versions.platform}"),
+        ("Packages", ", ".join(f"{name} {version}" for name, version in versions.packages.items())),
+        ("Device", f"{machine.device}: {machine.name}, {machine.threads} threads"),
+        ("Embedding", _network(record.embedding)),
     ]
-    return facts + ([("Deformation network", _network(record["deform"]))] if record.get("deform") else [])
+    return facts + ([("Deformation network", _network(record.deform))] if record.deform else [])
 
 
-def _network(network: Mapping[str, Any]) -> str:
-    return f"{network.get('name')} ({network.get('precision')}), SHA-256 {network.get('checksum')}"
+def _network(network: EmbedderRecord | DeformerRecord) -> str:
+    return f"{network.name} ({network.precision}), SHA-256 {network.checksum}"

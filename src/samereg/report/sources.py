@@ -1,28 +1,19 @@
-"""What a report is made of, read from a registration's folder and checked against its record."""
+"""What a report is made of: a registration just computed, or its folder, checked against its record."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from samereg.app.match_table import read_matches
-from samereg.app.record import Plain, sha256_of
+from samereg.app.record import InputRecord, RunRecord
+from samereg.app.run_folder import RunFolder, RunResult
 from samereg.app.scans import read_scan
+from samereg.app.session import Registered
 from samereg.errors import FileError, InputError, UsageError
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import LabelMap, Volume
-from samereg.io.images import read_labels, read_volume
+from samereg.io.images import read_labels
 from samereg.io.points import read_table_csv
-from samereg.io.transforms import read_transform
 from samereg.matching.matches import Matches
-from samereg.report.record_kinds import wrong_entry
-
-NEEDED = ("versions", "machine", "settings", "fixed", "moving", "stages", "quality", "seconds")
-"""Parts of a run record that the page shows."""
-
-CONFIDENCE = "confidence.nii.gz"
-"""Volume on the fixed grid that `--confidence` writes: expected error in mm, -1 outside the body."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +40,7 @@ class Sources:
     """Everything that was read.
 
     Attributes:
-        record: the run record as plain values.
+        record: the run record.
         fixed: scan in HU.
         moving: scan in HU.
         moved: the moving scan on the fixed grid.
@@ -61,7 +52,7 @@ class Sources:
         confidence: expected error of the registration on the fixed grid, mm, -1 where nothing is said; or None.
     """
 
-    record: Mapping[str, Any]
+    record: RunRecord
     fixed: Volume
     moving: Volume
     moved: Volume
@@ -73,7 +64,7 @@ class Sources:
     confidence: Volume | None
 
 
-def read_sources(folder: Path, paths: ReportPaths) -> Sources:
+def read_sources(folder: RunFolder, paths: ReportPaths) -> Sources:
     """Read a registration's folder, its two scans, and labels if there are any.
 
     Raises:
@@ -81,70 +72,70 @@ def read_sources(folder: Path, paths: ReportPaths) -> Sources:
         InputError: a scan that is not the one that was registered.
         UsageError: labels of one scan only.
     """
-    record = read_record(folder / "run.json")
-    if (paths.fixed_labels is None) != (paths.moving_labels is None):
-        raise UsageError("Got labels of one scan; need --fixed-labels and --moving-labels, or neither.")
-    labels = None
-    if paths.fixed_labels is not None and paths.moving_labels is not None:
-        labels = read_labels(paths.fixed_labels), read_labels(paths.moving_labels)
-    confidence = folder / CONFIDENCE
-    return Sources(
-        record=record,
-        fixed=read_recorded_scan(record["fixed"], paths.fixed, name="fixed"),
-        moving=read_recorded_scan(record["moving"], paths.moving, name="moving"),
-        moved=read_volume(folder / "moved.nii.gz"),
-        transform=read_transform(folder / "transform.h5"),
-        inverse=read_transform(folder / "inverse.h5"),
-        matches=read_matches(folder / "matches.csv"),
-        labels=labels,
-        label_names=read_label_names(paths.label_names) if paths.label_names else {},
-        confidence=read_volume(confidence) if confidence.is_file() else None,
+    result = folder.read()
+    return _sources(
+        result,
+        read_recorded_scan(result.record.fixed, paths.fixed, name="fixed"),
+        read_recorded_scan(result.record.moving, paths.moving, name="moving"),
+        paths,
     )
 
 
-def read_record(path: Path) -> Mapping[str, Any]:
-    """The run record of a registration.
+def sources_of(found: Registered, paths: ReportPaths) -> Sources:
+    """The same of a registration that was computed just now; nothing but labels is read.
 
     Raises:
-        FileError: missing, or no run record.
+        FileError: labels that are missing or unreadable.
+        UsageError: labels of one scan only.
     """
-    if not path.is_file():
-        raise FileError(f"{path}: is missing; need the folder that samereg register wrote.")
-    try:
-        record: Plain = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise FileError(f"{path}: is damaged; need the run.json that samereg register wrote.") from error
-    missing = [name for name in NEEDED if not isinstance(record, dict) or name not in record]
-    if missing or not isinstance(record, dict):
-        raise FileError(f"{path}: lacks {', '.join(missing)}; need the run.json that samereg register wrote.")
-    wrong = wrong_entry(record)
-    if wrong:
-        raise FileError(f"{path}: is damaged in {wrong}; need the run.json that samereg register wrote.")
-    return record
+    return _sources(found.files(), found.fixed.volume, found.moving.volume, paths)
 
 
-def read_recorded_scan(recorded: Mapping[str, Any], given: Path | None, *, name: str) -> Volume:
+def _sources(result: RunResult, fixed: Volume, moving: Volume, paths: ReportPaths) -> Sources:
+    return Sources(
+        record=result.record,
+        fixed=fixed,
+        moving=moving,
+        moved=result.moved,
+        transform=result.transform,
+        inverse=result.inverse,
+        matches=result.matches,
+        labels=_labels(paths),
+        label_names=read_label_names(paths.label_names) if paths.label_names else {},
+        confidence=result.confidence,
+    )
+
+
+def _labels(paths: ReportPaths) -> tuple[LabelMap, LabelMap] | None:
+    if (paths.fixed_labels is None) != (paths.moving_labels is None):
+        raise UsageError("Got labels of one scan; need --fixed-labels and --moving-labels, or neither.")
+    if paths.fixed_labels is None or paths.moving_labels is None:
+        return None
+    return read_labels(paths.fixed_labels), read_labels(paths.moving_labels)
+
+
+def read_recorded_scan(recorded: InputRecord, given: Path | None, *, name: str) -> Volume:
     """The scan of a run record, from where it was or from where it is now.
 
     Raises:
         FileError: it is not there.
         InputError: its contents are not those that were registered.
     """
-    path = given or (Path(recorded["path"]) if recorded["path"] is not None else None)
+    path = given or recorded.path
     if path is None:
         raise FileError(f"The {name} scan was registered from memory; need it as a file, by --{name}.")
     if not path.exists():
         raise FileError(f"{path}: is not there any more; say where the {name} scan is now, by --{name}.")
-    if recorded["sha256"] is not None and sha256_of(path) != recorded["sha256"]:
+    volume = read_scan(path, series=recorded.series if path.is_dir() else None)
+    if recorded.sha256 is not None and volume.source.sha256 != recorded.sha256:
         raise InputError(
-            f"{path}: is not the {name} scan that was registered (SHA-256 {recorded['sha256'][:12]}...); need that "
+            f"{path}: is not the {name} scan that was registered (SHA-256 {recorded.sha256[:12]}...); need that "
             f"one, by --{name}."
         )
-    volume = read_scan(path, series=recorded["series"] if path.is_dir() else None)
-    if list(volume.grid.shape) != list(recorded["shape"]):
+    if volume.grid.shape != recorded.shape:
         raise InputError(
-            f"{path}: has {volume.grid.shape} voxels, but the {name} scan that was registered had "
-            f"{tuple(recorded['shape'])}; need that one, by --{name}."
+            f"{path}: has {volume.grid.shape} voxels, but the {name} scan that was registered had {recorded.shape}; "
+            f"need that one, by --{name}."
         )
     return volume
 

@@ -1,0 +1,286 @@
+"""A session: networks loaded once, scans made ready once, and every question that can be asked about them."""
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from samereg.app.machine import choose_device
+from samereg.app.record import MachineRecord, RunRecord, describe_device, input_record, named_settings, versions
+from samereg.app.run_folder import RunResult
+from samereg.app.settings import MatchSettings, RegisterSettings
+from samereg.app.store import ScanStore
+from samereg.app.verdict import VerdictLimits, judge
+from samereg.errors import UsageError, WeightsError
+from samereg.estimate.deform import Deformer, load_deformer
+from samereg.geometry.transform import Transform
+from samereg.geometry.volume import Volume
+from samereg.image.checks import check_ct
+from samereg.image.resample import resample_volume
+from samereg.io.transform_files import read_transform_file
+from samereg.io.transform_formats.spaces import Spaces
+from samereg.matching.embed import Embedder, load_embedder
+from samereg.ops.ambient import own_torch
+from samereg.pipeline.affine import AffineStage
+from samereg.pipeline.confidence import confidence_of
+from samereg.pipeline.pair import Pair, PreparedScan
+from samereg.pipeline.query import Answers, Query
+from samereg.pipeline.recipes import ORIENTATIONS, preset
+from samereg.pipeline.register import OnProgress, Registration, register_pair
+from samereg.pipeline.stage import Stage
+
+PRESETS_WITH_NETWORK = ("default", "best")
+"""Presets whose recipe has a deformation network."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Registered:
+    """Two prepared scans and the map between them.
+
+    Attributes:
+        fixed: scan that stays.
+        moving: the other.
+        result: transform, inverse, matches, quality.
+        record: what `run.json` says.
+        confidence: expected error in mm on the fixed scan's grid, if the settings ask for it.
+    """
+
+    fixed: PreparedScan
+    moving: PreparedScan
+    result: Registration
+    record: RunRecord
+    confidence: Volume | None = None
+
+    @property
+    def transform(self) -> Transform:
+        """Fixed world to moving world."""
+        return self.result.transform
+
+    @property
+    def inverse(self) -> Transform:
+        """Moving world to fixed world."""
+        return self.result.inverse
+
+    @cached_property
+    def moved(self) -> Volume:
+        """The moving scan, resampled once through the whole transform, on the fixed scan's grid, in HU."""
+        return resample_volume(self.moving.volume, self.result.transform, self.fixed.volume.grid)
+
+    def files(self) -> RunResult:
+        """What a run folder holds of it."""
+        return RunResult(
+            moved=self.moved,
+            transform=self.transform,
+            inverse=self.inverse,
+            matches=self.result.matches,
+            record=self.record,
+            confidence=self.confidence,
+        )
+
+
+class Session:
+    """Networks loaded once and scans made ready once, for any number of questions about them.
+
+    Nothing is read, resampled or embedded twice: `prepare` costs seconds once a scan, and the other methods take what
+    it returns.
+
+    Attributes:
+        device: what everything computes on.
+        embedder: the anatomical embedding.
+        store: keeps prepared scans for later calls of `prepare`.
+
+    Example:
+        >>> session = Session(device="cpu")
+        >>> session.embedder.record.name
+        'compact'
+    """
+
+    def __init__(self, *, device: str = "auto", embedding: str = "compact", store: ScanStore | None = None) -> None:
+        """Load the embedding.
+
+        Args:
+            device: auto, cpu, cuda or cuda:N.
+            embedding: name of a shipped embedding, or path of a trained one.
+            store: where prepared scans are kept; by default nowhere.
+
+        Raises:
+            UsageError: no such device.
+            WeightsError: the embedding is missing or damaged.
+        """
+        self.device = choose_device(device)
+        self.embedder = load_embedder(embedding, device=str(self.device))
+        self.store = store or ScanStore()
+        self._deformers: dict[str, Deformer] = {}
+
+    @own_torch()
+    def prepare(self, volume: Volume) -> PreparedScan:
+        """A scan in model space with its body and its embedding.
+
+        Args:
+            volume: CT in HU, as `samereg.read_volume` returns it.
+
+        Raises:
+            NotCTError: intensities that are not Hounsfield units.
+            InputError: a scan that is too small or holds no body.
+        """
+        check_ct(volume, name=volume.source.label)
+        return self.store.prepare(volume, self.embedder)
+
+    @own_torch()
+    def register(
+        self,
+        fixed: PreparedScan,
+        moving: PreparedScan,
+        settings: RegisterSettings | None = None,
+        *,
+        limits: VerdictLimits | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Registered:
+        """Align the moving scan with the fixed one.
+
+        A result that breaks a bound is returned with its faults in `record.faults`, not raised.
+
+        Args:
+            fixed: scan that stays.
+            moving: the other.
+            settings: preset and choices; the embedding is the session's own.
+            limits: bounds of the verdict.
+            on_progress: told about each step.
+
+        Raises:
+            UsageError: settings that do not go together.
+            NoOverlapError: too little common anatomy.
+            MirroredError: one scan is a mirror image.
+            WeightsError: the deformation network is missing, damaged, or belongs to another embedding.
+        """
+        began = time.perf_counter()
+        settings, limits = settings or RegisterSettings(), limits or VerdictLimits()
+        stages, start = self.stages(settings), _start(settings, fixed, moving)
+        result = register_pair(self._pair(fixed, moving), stages=stages, start=start, on_progress=on_progress)
+        confidence = None
+        if settings.confidence:
+            confidence = confidence_of(self._pair(fixed, moving), result.transform, result.turns)
+        verdict = judge(result.quality, limits, result.turns.notes)
+        deformer = self._deformer(settings)
+        record = RunRecord(
+            versions=versions(),
+            machine=self._machine(),
+            embedding=self.embedder.record,
+            deform=None if deformer is None else deformer.record,
+            settings=settings,
+            recipe=tuple(named_settings(stage) for stage in stages),
+            fixed=input_record(fixed.volume),
+            moving=input_record(moving.volume),
+            stages=result.stages,
+            quality=result.quality,
+            limits=limits,
+            verdict=verdict,
+            faults=verdict.faults,
+            seconds=round(time.perf_counter() - began + fixed.seconds + moving.seconds, 3),
+            exit_status=verdict.exit_status,
+        )
+        return Registered(fixed=fixed, moving=moving, result=result, record=record, confidence=confidence)
+
+    @own_torch()
+    def match(
+        self,
+        fixed: PreparedScan,
+        moving: PreparedScan,
+        points_mm: Float64[Tensor, "n 3"],
+        settings: MatchSettings | None = None,
+    ) -> Answers:
+        """Where points of the fixed scan lie in the moving scan, without registering.
+
+        Args:
+            fixed: scan in which the points are given.
+            moving: scan in which they are looked for.
+            points_mm: positions in the fixed scan, LPS+ mm.
+            settings: number of candidates and orientation.
+
+        Raises:
+            NoOverlapError: too little common anatomy to say what one scan shows of the other.
+            MirroredError: one scan is a mirror image.
+        """
+        settings = settings or MatchSettings()
+        affine = AffineStage(orientation=ORIENTATIONS[settings.orientation])
+        # One more than asked for: the margin needs a second place.
+        query = Query(candidates=max(2, settings.candidates), affine=affine)
+        return query.run(self._pair(fixed, moving), points_mm)
+
+    @own_torch()
+    def confidence(self, found: Registered) -> Volume:
+        """Expected error of a registration on the fixed scan's grid, mm; -1 outside the body."""
+        if found.confidence is not None:
+            return found.confidence
+        return confidence_of(self._pair(found.fixed, found.moving), found.result.transform, found.result.turns)
+
+    def stages(self, settings: RegisterSettings) -> tuple[Stage, ...]:
+        """The recipe of a preset; without the affine stage if there is a transform to start from.
+
+        Raises:
+            UsageError: a start for the preset that has no other stage.
+            WeightsError: the deformation network is missing, damaged, or belongs to another embedding.
+        """
+        stages = preset(
+            settings.preset,
+            self._deformer(settings),
+            match_filter=settings.filter,
+            affine_model=settings.affine_model,
+            filler=settings.filler,
+            seed=settings.seed,
+            orientation=settings.orientation,
+        )
+        if settings.init is None:
+            return stages
+        if settings.preset == "affine":
+            raise UsageError("Got --init with --preset affine, which finds its own; need default, best or fast.")
+        return tuple(stage for stage in stages if not isinstance(stage, AffineStage))
+
+    def deformer(self, name: str) -> Deformer:
+        """A deformation network, loaded when it is first asked for.
+
+        Raises:
+            WeightsError: it is missing, damaged, or was trained with another embedding.
+        """
+        if name not in self._deformers:
+            loaded = load_deformer(name, device=str(self.device))
+            require_same_embedding(loaded, self.embedder)
+            self._deformers[name] = loaded
+        return self._deformers[name]
+
+    def _deformer(self, settings: RegisterSettings) -> Deformer | None:
+        return self.deformer(settings.deform) if settings.preset in PRESETS_WITH_NETWORK else None
+
+    def _pair(self, fixed: PreparedScan, moving: PreparedScan) -> Pair:
+        return Pair(fixed=fixed, moving=moving, embedder=self.embedder)
+
+    def _machine(self) -> MachineRecord:
+        name = describe_device(self.device)
+        return MachineRecord(device=str(self.device), name=name, threads=torch.get_num_threads())
+
+
+def require_same_embedding(deformer: Deformer, embedder: Embedder) -> None:
+    """Refuse a deformation network that was trained with another embedding.
+
+    Raises:
+        WeightsError: it was.
+    """
+    header, embedding = deformer.record.header, embedder.record
+    if header.correlation and header.embedding != embedding.checksum:
+        raise WeightsError(
+            f"{deformer.record.name}: was trained with the embedding {header.embedding[:12]}..., but "
+            f"'{embedding.name}' is {embedding.checksum[:12]}...; need a deformation network trained with it "
+            "(samereg train deform --embedding), or --preset fast"
+        )
+
+
+def _start(settings: RegisterSettings, fixed: PreparedScan, moving: PreparedScan) -> Transform | None:
+    """The transform that settings start from, if any."""
+    if settings.init is None:
+        return None
+    named = None if settings.init_format == "auto" else settings.init_format
+    spaces = Spaces(fixed=fixed.volume.grid, moving=moving.volume.grid)
+    return read_transform_file(settings.init, format=named, spaces=spaces)

@@ -1,0 +1,176 @@
+"""Settings of the commands, each declared once: name, type, bounds, default and meaning.
+
+The command line is generated from these classes, Python takes the same names, and the run record holds them. Nothing
+heavy is imported, so that `--help` answers before torch is loaded.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Optional, Union
+
+from samereg.io.format_names import PointFormatName, TransformFormatName
+from samereg.validation import Count, CountOrZero, Seed, accept
+
+OptionalPath = Optional[Path]  # noqa: UP045
+OptionalText = Optional[str]  # noqa: UP045
+OptionalNumber = Optional[int]  # noqa: UP045
+OptionalTexts = Union[None, tuple[str, ...]]  # noqa: UP007
+"""Written in this way and order because tyro checks the defaults of `Path | None` and of tuples by typeguard, which
+loads asyncio and takes half of the time of `--help`."""
+
+TransformFormatOrAuto = Literal["auto", TransformFormatName]
+PointFormatOrAuto = Literal["auto", PointFormatName]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MachineSettings:
+    """What to compute on."""
+
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N. auto takes the first NVIDIA GPU if there is one."""
+
+    threads: CountOrZero = 0
+    """CPU threads; 0 uses all cores."""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values."""
+        accept(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingMachineSettings:
+    """What to train on."""
+
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N. auto takes the first NVIDIA GPU if there is one."""
+
+    threads: CountOrZero = 0
+    """CPU threads; 0 uses all cores."""
+
+    gpus: Count = 1
+    """Number of GPUs that share the work; only with --device auto or cuda."""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values."""
+        accept(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegisterSettings:
+    """Everything that a registration depends on besides its two scans."""
+
+    preset: Literal["default", "best", "fast", "affine"] = "default"
+    """default: affine, coarse, and the fine deformation of a trained network, the paper's method. best: then optimised
+    on this pair. fast: affine and coarse. affine: affine alone."""
+
+    init: OptionalPath = None
+    """Transform to start from instead of SAM-affine, fixed to moving, in any format that `samereg convert` reads."""
+
+    init_format: TransformFormatOrAuto = "auto"
+    """File format of that transform, if it cannot be detected."""
+
+    filter: Literal["stable", "threshold"] = "stable"
+    """How wrong matches are rejected: stable, by cycle consistency; threshold, by the paper's similarity threshold."""
+
+    affine_model: Literal["affine", "rigid", "similarity"] = "affine"
+    """Rigid (6 parameters), similarity (7) or affine (12)."""
+
+    filler: Literal["regularised", "linear"] = "regularised"
+    """How matches become a dense field: regularised, smooth and without folds; linear, the paper's interpolation."""
+
+    embedding: str = "compact"
+    """Embedding network: the name of a shipped one, or a weights file."""
+
+    deform: str = "sam-vm"
+    """Deformation network: the name of a shipped one, or a weights file."""
+
+    orientation: Literal["find", "header"] = "find"
+    """find: a scan that its header describes turned is turned back, and a mirrored one is refused. header: both headers
+    are believed."""
+
+    series: OptionalTexts = None
+    """DICOM series to use instead of the largest one: a UID, or its beginning, for each folder, fixed first."""
+
+    confidence: bool = False
+    """Also write confidence.nii.gz: the expected error in mm at every voxel of the body, -1 outside."""
+
+    seed: Seed = 0
+    """Seed of all random numbers: the same seed gives the same result."""
+
+    machine: MachineSettings = field(default_factory=MachineSettings)
+    """What to compute on."""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values."""
+        accept(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MatchSettings:
+    """Everything that finding points depends on besides the two scans and the points."""
+
+    candidates: Count = 1
+    """Number of places to list for each point, the most similar first."""
+
+    points_format: PointFormatOrAuto = "auto"
+    """File format of the points, if it cannot be detected."""
+
+    embedding: str = "compact"
+    """Embedding network: the name of a shipped one, or a weights file."""
+
+    orientation: Literal["find", "header"] = "find"
+    """find: a scan that its header describes turned is turned back, and a mirrored one is refused. header: both headers
+    are believed."""
+
+    series: OptionalTexts = None
+    """DICOM series to use instead of the largest one: a UID, or its beginning, for each folder, fixed first."""
+
+    seed: Seed = 0
+    """Seed of all random numbers: the same seed gives the same result."""
+
+    machine: MachineSettings = field(default_factory=MachineSettings)
+    """What to compute on."""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values."""
+        accept(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AffineSettings:
+    """Everything that an affine start for another tool depends on besides its two scans."""
+
+    model: Literal["affine", "rigid", "similarity"] = "affine"
+    """Rigid (6 parameters), similarity (7) or affine (12)."""
+
+    embedding: str = "compact"
+    """Embedding network: the name of a shipped one, or a weights file."""
+
+    orientation: Literal["find", "header"] = "find"
+    """find: a scan that its header describes turned is turned back, and a mirrored one is refused. header: both headers
+    are believed."""
+
+    series: OptionalTexts = None
+    """DICOM series to use instead of the largest one: a UID, or its beginning, for each folder, fixed first."""
+
+    seed: Seed = 0
+    """Seed of all random numbers: the same seed gives the same result."""
+
+    machine: MachineSettings = field(default_factory=MachineSettings)
+    """What to compute on."""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values."""
+        accept(self)
+
+    def registration(self) -> RegisterSettings:
+        """Settings of the registration that finds the start."""
+        return RegisterSettings(
+            preset="affine",
+            affine_model=self.model,
+            embedding=self.embedding,
+            orientation=self.orientation,
+            series=self.series,
+            seed=self.seed,
+            machine=self.machine,
+        )

@@ -1,0 +1,87 @@
+"""Keeps prepared scans for later questions: the last ones in memory and, given a folder, all embeddings on disk."""
+
+import hashlib
+import json
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from samereg.geometry.volume import Volume
+from samereg.image.preprocess import MODEL_SPACING_MM, WINDOW_HU, to_model_space
+from samereg.io.cache import CacheRecord, read_record, write_record
+from samereg.matching.embed import Embedder
+from samereg.pipeline.pair import PreparedScan, prepare_scan, prepared_model
+
+COMPUTATION = 1
+"""Version of how a scan is brought to model space and embedded: raised when the same scan would give other features."""
+
+
+@dataclass(kw_only=True, slots=True)
+class ScanStore:
+    """Prepared scans by content, weights, model space and version of the computation.
+
+    Attributes:
+        scans: how many stay in memory, about 0.3 GB each at 2 mm; the least recently used one goes first.
+        folder: where embeddings are kept for other processes and later days; None for nowhere.
+    """
+
+    scans: int = 0
+    folder: Path | None = None
+    _kept: OrderedDict[str, PreparedScan] = field(default_factory=OrderedDict)
+
+    def prepare(self, volume: Volume, embedder: Embedder) -> PreparedScan:
+        """The scan made ready, from the store if it holds it.
+
+        Args:
+            volume: CT in HU.
+            embedder: the anatomical embedding.
+
+        Raises:
+            InputError: it holds no body.
+        """
+        if not self.scans and self.folder is None:
+            return prepare_scan(volume, embedder)
+        key = scan_key(volume, embedder)
+        if key not in self._kept:
+            self._kept[key] = self._from_disk(key, volume, embedder)
+        found = self._kept[key]
+        self._kept.move_to_end(key)
+        while len(self._kept) > self.scans:
+            self._kept.popitem(last=False)
+        return found
+
+    def _from_disk(self, key: str, volume: Volume, embedder: Embedder) -> PreparedScan:
+        if self.folder is None:
+            return prepare_scan(volume, embedder)
+        record = read_record(self.folder, key)
+        if record is not None:
+            model = to_model_space(volume)
+            embedded = embedder.restore(model.grid, record.arrays["local"], record.arrays["global"])
+            return prepared_model(model, embedded, volume=volume)
+        prepared = prepare_scan(volume, embedder)
+        arrays = {"local": prepared.embedded.local, "global": prepared.embedded.global_}
+        write_record(CacheRecord(arrays=arrays, notes={}), self.folder, key)
+        return prepared
+
+
+def scan_key(volume: Volume, embedder: Embedder) -> str:
+    """Name of a prepared scan: the same for the same voxels, grid, weights, number format and computation."""
+    space = f"{MODEL_SPACING_MM} {WINDOW_HU} {COMPUTATION}"
+    return store_key("embedding", content_of(volume), embedder.record.checksum, embedder.record.precision, space)
+
+
+def content_of(volume: Volume) -> str:
+    """Text that stands for a scan: the checksum of its file and its series, or of its voxels if it came without one."""
+    source = volume.source
+    if source.sha256 is not None:
+        return f"{source.sha256} {source.series_uid or ''}"
+    digest = hashlib.sha256(volume.data.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+    digest.update(json.dumps([volume.grid.affine.tolist(), volume.grid.shape, volume.background]).encode())
+    return digest.hexdigest()
+
+
+def store_key(*words: str) -> str:
+    """File name for what the words describe; the first one begins it."""
+    return f"{words[0]}-{hashlib.sha256(json.dumps(words).encode()).hexdigest()[:32]}"
