@@ -93,3 +93,15 @@ def assert_inverse_undoes(
     there = transform.apply(points_mm)
     assert float((inverse.apply(there) - points_mm).norm(dim=-1).max()) < tolerance_mm
     assert float((transform.apply(inverse.apply(there)) - there).norm(dim=-1).max()) < tolerance_mm
+
+
+def jumps_mm(positions_mm: Float64[Tensor, "d h w 3"]) -> Float64[Tensor, " n"]:
+    """By how much each step between mapped neighbours is longer than the longer of the steps before and after it.
+
+    A slope and a bend give nothing, however steep; a jump gives its height.
+    """
+    found = []
+    for axis in range(3):
+        step_mm = positions_mm.movedim(axis, 0).diff(dim=0).norm(dim=-1)
+        found.append((step_mm[1:-1] - torch.maximum(step_mm[:-2], step_mm[2:])).flatten())
+    return torch.cat(found)

@@ -2,7 +2,8 @@
 
     SameregError 1
     |- UsageError 2            the command or call is put together wrongly
-    |  `- MissingPackageError  an optional package or program is not installed
+    |  |- MissingPackageError  an optional package or program is not installed
+    |  `- UntoldError         a format or an image has to be named; each caller has its own flag for it
     |- InputError 3            a file or an array is not what is needed
     |  |- FileError            missing, unreadable, truncated, not writable
     |  |- GeometryError        grid, spacing, direction or extent
@@ -49,6 +50,20 @@ class UsageError(SameregError):
 
 class MissingPackageError(UsageError):
     """An optional package or program that was asked for is not installed."""
+
+
+class UntoldError(UsageError):
+    """Something has to be named that the files do not tell.
+
+    Attributes:
+        what: "format" of a file that is read, "target" format of one that is written, "fixed" or "moving" image,
+            or the "image" of points, which is one of them.
+    """
+
+    def __init__(self, sentence: str, *, what: str) -> None:
+        """Keep the sentence, which names no flag, and what is missing."""
+        super().__init__(sentence)
+        self.what = what
 
 
 class InputError(SameregError):

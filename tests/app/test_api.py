@@ -23,6 +23,7 @@ from samereg.io.memory import ImageLike, of_kind
 from samereg.matching.matches import Matches
 from samereg.pipeline.quality import Quality
 from samereg.pipeline.register import Registration, StageReport
+from samereg.validation import changed
 
 SHIFT_MM = (10.0, 0.0, -5.0)
 POINT_MM = (1.0, 2.0, 3.0)
@@ -135,6 +136,45 @@ def test_ras_points_have_the_other_sign_in_and_out(paths: tuple[Path, Path]) -> 
 def test_what_are_no_points_is_refused(points: np.ndarray, paths: tuple[Path, Path]) -> None:
     with pytest.raises(InputError, match="n x 3 finite"):
         result(paths).transform.apply_to_points(points)
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        torch.tensor([POINT_MM], requires_grad=True),
+        torch.tensor([POINT_MM]).bfloat16(),
+        np.array([POINT_MM], dtype=np.float32),
+        np.array([POINT_MM], dtype=object),
+        [tuple(POINT_MM)],
+        (np.array(POINT_MM),),
+        [[np.float32(value) for value in POINT_MM]],
+    ],
+    ids=["with grad", "bfloat16", "float32", "objects", "tuples", "arrays", "numpy scalars"],
+)
+def test_points_may_come_in_whatever_holds_numbers(points: object, paths: tuple[Path, Path]) -> None:
+    found = unwrap(PairTransform.apply_to_points)(result(paths).transform, points)
+    np.testing.assert_allclose(found, [[11.0, 2.0, -2.0]], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "points",
+    ["1 2 3", [["1", "2", "3"]], [[1, 2, 3], [4, 5]], [[1j, 2, 3]], None, np.ma.masked_equal([[1.0, 2.0, 3.0]], 2.0)],
+    ids=["text", "numbers as text", "ragged", "complex", "nothing", "masked"],
+)
+def test_what_are_no_numbers_is_refused_in_a_sentence(points: object, paths: tuple[Path, Path]) -> None:
+    with pytest.raises(UsageError, match=r"^points: "):
+        unwrap(PairTransform.apply_to_points)(result(paths).transform, points)
+
+
+@pytest.mark.parametrize("seed", [np.int64(3), torch.tensor(3), np.array(3)])
+def test_a_seed_may_be_a_whole_number_of_any_library(seed: object) -> None:
+    assert changed(unchecked_settings(), {"seed": seed}).seed == 3
+
+
+@pytest.mark.parametrize("seed", [3.0, "3", None, -1, 2**63])
+def test_a_seed_that_is_no_whole_number_is_refused(seed: object) -> None:
+    with pytest.raises(UsageError, match="seed"):
+        changed(unchecked_settings(), {"seed": seed})
 
 
 def test_a_choice_that_does_not_exist_is_refused(paths: tuple[Path, Path]) -> None:

@@ -1,12 +1,15 @@
 """Points from files and labels, with the embedding replaced by positions."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from known_session import use_known_session
-from samereg.app.point_matching import PointQuery, match_files, table
+from samereg.app.plain import to_plain
+from samereg.app.point_matching import PointQuery, match_files, records, table
 from samereg.app.settings import MachineSettings, MatchSettings
 from samereg.errors import InputError, UsageError
 from samereg.geometry.volume import LabelMap, Volume
@@ -101,3 +104,33 @@ def test_a_table_that_exists_is_kept(place: Path) -> None:
     with pytest.raises(UsageError):
         found_in(place, output=place / "found.csv")
     assert (place / "found.csv").read_text() == "precious"
+
+
+def test_names_stay_text_and_the_results_own_columns_keep_their_names(place: Path) -> None:
+    (place / "odd.csv").write_text("x,y,z,name,name,similarity,similarity_2\n0,0,0,007,1e5,a,b\n")
+    found = match_files(place / "ct.nii.gz", place / "ct.nii.gz", PointQuery(points=place / "odd.csv"), settings=ON_CPU)
+    (row,) = records(found)
+    assert [row[name] for name in ("name", "name_2", "input_similarity", "input_similarity_2")] == [
+        "007",
+        "1e5",
+        "a",
+        "b",
+    ]
+    assert isinstance(row["similarity"], float)
+    assert len(row) == len(table(found)[0])
+
+
+def test_a_margin_without_a_second_place_is_null_in_json(place: Path) -> None:
+    found = match_files(
+        place / "ct.nii.gz", place / "ct.nii.gz", PointQuery(points=place / "points.csv"), settings=ON_CPU
+    )
+    alone = replace(
+        found,
+        answers=replace(
+            found.answers,
+            candidates_mm=found.answers.candidates_mm[:, :1],
+            similarity=found.answers.similarity[:, :1],
+        ),
+    )
+    plain = to_plain(records(alone))
+    assert json.loads(json.dumps(plain, allow_nan=False))[0]["margin"] is None

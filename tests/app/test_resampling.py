@@ -9,14 +9,18 @@ import SimpleITK as sitk
 import torch
 
 from samereg.app.resampling import ApplySettings, apply_file, apply_files, background_of, choose_interpolation
+from samereg.cli.main import main
 from samereg.errors import UsageError
 from samereg.geometry.affine import Affine
 from samereg.geometry.displacement import Displacement
-from samereg.geometry.grid import axis_aligned_grid
+from samereg.geometry.grid import axis_aligned_grid, respaced
 from samereg.geometry.volume import LabelMap, Volume
+from samereg.image.resample import resample_labels
 from samereg.io.channels import ChannelImage, read_channels, write_channels
 from samereg.io.images import read_labels, read_volume, write_labels, write_volume
 from samereg.io.itk import place_on_grid
+from samereg.io.transform_files import write_transform_file
+from samereg.io.transform_formats.spaces import Spaces
 from samereg.io.transforms import write_transform
 
 SHIFT_VOX = 3
@@ -110,11 +114,12 @@ def test_the_folder_of_the_output_is_made(place: Path) -> None:
         ([0, 1, 2, 35], "uint8", "nearest"),
         ([0, 1, 2, 35], "int16", "nearest"),
         ([-1024, 0, 40, 300], "int16", "linear"),
-        ([0, 1, 2, 35], "float32", "linear"),
+        ([0, 1, 2, 35], "float32", "nearest"),
+        ([0.5, 1, 2, 35], "float32", "linear"),
         (list(range(300)), "uint16", "linear"),
     ],
 )
-def test_interpolation_follows_what_the_numbers_mean(values: list[int], dtype: str, chosen: str) -> None:
+def test_interpolation_follows_what_the_numbers_mean(values: list[float], dtype: str, chosen: str) -> None:
     assert choose_interpolation(image(values, dtype)) == chosen
 
 
@@ -123,7 +128,7 @@ def test_background_means_nothing_measured() -> None:
     assert background_of(image([0, 3, 40], "float32")) == 0.0
 
 
-def image(values: list[int], dtype: str) -> Volume:
+def image(values: list[float], dtype: str) -> Volume:
     grid = axis_aligned_grid((1, 1, len(values)), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
     return Volume(data=torch.tensor(values).float().view(1, 1, 1, -1), grid=grid, stored_dtype=dtype)
 
@@ -216,3 +221,98 @@ def test_modulation_keeps_the_mass(place: Path, small_ct: Volume) -> None:
             place / "l.nii.gz",
             settings=ApplySettings(reference=place / "ct.nii.gz", modulate=True),
         )
+
+
+def test_labels_of_any_type_number_and_sign_stay_labels(place: Path, small_labels: LabelMap) -> None:
+    blocks = torch.arange(8 * 8 * 8, dtype=torch.int64).view(8, 8, 8)
+    many = blocks.repeat_interleave(6, 0).repeat_interleave(5, 1).repeat_interleave(7, 2)
+    negative = torch.where(small_labels.data == 0, -1, small_labels.data - 1)
+    for name, data, dtype in (("many", many, "int32"), ("negative", negative, "int16"), ("real", many, "float64")):
+        labels = LabelMap(data=data, grid=small_labels.grid, stored_dtype=dtype)
+        write_labels(labels, place / f"{name}.nii.gz")
+        half = Affine.from_parts(torch.eye(3, dtype=torch.float64), torch.tensor([7.3, 2.1, 1.9]).double())
+        write_transform(half, place / "half.h5")
+        record = apply_file(
+            place / "half.h5",
+            place / f"{name}.nii.gz",
+            place / f"{name}_out.nii.gz",
+            reference_path=place / "ct.nii.gz",
+        )
+        moved = read_labels(place / f"{name}_out.nii.gz")
+        outside = -1 if name == "negative" else 0
+        assert (record.interpolation, record.background, moved.stored_dtype) == ("nearest", outside, dtype)
+        assert set(moved.data.unique().tolist()) <= {*data.unique().tolist(), outside}
+        assert torch.equal(moved.data, resample_labels(labels, half, labels.grid, outside=outside).data)
+
+
+@pytest.mark.parametrize("layout", ["series", "vectors"])
+def test_stacks_of_masks_stay_masks(place: Path, small_labels: LabelMap, layout: str) -> None:
+    stack = np.stack([(small_labels.data == label).numpy().astype(np.float32) for label in (1, 2, 3)])
+    source = place / "stack.nrrd"
+    write_channels(ChannelImage(array=stack, grid=small_labels.grid, layout=layout), source, like=source)
+    quarter = Affine.from_parts(torch.eye(3, dtype=torch.float64), torch.tensor([1.25, 0.0, 0.0]).double())
+    write_transform(quarter, place / "quarter.h5")
+    settings = ApplySettings(reference=place / "ct.nii.gz")
+    (record,) = apply_files(place / "quarter.h5", (source,), place / "out.nrrd", settings=settings)
+    assert record.interpolation == "nearest"
+    assert set(np.unique(read_channels(place / "out.nrrd").array)) == {0.0, 1.0}
+
+
+def test_a_mask_beside_intensities_is_not_mixed(place: Path, small_ct: Volume, small_labels: LabelMap) -> None:
+    stack = np.stack([small_ct.data[0].numpy(), small_labels.data.numpy()]).astype(np.int16)
+    source = place / "both.nrrd"
+    write_channels(ChannelImage(array=stack, grid=small_ct.grid, layout="vectors"), source, like=source)
+    settings = ApplySettings(reference=place / "ct.nii.gz")
+    (record,) = apply_files(place / "shift.h5", (source,), place / "out.nrrd", settings=settings)
+    assert record.interpolation == "linear and nearest"
+
+
+def test_inputs_of_one_name_are_refused_before_anything_is_written(place: Path, small_ct: Volume) -> None:
+    for folder, name in (("a", "ct.nii.gz"), ("b", "CT.nii.gz"), ("c", "x.mhd"), ("d", "X.mha")):
+        (place / folder).mkdir()
+        write_volume(small_ct, place / folder / name.replace("mhd", "mha"))
+        if name.endswith("mhd"):
+            sitk.WriteImage(sitk.ReadImage(str(place / folder / "x.mha")), str(place / folder / name))
+    settings = ApplySettings(reference=place / "ct.nii.gz")
+    for pair in (("a/ct.nii.gz", "b/CT.nii.gz"), ("c/x.mhd", "d/X.mha")):
+        with pytest.raises(UsageError, match="rename one"):
+            apply_files(place / "shift.h5", [place / name for name in pair], place / "out", settings=settings)
+    assert not (place / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["shift.h5", "ct.nii.gz", "labels.nii.gz"])
+def test_an_input_is_never_written_over(place: Path, name: str) -> None:
+    before = (place / name).read_bytes()
+    settings = ApplySettings(reference=place / "ct.nii.gz")
+    with pytest.raises(UsageError, match="is an input too"):
+        apply_files(place / "shift.h5", (place / "labels.nii.gz",), place / name, settings=settings, overwrite=True)
+    assert (place / name).read_bytes() == before
+
+
+def test_a_format_between_two_images_is_read_without_being_named(
+    place: Path, small_ct: Volume, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spaces = Spaces(fixed=small_ct.grid, moving=small_ct.grid)
+    shift = Affine.from_parts(torch.eye(3, dtype=torch.float64), torch.tensor([15.0, 0.0, 0.0]).double())
+    write_transform_file(shift, place / "disp.npz", spaces=spaces)
+    words = ["apply", "-t", str(place / "disp.npz"), "-i", str(place / "ct.nii.gz"), "-o", str(place / "o.nii.gz")]
+    assert main([*words, "--spacing", "5"]) == 2
+    assert "give -r FIXED" in capsys.readouterr().err
+    assert main([*words, "-r", str(place / "ct.nii.gz")]) == 0
+    moved = read_volume(place / "o.nii.gz").data
+    assert torch.allclose(moved[..., 3:-3], shifted(small_ct.data, -1024.0)[..., 3:-3], atol=1)
+
+
+def test_inputs_on_different_grids_leave_open_what_voxels_mean(
+    place: Path, small_ct: Volume, small_labels: LabelMap, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_transform_file(
+        Affine.identity(), place / "disp.npz", spaces=Spaces(fixed=small_ct.grid, moving=small_ct.grid)
+    )
+    half = resample_labels(small_labels, Affine.identity(), respaced(small_labels.grid, (10.0, 10.0, 10.0)))
+    write_labels(half, place / "half.nii.gz")
+    inputs = [str(place / "ct.nii.gz"), str(place / "half.nii.gz")]
+    words = ["apply", "-t", str(place / "disp.npz"), "-r", inputs[0], "-o", str(place / "out"), "-i", *inputs]
+    assert main(words) == 2
+    assert "give -m MOVING" in capsys.readouterr().err
+    assert main([*words, "-m", inputs[0]]) == 0

@@ -18,6 +18,8 @@ from samereg.app.verdict import Finding, Verdict
 from samereg.cli.main import main
 from samereg.cli.train_embedding import TrainEmbedding
 from samereg.estimate.outcome import Outcome
+from samereg.geometry.volume import Volume
+from samereg.io.images import write_volume
 from samereg.matching.embed import EmbedderRecord
 from samereg.pipeline.quality import Quality
 from samereg.pipeline.query import Answers
@@ -280,3 +282,35 @@ def test_demo_prints_the_overlap_before_and_after(
     assert recorder.arguments == (Path("samereg-demo"),)
     for words in ("30.0 % over 35 organs", "71.5 %", "samereg-demo/registration/moved.nii.gz"):
         assert words in out
+
+
+@pytest.mark.parametrize(
+    ("words", "flag"),
+    [
+        (["apply", "-i", "CT", "-r", "CT", "-o", "OUT"], "--transform-format FORMAT"),
+        (["points", "-p", "P", "--from", "fixed", "--to", "moving", "-o", "P2"], "--transform-format FORMAT"),
+        (["jacobian", "-r", "CT", "-o", "OUT"], "--transform-format FORMAT"),
+        (["inspect"], "--from FORMAT"),
+        (["convert", "-o", "out.h5"], "--from FORMAT"),
+        (["invert", "-o", "out.h5"], "--from FORMAT"),
+    ],
+)
+def test_each_command_names_its_own_flag_for_a_format_that_is_not_told(
+    words: list[str], flag: str, small_ct: Volume, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    matrix, ct, points = tmp_path / "m.txt", tmp_path / "ct.nii.gz", tmp_path / "p.csv"
+    matrix.write_text("1 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1\n")
+    points.write_text("x,y,z\n0,0,0\n")
+    write_volume(small_ct, ct)
+    names = {
+        "CT": ct,
+        "OUT": tmp_path / "o.nii.gz",
+        "P": points,
+        "P2": tmp_path / "p2.csv",
+        "out.h5": tmp_path / "out.h5",
+    }
+    typed = [str(names.get(word, word)) for word in words]
+    assert main([typed[0], "-t", str(matrix), *typed[1:]]) == 2
+    assert f"give {flag}." in capsys.readouterr().err
+    named = flag.split(maxsplit=1)[0]
+    assert main([typed[0], "-t", str(matrix), *typed[1:], named, "greedy"]) == 0

@@ -8,9 +8,10 @@ import torch
 
 from samereg.geometry.affine import Affine
 from samereg.geometry.grid import Grid, axis_aligned_grid, strided, voxel_centres_mm
+from samereg.matching import modes
 from samereg.matching.embed import EmbeddedVolume
 from samereg.matching.points import grid_points, mask_at
-from samereg.matching.search import Candidates, Search, _nearest, candidates, match
+from samereg.matching.search import Candidates, Search, _nearest, candidates, match, search
 from samereg.matching.stable import stable_points
 
 GRID = axis_aligned_grid((64, 60, 56), (2.0, 2.0, 2.0), (-50.0, 10.0, -300.0))
@@ -164,3 +165,22 @@ def test_points_that_end_in_one_place_become_one():
     points = inner_points()
     doubled = torch.cat([points, points + 0.3])
     assert len(wandered(1, doubled)) < 1.2 * len(points)
+
+
+def test_the_similarity_is_that_of_the_place_that_is_answered():
+    fixed, moving = shifted_pair()
+    points = inner_points()[:40]
+    queries = fixed.at(points)
+    found = search(queries, points, candidates(moving, grid_points(moving.grid, stride_vox=4)), moving)
+    there = (queries * moving.at(found.points_mm)).sum(1)
+    torch.testing.assert_close(found.similarity, there.float(), atol=1e-5, rtol=0)
+
+
+def test_many_places_of_many_points_are_joined_whatever_each_chunk_found(monkeypatch):
+    fixed, moving = shifted_pair()
+    points = inner_points()[:12]
+    places = candidates(moving, grid_points(moving.grid, stride_vox=8))
+    monkeypatch.setattr(modes, "QUERIES_AT_ONCE", 1)
+    found = modes.find_modes(fixed.at(points), places, moving, count=50, apart_mm=40.0)
+    assert found.points_mm.shape[0] == len(points)
+    assert bool(torch.isfinite(found.similarity).all())

@@ -1,7 +1,9 @@
 """Registration from Python, of whatever holds an image: a path, SimpleITK, nibabel, or an array with its affine."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -13,7 +15,7 @@ from torch import Tensor
 
 from samereg.app.progress import OnProgress
 from samereg.app.record import RunRecord
-from samereg.app.resampling import LABEL_MODES, resample_image
+from samereg.app.resampling import LABEL_MODES, moved_labels, resample_image
 from samereg.app.run_folder import RUN_FILES, RunFolder, RunResult
 from samereg.app.scans import read_scan, series_of_pair
 from samereg.app.session import Session
@@ -22,7 +24,7 @@ from samereg.errors import InputError, UsageError
 from samereg.geometry.grid import Grid
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import Volume
-from samereg.image.resample import resample_labels
+from samereg.image.label_likeness import label_likeness
 from samereg.io.atomic import atomic_directory
 from samereg.io.memory import ImageLike, of_kind, to_labels, to_volume
 from samereg.io.transforms import write_transform
@@ -31,6 +33,8 @@ from samereg.ops.ambient import own_torch, plain_torch
 from samereg.pipeline.quality import Quality
 from samereg.pipeline.register import register as run_stages  # noqa: F401 - a public name
 from samereg.validation import changed
+
+_LOG = logging.getLogger(__name__)
 
 IMAGE_MODES = ("linear", "nearest")
 
@@ -67,13 +71,11 @@ class PairTransform:
             n x 3 positions, in the order given.
 
         Raises:
-            UsageError: an unknown frame.
+            UsageError: an unknown frame, or what is not numbers.
             InputError: not n x 3 finite numbers.
         """
         _require_one_of("frame", frame, get_args(Frame))
-        points = torch.as_tensor(np.asarray(points_mm, dtype=np.float64))
-        if points.ndim != 2 or points.shape[1] != 3 or not bool(torch.isfinite(points).all()):
-            raise InputError(f"points: got an array of shape {tuple(points.shape)}; need n x 3 finite numbers in mm.")
+        points = _world_points(points_mm)
         found: NDArray[np.float64] = _flipped(self.map.apply(_flipped(points, frame)), frame).numpy()
         return found
 
@@ -97,7 +99,10 @@ class PairTransform:
             InputError: an image that cannot be used.
         """
         _require_one_of("interpolation", interpolation, IMAGE_MODES)
-        moved = resample_image(to_volume(image), self.map, self._target(reference), mode=interpolation)
+        volume = to_volume(image)
+        if interpolation == "linear" and label_likeness(volume.data[0]).is_labels:
+            _LOG.warning("the image looks like a label map, and linear interpolation mixes labels: apply_to_labels")
+        moved = resample_image(volume, self.map, self._target(reference), mode=interpolation)
         return of_kind(moved, image)
 
     @plain_torch()
@@ -121,7 +126,8 @@ class PairTransform:
         """
         _require_one_of("interpolation", interpolation, tuple(LABEL_MODES))
         target = self._target(reference)
-        return of_kind(resample_labels(to_labels(labels), self.map, target, mode=LABEL_MODES[interpolation]), labels)
+        moved, _ = moved_labels(to_labels(labels), self.map, target, mode=LABEL_MODES[interpolation])
+        return of_kind(moved, labels)
 
     @plain_torch()
     def save(self, path: str | Path) -> None:
@@ -245,6 +251,31 @@ def _scan(image: ImageLike, name: str, series: str | None) -> Volume:
 def _require_one_of(name: str, value: object, allowed: tuple[object, ...]) -> None:
     if value not in allowed:
         raise UsageError(f"Got {name}={value!r}; need one of {', '.join(map(repr, allowed))}.")
+
+
+def _world_points(points_mm: object) -> Float64[Tensor, "n 3"]:
+    """Points of any array library, or of lists and tuples, as a tensor of their own.
+
+    Raises:
+        UsageError: not numbers, or rows of different lengths.
+        InputError: not n x 3 finite numbers.
+    """
+    if isinstance(points_mm, Tensor):
+        given = points_mm.detach().cpu()
+        points_mm = (given if given.is_complex() else given.double()).numpy()
+    try:
+        array = np.ma.asanyarray(points_mm) if np.ma.isMaskedArray(points_mm) else np.asarray(points_mm)
+        # Not by numpy, which would take None for NaN and text for its number.
+        if array.dtype == object and all(isinstance(value, Real) for value in array.flat):
+            array = array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise UsageError("points: are not an array of numbers; need n x 3 positions in mm.") from error
+    if array.dtype.kind not in "iuf" or np.ma.is_masked(array):
+        raise UsageError(f"points: hold {array.dtype.name} or masked values; need n x 3 numbers in mm.")
+    points = torch.tensor(np.asarray(array, dtype=np.float64))
+    if points.ndim != 2 or points.shape[1] != 3 or not bool(torch.isfinite(points).all()):
+        raise InputError(f"points: got an array of shape {tuple(points.shape)}; need n x 3 finite numbers in mm.")
+    return points
 
 
 def _flipped(points_mm: Float64[Tensor, "n 3"], frame: Frame) -> Float64[Tensor, "n 3"]:

@@ -6,18 +6,16 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from torch.nn import functional
 
 from samereg.app.transforms import kinds
 from samereg.geometry.affine import Affine
 from samereg.geometry.domain import domain_points, field_grid, in_domain
-from samereg.geometry.fields import from_transform, jacobian_determinant_mm
 from samereg.geometry.grid import Grid, corners_mm, strided, voxel_centres_mm
 from samereg.geometry.transform import Transform
+from samereg.geometry.volume_change import volume_change_at
 from samereg.io.format_names import TransformFormatName
 from samereg.io.transform_files import TRANSFORM_FORMATS, read_transform_file, recognise_transform
 from samereg.io.transform_formats.spaces import Spaces
-from samereg.metrics.fields import folded_fraction
 
 SAMPLES = 20000
 MOST_VOXELS = 4_000_000
@@ -130,12 +128,9 @@ def _folded(transform: Transform) -> float:
     grid = field_grid(transform)
     if grid is None:
         return float("nan")
-    lattice = _bounded(grid)
-    jacobian = jacobian_determinant_mm(from_transform(transform, lattice))
-    # Where a field ends it jumps to the identity by convention, which is no fold: neighbours have to be inside too.
-    inside = in_domain(transform, voxel_centres_mm(lattice)).float()[None, None]
-    whole = -functional.max_pool3d(-inside, kernel_size=3, stride=1, padding=1)[0, 0] > 0.5
-    return folded_fraction(jacobian, whole)
+    points_mm = voxel_centres_mm(_bounded(grid)).flatten(0, 2)
+    change = volume_change_at(transform, points_mm)
+    return float((change[in_domain(transform, points_mm)] <= 0.0).double().mean())
 
 
 def _bounded(grid: Grid) -> Grid:

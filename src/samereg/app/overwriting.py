@@ -1,6 +1,7 @@
-"""Outputs: refused before anything is computed where they exist, are being written, or cannot be written."""
+"""Outputs: refused before anything is computed where they exist, are inputs, are being written, or cannot be."""
 
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -31,6 +32,40 @@ def claimed_outputs(*paths: Path, overwrite: bool) -> Iterator[None]:
         yield
 
 
+def refuse_input(output: Path, inputs: Iterable[Path | None]) -> None:
+    """Refuse to write over what is read, whatever else may be overwritten.
+
+    Raises:
+        UsageError: `output` is one of the inputs.
+    """
+    for path in inputs:
+        if path is not None and _key(path) == _key(output):
+            raise UsageError(f"{output}: is an input too; need another output.")
+
+
+def refuse_collisions(outputs: dict[Path, Path]) -> None:
+    """Refuse inputs that would be written to one file, also where a disk takes capitals for small letters.
+
+    Args:
+        outputs: for each input, the file to write.
+
+    Raises:
+        UsageError: two of them are the same.
+    """
+    taken: dict[str, Path] = {}
+    for source, output in outputs.items():
+        other = taken.setdefault(_key(output), source)
+        if other != source:
+            raise UsageError(
+                f"{source}: would be written to {output}, as {other} is; rename one, or call the command for each."
+            )
+
+
 def _refuse_existing(path: Path, *, overwrite: bool) -> None:
     if not overwrite and path.is_file():
         raise UsageError(f"{path}: exists already; give another output or --overwrite")
+
+
+def _key(path: Path) -> str:
+    """What two names of one file have in common on every disk: links followed, one case, composed accents."""
+    return unicodedata.normalize("NFC", str(path.resolve())).casefold()

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+import numpy as np
 from torch import Tensor, nn
 
 from samereg.errors import InputError
@@ -33,7 +34,7 @@ def to_plain(value: object) -> Plain:
         return value if math.isfinite(value) else None
     if isinstance(value, enum.Enum):
         return to_plain(value.value)
-    if isinstance(value, Tensor):
+    if isinstance(value, Tensor | np.generic | np.ndarray):
         return to_plain(value.tolist())
     if isinstance(value, nn.Module):
         return type(value).__name__

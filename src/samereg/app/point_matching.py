@@ -9,7 +9,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from samereg.app.machine import prepare_machine
-from samereg.app.overwriting import claimed_outputs
+from samereg.app.overwriting import claimed_outputs, refuse_input
 from samereg.app.scans import read_scan, series_of_pair
 from samereg.app.session import Session
 from samereg.app.settings import MatchSettings, PointFormatOrAuto
@@ -19,6 +19,7 @@ from samereg.io.images import read_labels
 from samereg.io.point_files import POINT_FORMATS, recognise_points
 from samereg.io.point_formats.points import PointSet
 from samereg.io.points import write_table_csv
+from samereg.io.text import distinct
 from samereg.ops.ambient import own_torch
 from samereg.pipeline.query import Answers
 
@@ -83,6 +84,8 @@ def match_files(
         MirroredError: one scan is a mirror image.
     """
     outputs = () if output is None else (output,)
+    for path in outputs:
+        refuse_input(path, (fixed_path, moving_path, query.points, query.labels))
     with claimed_outputs(*outputs, overwrite=overwrite):
         prepare_machine(settings.machine, seed=settings.seed)
         series = series_of_pair(fixed_path, moving_path, settings.series or ())
@@ -149,8 +152,7 @@ def table(found: FoundPoints, *, candidates: int = 1) -> tuple[tuple[str, ...], 
     """
     answers = found.answers
     count = min(candidates, answers.candidates_mm.shape[1])
-    others = tuple(f"{name}_{number}" for number in range(2, count + 1) for name in OTHER_COLUMNS)
-    header = ("x", "y", "z", *found.columns, *BEST_COLUMNS, *others)
+    header = ("x", "y", "z", *_own_names(found), *BEST_COLUMNS, *_other_names(count))
     extra = list(zip(*found.columns.values(), strict=True)) or [()] * len(answers.fixed_mm)
     rows = []
     for index, fixed_mm in enumerate(answers.fixed_mm.tolist()):
@@ -168,6 +170,29 @@ def table(found: FoundPoints, *, candidates: int = 1) -> tuple[tuple[str, ...], 
             ]
         )
     return header, rows
+
+
+def records(found: FoundPoints, *, candidates: int = 1) -> list[dict[str, float | str]]:
+    """The rows of `table` by name, with numbers where it has numbers; texts of the point file stay texts.
+
+    A number that is not finite, such as the margin of a single place, is for the writer of JSON to replace.
+    """
+    header, rows = table(found, candidates=candidates)
+    texts = {*_own_names(found), "outside"}
+    return [
+        {name: cell if name in texts else float(cell) for name, cell in zip(header, row, strict=True)} for row in rows
+    ]
+
+
+def _own_names(found: FoundPoints) -> tuple[str, ...]:
+    """Columns of the point file, by names that the result's own columns leave free."""
+    taken = ("x", "y", "z", *BEST_COLUMNS, *_other_names(found.answers.candidates_mm.shape[1]))
+    free = tuple(f"input_{name}" if name in taken else name for name in found.columns)
+    return distinct(free, taken)
+
+
+def _other_names(count: int) -> tuple[str, ...]:
+    return tuple(f"{name}_{number}" for number in range(2, count + 1) for name in OTHER_COLUMNS)
 
 
 def _place(answers: Answers, index: int, number: int) -> list[str]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from samereg.app.directions import SpaceName, point_map
-from samereg.app.overwriting import claimed_outputs
+from samereg.app.overwriting import claimed_outputs, refuse_input
 from samereg.app.spaces import read_spaces
 from samereg.io.format_names import PointFormatName, TransformFormatName
 from samereg.io.point_files import POINT_FORMATS, format_to_write, recognise_points
@@ -65,6 +65,7 @@ def move_points_file(
         UsageError: `output` exists, the same space twice, or an image that is needed is not given.
         InputError: a file that cannot be used.
     """
+    refuse_input(output, (transform_path, points_path, settings.fixed, settings.moving))
     with claimed_outputs(output, overwrite=overwrite):
         named = recognise_points(points_path) if settings.points_format is None else settings.points_format
         written = format_to_write(output, named)

@@ -169,7 +169,7 @@ def write_json(value: object, path: Path) -> None:
         FileError: the file cannot be written.
     """
     with atomic_file(path) as temporary:
-        temporary.write_text(json.dumps(to_plain(value), indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(to_plain(value), indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def named_settings(stage: object) -> dict[str, Plain]:

@@ -1,24 +1,34 @@
 """Carries images and label maps, given by path, onto another grid through a transform file."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
 from torch import Tensor
 
 from samereg.app.jacobian import volume_change
-from samereg.app.overwriting import claimed_outputs
+from samereg.app.overwriting import claimed_outputs, refuse_collisions, refuse_input
 from samereg.app.record import InputRecord, file_record
-from samereg.errors import UsageError
+from samereg.errors import InputError, UntoldError, UsageError
 from samereg.geometry.domain import field_grid
 from samereg.geometry.grid import Grid, respaced
 from samereg.geometry.transform import Transform
-from samereg.geometry.volume import Volume
-from samereg.image.resample import ImageMode, LabelMode, lost_labels, resample_labels, resample_volume
+from samereg.geometry.volume import LabelMap, Volume
+from samereg.image.label_likeness import label_likeness
+from samereg.image.resample import (
+    ImageMode,
+    LabelMode,
+    lost_labels,
+    outside_label,
+    resample_labels,
+    resample_volume,
+)
 from samereg.io.channels import has_channels, read_channels, write_channels
 from samereg.io.format_names import TransformFormatName
 from samereg.io.images import (
@@ -26,17 +36,19 @@ from samereg.io.images import (
     read_grid,
     read_labels,
     read_volume,
+    stored_label_values,
     stored_numbers,
     write_labels,
     write_volume,
 )
-from samereg.io.transform_files import TRANSFORM_FORMATS, read_transform_file
+from samereg.io.transform_files import TRANSFORM_FORMATS, read_transform_file, recognise_transform
 from samereg.io.transform_formats.spaces import Spaces
+
+_LOG = logging.getLogger(__name__)
 
 Interpolation = Literal["auto", "linear", "cubic", "sinc", "nearest", "label-linear"]
 
-MOST_LABELS = 256
-"""An integer image with at most this many different values, none negative, is taken for a label map."""
+NamedInterpolation = Literal["linear", "cubic", "sinc", "nearest", "label-linear"]
 
 LABEL_MODES: dict[Literal["nearest", "label-linear"], LabelMode] = {
     "nearest": "nearest",
@@ -58,6 +70,7 @@ class ApplySettings:
         interpolation: `auto` takes `nearest` for label maps and `linear` for everything else.
         modulate: multiply by the local change of volume, so that mass is kept; of a CT, mass is HU + 1000.
         transform_format: of the transform; None tells it from the file.
+        moving: moving image of the transform, for formats between two images; the inputs by default.
     """
 
     reference: Path | None = None
@@ -65,6 +78,7 @@ class ApplySettings:
     interpolation: Interpolation = "auto"
     modulate: bool = False
     transform_format: TransformFormatName | None = None
+    moving: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,14 +134,17 @@ def apply_files(
         overwrite: replace files that exist.
 
     Raises:
-        UsageError: an output exists, or settings that do not go together.
+        UsageError: an output exists, is an input, or is that of two inputs; or settings that do not go together.
         InputError: a file that cannot be used.
     """
     outputs = (
         [output] if len(inputs) == 1 and not output.is_dir() else [output / name_to_write(path) for path in inputs]
     )
+    refuse_collisions(dict(zip(inputs, outputs, strict=True)))
+    for path in outputs:
+        refuse_input(path, (transform_path, *inputs, settings.reference, settings.moving))
     with claimed_outputs(*outputs, overwrite=overwrite):
-        way = _read_way(transform_path, inputs[0], settings)
+        way = _read_way(transform_path, inputs, settings)
         reference = (
             None if settings.reference is None else file_record(settings.reference, read_grid(settings.reference))
         )
@@ -182,19 +199,34 @@ def output_grid(reference: Path | None, spacing_mm: tuple[float, ...], transform
     return respaced(grid, (d, h, w))
 
 
-def _read_way(transform_path: Path, first_input: Path, settings: ApplySettings) -> _Way:
+def _read_way(transform_path: Path, inputs: Sequence[Path], settings: ApplySettings) -> _Way:
+    format = settings.transform_format or recognise_transform(transform_path).format
+    needs_moving = "moving" in TRANSFORM_FORMATS[format].needs
     spaces = Spaces(
         fixed=None if settings.reference is None else read_grid(settings.reference),
-        moving=read_grid(first_input) if _needs_moving(settings.transform_format) else None,
+        moving=_moving_grid(inputs, settings) if needs_moving else None,
     )
-    transform = read_transform_file(transform_path, format=settings.transform_format, spaces=spaces)
+    transform = read_transform_file(transform_path, format=format, spaces=spaces)
     grid = output_grid(settings.reference, settings.spacing_mm, transform)
     change = volume_change(transform, grid) if settings.modulate else None
     return _Way(transform=transform, grid=grid, volume_change=change)
 
 
-def _needs_moving(format: TransformFormatName | None) -> bool:
-    return format is not None and "moving" in TRANSFORM_FORMATS[format].needs
+def _moving_grid(inputs: Sequence[Path], settings: ApplySettings) -> Grid:
+    """Grid of the image that a transform between two images leads to.
+
+    Raises:
+        UntoldError: none is named, and the inputs lie on different grids.
+    """
+    if settings.moving is not None:
+        return read_grid(settings.moving)
+    first, *others = (read_channels(path).grid if has_channels(path) else read_grid(path) for path in inputs)
+    if not all(first.is_close(other) for other in others):
+        raise UntoldError(
+            "The inputs lie on different grids, and the transform is in voxels of one of them or of another.",
+            what="moving",
+        )
+    return first
 
 
 _Applied = tuple[Grid, str, float, tuple[int, ...]]
@@ -203,36 +235,60 @@ _Applied = tuple[Grid, str, float, tuple[int, ...]]
 
 def _apply_volume(path: Path, target: Path, way: _Way, settings: ApplySettings) -> _Applied:
     image = read_volume(path)
-    chosen = choose_interpolation(image) if settings.interpolation == "auto" else settings.interpolation
-    if chosen == "label-linear" or (chosen == "nearest" and is_integer(image)):
-        if way.volume_change is not None:
-            raise UsageError(f"{path}: is taken for labels, which --modulate cannot multiply; name --interpolation.")
-        lost = write_moved_labels(path, way.transform, way.grid, mode=chosen, output=target)
-        return image.grid, chosen, 0.0, lost
-    moved = resample_image(image, way.transform, way.grid, mode=chosen)
+    chosen = _chosen(image, settings, name=str(path))
+    if chosen != "label-linear" and not (chosen == "nearest" and label_likeness(image.data[0]).is_labels):
+        moved = _moved_image(image, way, chosen)
+        write_volume(moved, target, like=path)
+        return image.grid, chosen, moved.background, ()
+    _refuse_modulated_labels(path, way)
+    labels, outside = moved_labels(read_labels(path), way.transform, way.grid, mode=LABEL_MODES[chosen])
+    write_labels(labels, target, like=path)
+    return image.grid, chosen, float(outside), lost_labels(read_labels(path), labels, background=outside)
+
+
+def _chosen(image: Volume, settings: ApplySettings, *, name: str) -> NamedInterpolation:
+    return choose_interpolation(image, name=name) if settings.interpolation == "auto" else settings.interpolation
+
+
+def _moved_image(image: Volume, way: _Way, mode: ImageMode) -> Volume:
+    moved = resample_image(image, way.transform, way.grid, mode=mode)
+    return moved if way.volume_change is None else modulated(moved, way.volume_change)
+
+
+def _refuse_modulated_labels(path: Path, way: _Way) -> None:
     if way.volume_change is not None:
-        moved = modulated(moved, way.volume_change)
-    write_volume(moved, target, like=path)
-    return image.grid, chosen, moved.background, ()
+        raise UsageError(f"{path}: is taken for labels, which --modulate cannot multiply; name --interpolation.")
 
 
 def _apply_channels(path: Path, target: Path, way: _Way, settings: ApplySettings) -> _Applied:
+    """Every channel as if it were an image of its own: a stack of masks stays one, beside intensities too."""
     image = read_channels(path)
-    chosen = "linear" if settings.interpolation == "auto" else settings.interpolation
-    if chosen == "label-linear":
-        raise UsageError(f"{path}: holds several numbers per voxel; label-linear needs one label per voxel.")
-    moved = []
-    background = 0.0
-    for channel in image.array:
+    moved, modes, lost, background = [], [], set[int](), 0.0
+    for number, channel in enumerate(image.array):
         data = torch.from_numpy(channel.astype(np.float32))[None]
-        volume = Volume(data=data, grid=image.grid, stored_dtype=channel.dtype.newbyteorder("=").name)
-        carried = resample_image(volume, way.transform, way.grid, mode=chosen)
-        if way.volume_change is not None:
-            carried = modulated(carried, way.volume_change)
-        background = carried.background
-        moved.append(stored_numbers(carried))
+        dtype = channel.dtype.newbyteorder("=").name
+        volume = Volume(data=data, grid=image.grid, stored_dtype=dtype)
+        chosen = _chosen(volume, settings, name=f"{path}, channel {number + 1}")
+        modes.append(chosen)
+        if chosen == "label-linear" or (chosen == "nearest" and label_likeness(data[0]).is_labels):
+            _refuse_modulated_labels(path, way)
+            before = LabelMap(data=_whole(channel, path), grid=image.grid, stored_dtype=dtype)
+            labels, outside = moved_labels(before, way.transform, way.grid, mode=LABEL_MODES[chosen])
+            lost.update(lost_labels(before, labels, background=outside))
+            moved.append(stored_label_values(labels))
+        else:
+            carried = _moved_image(volume, way, chosen)
+            background = carried.background
+            moved.append(stored_numbers(carried))
     write_channels(replace(image, array=np.stack(moved), grid=way.grid), target, like=path)
-    return image.grid, chosen, background, ()
+    return image.grid, " and ".join(dict.fromkeys(modes)), background, tuple(sorted(lost))
+
+
+def _whole(channel: NDArray[Any], path: Path) -> Int[Tensor, "d h w"]:
+    values = channel.astype(np.int64)
+    if not np.array_equal(values, channel):
+        raise InputError(f"{path}: holds fractions; label-linear needs whole numbers.")
+    return torch.from_numpy(values)
 
 
 def modulated(moved: Volume, change: Float[Tensor, "d h w"]) -> Volume:
@@ -242,16 +298,13 @@ def modulated(moved: Volume, change: Float[Tensor, "d h w"]) -> Volume:
     return replace(moved, data=data)
 
 
-def choose_interpolation(image: Volume) -> Literal["linear", "nearest"]:
-    """`nearest` for what looks like a label map: an integer file, nothing negative, few different values."""
-    if not is_integer(image) or float(image.data.min()) < 0:
-        return "linear"
-    return "nearest" if len(image.data.unique()) <= MOST_LABELS else "linear"
-
-
-def is_integer(image: Volume) -> bool:
-    """Whether an image was stored as whole numbers."""
-    return image.stored_dtype.startswith(("int", "uint"))
+def choose_interpolation(image: Volume, *, name: str = "the image") -> Literal["linear", "nearest"]:
+    """`nearest` for a label map, as of `label_likeness`; a doubtful choice is logged as a warning."""
+    found = label_likeness(image.data[0])
+    if not found.is_certain:
+        taken = "a label map and not interpolated" if found.is_labels else "intensities and interpolated linearly"
+        _LOG.warning("%s: is taken for %s; --interpolation nearest or linear says what is right", name, taken)
+    return "nearest" if found.is_labels else "linear"
 
 
 def background_of(image: Volume) -> float:
@@ -265,16 +318,9 @@ def resample_image(image: Volume, transform: Transform, grid: Grid, *, mode: Ima
     return resample_volume(replace(image, background=background_of(image)), transform, grid, mode=mode)
 
 
-def write_moved_labels(
-    path: Path,
-    transform: Transform,
-    grid: Grid,
-    *,
-    mode: Literal["nearest", "label-linear"],
-    output: Path,
-) -> tuple[int, ...]:
-    """Write a label map on another grid; the labels that were lost on the way are returned."""
-    labels = read_labels(path)
-    moved = resample_labels(labels, transform, grid, mode=LABEL_MODES[mode])
-    write_labels(moved, output, like=path)
-    return lost_labels(labels, moved)
+def moved_labels(
+    labels: LabelMap, transform: Transform, grid: Grid, *, mode: LabelMode = "nearest"
+) -> tuple[LabelMap, int]:
+    """A label map on another grid, and the label of what lies outside it."""
+    outside = outside_label(labels)
+    return resample_labels(labels, transform, grid, mode=mode, outside=outside), outside

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from samereg.app.overwriting import claimed_outputs
-from samereg.errors import QualityError, UsageError
+from samereg.app.overwriting import claimed_outputs, refuse_input
+from samereg.errors import QualityError, UntoldError, UsageError
 from samereg.geometry.chain import chain_all, parts
 from samereg.geometry.checks import inverse_consistency_mm
 from samereg.geometry.displacement import Displacement, image_grid, invert_displacement
@@ -90,6 +90,7 @@ def convert_file(
         UsageError: `output` exists, a format cannot be told, or an image that is needed is not given.
         InputError: a file that cannot be used, or a format that cannot hold the transform.
     """
+    refuse_input(output, (path,))
     with _claimed(output, formats.target, overwrite=overwrite) as chosen:
         source = recognise_transform(path).format if formats.source is None else formats.source
         transform = read_transform_file(path, format=source, spaces=spaces)
@@ -114,10 +115,21 @@ def compose_files(
     """
     if len(paths) < 2:
         raise UsageError(f"Got {len(paths)} transform to compose; need --first and --then.")
+    refuse_input(output, paths)
     with _claimed(output, target, overwrite=overwrite) as chosen:
-        transform = chain_all([read_transform_file(path, spaces=spaces) for path in paths])
+        transform = chain_all([_read_between(path, spaces) for path in paths])
         written = _write(transform, output, chosen, spaces=spaces)
         return _measured(transform, output, written, source="several", spaces=spaces, tolerance_mm=tolerance_mm)
+
+
+def _read_between(path: Path, spaces: Spaces) -> Transform:
+    """A transform of a sequence; one in voxels of two images cannot say of which two of the sequence."""
+    format = recognise_transform(path).format
+    if "moving" in TRANSFORM_FORMATS[format].needs:
+        raise UntoldError(
+            f"{path}: is in voxels of two images, and which two of the sequence is not told.", what="format"
+        )
+    return read_transform_file(path, format=format, spaces=spaces)
 
 
 def invert_file(
@@ -144,6 +156,7 @@ def invert_file(
         InputError: a file that cannot be used, or a format that cannot hold the inverse.
     """
     turned = Spaces(fixed=spaces.moving, moving=spaces.fixed)
+    refuse_input(output, (path,))
     with _claimed(output, formats.target, overwrite=overwrite) as chosen:
         source = recognise_transform(path).format if formats.source is None else formats.source
         transform = read_transform_file(path, format=source, spaces=spaces)

@@ -120,7 +120,7 @@ def key_of(method: BenchMethod, described: Description, case: Case, sums: Mappin
     """
     files = [sums[path] for scan in (case.fixed, case.moving) for path in files_of(scan)]
     parts = [method.name, described.version, described.settings, case.task, files, SCORING]
-    return hashlib.sha256(json.dumps(to_plain(parts), sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(to_plain(parts), sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
 def checksums(cases: tuple[Case, ...]) -> dict[Path, str]:

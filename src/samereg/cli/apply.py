@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from tyro.conf import arg
 
 from samereg.app.settings import OptionalPath, TransformFormatOrAuto
-from samereg.cli.options import MessageFlags, Messages, OutputFile, TransformFile
+from samereg.cli.options import MessageFlags, Messages, MovingImage, OutputFile, TransformFile
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +36,7 @@ class Apply:
     over the box of the transform's field."""
 
     interpolation: Literal["auto", "linear", "cubic", "sinc", "nearest", "label-linear"] = "auto"
-    """auto: nearest for label maps (integers, none negative, at most 256 different), linear for the rest.
+    """auto: nearest for label maps (whole numbers of any type, constant in pieces), linear for the rest.
     cubic and sinc keep detail and overshoot at edges. label-linear: linear for each label, the strongest wins;
     smoother edges than nearest."""
 
@@ -45,6 +45,9 @@ class Apply:
 
     transform_format: TransformFormatOrAuto = "auto"
     """What the transform file is, if it does not tell."""
+
+    moving: MovingImage = None
+    """Moving image of the transform, for formats in voxels of both images (Learn2Reg, FLIRT); the inputs by default."""
 
     overwrite: bool = False
     """Replace outputs that exist."""
@@ -60,7 +63,7 @@ class Apply:
         from samereg.app.plain import to_plain
         from samereg.app.resampling import ApplySettings, apply_files
         from samereg.app.settings import MachineSettings
-        from samereg.cli.console import print_facts, print_json, start_logging, warn
+        from samereg.cli.console import naming_flags, print_facts, print_json, start_logging, warn
 
         start_logging(self.messages)
         prepare_machine(MachineSettings(device="cpu", threads=self.threads), seed=0)
@@ -70,8 +73,10 @@ class Apply:
             interpolation=self.interpolation,
             modulate=self.modulate,
             transform_format=None if self.transform_format == "auto" else self.transform_format,
+            moving=self.moving,
         )
-        records = apply_files(self.transform, self.input, self.output, settings=settings, overwrite=self.overwrite)
+        with naming_flags(format="--transform-format FORMAT", fixed="-r FIXED", moving="-m MOVING"):
+            records = apply_files(self.transform, self.input, self.output, settings=settings, overwrite=self.overwrite)
         for record in records:
             if record.lost_labels:
                 lost = ", ".join(map(str, record.lost_labels))

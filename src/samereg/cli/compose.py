@@ -50,17 +50,20 @@ class Compose:
         """Compose, say what was lost, return the exit code."""
         from samereg.app.spaces import read_spaces
         from samereg.app.transforms import compose_files
-        from samereg.cli.console import start_logging
+        from samereg.cli.console import naming_flags, start_logging
         from samereg.cli.written import format_or_none, print_written
 
         start_logging(self.messages)
-        record = compose_files(
-            (self.first, *self.then),
-            self.output,
-            target=format_or_none(self.target),
-            spaces=read_spaces(self.images.fixed, self.images.moving),
-            tolerance_mm=self.tolerance,
-            overwrite=self.overwrite,
-        )
+        with naming_flags(
+            target="--to FORMAT", fixed="-f FIXED", format="a copy that `samereg convert --from FORMAT --to itk` writes"
+        ):
+            record = compose_files(
+                (self.first, *self.then),
+                self.output,
+                target=format_or_none(self.target),
+                spaces=read_spaces(self.images.fixed, self.images.moving),
+                tolerance_mm=self.tolerance,
+                overwrite=self.overwrite,
+            )
         print_written(record, f"{self.first}, then {', '.join(map(str, self.then))}", json=self.messages.json)
         return record.exit_status

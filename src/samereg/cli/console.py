@@ -17,6 +17,7 @@ from rich.progress import (
 )
 
 from samereg.cli.options import Messages
+from samereg.errors import UntoldError, UsageError
 
 OnProgress = Callable[[str, int, int], None]
 """Called with a description, steps done and steps in all."""
@@ -34,8 +35,8 @@ def start_logging(messages: Messages) -> None:
 
 
 def print_json(value: object) -> None:
-    """Print plain values as JSON on standard output."""
-    print(json.dumps(value, indent=2))
+    """Print plain values, as of `to_plain`, as JSON on standard output; never NaN or infinity, which are not JSON."""
+    print(json.dumps(value, indent=2, allow_nan=False))
 
 
 def print_facts(title: str, facts: Mapping[str, str]) -> None:
@@ -79,3 +80,21 @@ def progress(messages: Messages) -> Iterator[OnProgress]:
 def warn(sentence: str) -> None:
     """Log a warning, which standard error shows unless -q is given."""
     logging.getLogger("samereg").warning(sentence)
+
+
+@contextmanager
+def naming_flags(**flags: str) -> Iterator[None]:
+    """Add to an error about something untold what to type in this command.
+
+    Args:
+        flags: for each of what `UntoldError` can ask for, the words to type.
+
+    Raises:
+        UsageError: something has to be named that the files do not tell.
+    """
+    try:
+        yield
+    except UntoldError as error:
+        if error.what not in flags:
+            raise
+        raise UsageError(f"{str(error).removesuffix('.')}; give {flags[error.what]}.") from error

@@ -48,17 +48,18 @@ class Convert:
         """Convert, say what was lost, return the exit code."""
         from samereg.app.spaces import read_spaces
         from samereg.app.transforms import convert_file
-        from samereg.cli.console import start_logging
+        from samereg.cli.console import naming_flags, start_logging
         from samereg.cli.written import chosen_formats, print_written
 
         start_logging(self.messages)
-        record = convert_file(
-            self.transform,
-            self.output,
-            formats=chosen_formats(self.formats),
-            spaces=read_spaces(self.images.fixed, self.images.moving),
-            tolerance_mm=self.tolerance,
-            overwrite=self.overwrite,
-        )
+        with naming_flags(format="--from FORMAT", target="--to FORMAT", fixed="-f FIXED", moving="-m MOVING"):
+            record = convert_file(
+                self.transform,
+                self.output,
+                formats=chosen_formats(self.formats),
+                spaces=read_spaces(self.images.fixed, self.images.moving),
+                tolerance_mm=self.tolerance,
+                overwrite=self.overwrite,
+            )
         print_written(record, f"{self.transform} as {record.target}", json=self.messages.json)
         return record.exit_status

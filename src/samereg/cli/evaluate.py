@@ -56,14 +56,14 @@ class Evaluate:
         from samereg.bench.benchmark import open_dataset
         from samereg.bench.evaluate import evaluate_dataset, write_evaluation
         from samereg.bench.evaluation_table import evaluation_table
-        from samereg.cli.console import print_json, print_table, progress, start_logging
+        from samereg.cli.console import naming_flags, print_json, print_table, progress, start_logging
         from samereg.optional import require_packages
 
         start_logging(self.messages)
         if self.learn2reg_compat:
             require_packages("surface_distance", purpose="--learn2reg-compat")
         outputs = () if self.output is None else (self.output,)
-        with claimed_outputs(*outputs, overwrite=self.overwrite):
+        with claimed_outputs(*outputs, overwrite=self.overwrite), naming_flags(format="--format FORMAT"):
             with progress(self.messages) as on_progress:
                 dataset = open_dataset(str(self.dataset), self.scans, small=self.small, on_progress=on_progress)
             found = evaluate_dataset(

@@ -31,14 +31,15 @@ class Inspect:
         from samereg.app.inspection import inspect_file
         from samereg.app.plain import to_plain
         from samereg.app.spaces import read_spaces
-        from samereg.cli.console import print_facts, print_json, start_logging
+        from samereg.cli.console import naming_flags, print_facts, print_json, start_logging
 
         start_logging(self.messages)
-        found = inspect_file(
-            self.transform,
-            format=None if self.source == "auto" else self.source,
-            spaces=read_spaces(self.fixed, self.moving),
-        )
+        with naming_flags(format="--from FORMAT", fixed="-f FIXED", moving="-m MOVING"):
+            found = inspect_file(
+                self.transform,
+                format=None if self.source == "auto" else self.source,
+                spaces=read_spaces(self.fixed, self.moving),
+            )
         if self.messages.json:
             print_json(to_plain(found))
         else:

@@ -47,17 +47,18 @@ class Invert:
         """Invert, say how well, return the exit code."""
         from samereg.app.spaces import read_spaces
         from samereg.app.transforms import invert_file
-        from samereg.cli.console import start_logging
+        from samereg.cli.console import naming_flags, start_logging
         from samereg.cli.written import chosen_formats, print_written
 
         start_logging(self.messages)
-        record = invert_file(
-            self.transform,
-            self.output,
-            formats=chosen_formats(self.formats),
-            spaces=read_spaces(self.images.fixed, self.images.moving),
-            tolerance_mm=self.tolerance,
-            overwrite=self.overwrite,
-        )
+        with naming_flags(format="--from FORMAT", target="--to FORMAT", fixed="-f FIXED", moving="-m MOVING"):
+            record = invert_file(
+                self.transform,
+                self.output,
+                formats=chosen_formats(self.formats),
+                spaces=read_spaces(self.images.fixed, self.images.moving),
+                tolerance_mm=self.tolerance,
+                overwrite=self.overwrite,
+            )
         print_written(record, f"inverse of {self.transform}, there and back", json=self.messages.json)
         return record.exit_status

@@ -7,7 +7,7 @@ from typing import Annotated
 from tyro.conf import arg
 
 from samereg.app.settings import TransformFormatOrAuto
-from samereg.cli.options import MessageFlags, Messages, OutputFile, TransformFile
+from samereg.cli.options import MessageFlags, Messages, MovingImage, OutputFile, TransformFile
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +27,9 @@ class Jacobian:
     output: OutputFile
     """Image to write: NIfTI, NRRD or MetaImage, by its name."""
 
+    moving: MovingImage = None
+    """Moving image of the transform, for formats in voxels of both (Learn2Reg, FLIRT)."""
+
     log: bool = False
     """Write the natural logarithm: 0 where volume is kept."""
 
@@ -40,19 +43,24 @@ class Jacobian:
 
     def run(self) -> int:
         """Write the map, print its range, return the exit code."""
-        from samereg.app.jacobian import write_jacobian
+        from samereg.app.jacobian import JacobianSettings, write_jacobian
         from samereg.app.plain import to_plain
-        from samereg.cli.console import print_facts, print_json, start_logging, warn
+        from samereg.cli.console import naming_flags, print_facts, print_json, start_logging, warn
 
         start_logging(self.messages)
-        record = write_jacobian(
-            self.transform,
-            self.reference,
-            self.output,
+        settings = JacobianSettings(
             logarithm=self.log,
             transform_format=None if self.transform_format == "auto" else self.transform_format,
-            overwrite=self.overwrite,
+            moving=self.moving,
         )
+        with naming_flags(format="--transform-format FORMAT", fixed="-r FIXED", moving="-m MOVING"):
+            record = write_jacobian(
+                self.transform,
+                self.reference,
+                self.output,
+                settings=settings,
+                overwrite=self.overwrite,
+            )
         if record.folded_fraction:
             warn(f"the transform folds {100 * record.folded_fraction:.3f} % of the voxels")
         if self.messages.json:

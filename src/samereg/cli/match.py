@@ -47,7 +47,8 @@ class Match:
 
     def run(self) -> int:
         """Match, print a table, return the exit code."""
-        from samereg.app.point_matching import PointQuery, match_files, table
+        from samereg.app.plain import to_plain
+        from samereg.app.point_matching import PointQuery, match_files, records, table
         from samereg.cli.console import print_json, print_table, start_logging
 
         start_logging(self.messages)
@@ -59,17 +60,8 @@ class Match:
             output=self.output,
             overwrite=self.overwrite,
         )
-        header, rows = table(found, candidates=self.settings.candidates)
         if self.messages.json:
-            print_json([{name: as_number(cell) for name, cell in zip(header, row, strict=True)} for row in rows])
+            print_json(to_plain(records(found, candidates=self.settings.candidates)))
         else:
-            print_table(header, rows)
+            print_table(*table(found, candidates=self.settings.candidates))
         return 0
-
-
-def as_number(cell: str) -> float | str:
-    """A cell of the table as a number if it is one."""
-    try:
-        return float(cell)
-    except ValueError:
-        return cell

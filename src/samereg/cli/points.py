@@ -54,7 +54,7 @@ class Points:
         """Move the points, say how many, return the exit code."""
         from samereg.app.plain import to_plain
         from samereg.app.points import PointsSettings, move_points_file
-        from samereg.cli.console import print_facts, print_json, start_logging, warn
+        from samereg.cli.console import naming_flags, print_facts, print_json, start_logging, warn
 
         start_logging(self.messages)
         settings = PointsSettings(
@@ -65,7 +65,12 @@ class Points:
             fixed=self.fixed,
             moving=self.moving,
         )
-        record = move_points_file(self.transform, self.points, self.output, settings=settings, overwrite=self.overwrite)
+        with naming_flags(
+            format="--transform-format FORMAT", fixed="-f FIXED", moving="-m MOVING", image="-f FIXED and -m MOVING"
+        ):
+            record = move_points_file(
+                self.transform, self.points, self.output, settings=settings, overwrite=self.overwrite
+            )
         if record.outside and not record.marked:
             warn(f"{record.outside} points lie outside the transform's domain; this format cannot mark them")
         if self.messages.json:

@@ -40,11 +40,11 @@ class Register:
         """Register, print a summary, return the exit code."""
         from samereg.app.plain import to_plain
         from samereg.app.registration import register_files
-        from samereg.cli.console import print_facts, print_json, progress, start_logging
+        from samereg.cli.console import naming_flags, print_facts, print_json, progress, start_logging
         from samereg.cli.summary import print_summary, report_faults
 
         start_logging(self.messages)
-        with progress(self.messages) as on_progress:
+        with progress(self.messages) as on_progress, naming_flags(format="--init-format FORMAT"):
             found = register_files(
                 self.fixed,
                 self.moving,

@@ -21,7 +21,7 @@ LINEAR_FIELD_MM = 8.0
 """Spacing of the interpolated field: half the paper's spacing of matches."""
 
 MARGIN_MM = 16.0
-"""How far a field reaches beyond the fixed scan; beyond its field a transform is the identity."""
+"""How far a field reaches beyond the fixed scan, so that what lies just outside moves with it."""
 
 FRAME_MM = 64.0
 """How far outside the field the frame stands that the matches' hull is extended to."""
@@ -65,7 +65,7 @@ class RegularisedFill:
             ``(c^2 / (c^2 + r^2))^2``), three times as far for a hundredth. Smaller rejects more.
         lattice_mm: spacing of the control points; larger is smoother and faster.
         field_mm: spacing of the field that is returned.
-        margin_mm: how far the field reaches beyond the fixed scan; beyond it a transform is the identity.
+        margin_mm: how far the field reaches beyond the fixed scan; `estimate.fading` continues it to zero.
         rounds: reweightings, from everything trusted down to `outlier_mm`.
     """
 

@@ -59,7 +59,9 @@ def resample_volume(moving: Volume, transform: Transform, grid: Grid, *, mode: I
 
 
 @plain_torch()
-def resample_labels(labels: LabelMap, transform: Transform, grid: Grid, *, mode: LabelMode = "nearest") -> LabelMap:
+def resample_labels(
+    labels: LabelMap, transform: Transform, grid: Grid, *, mode: LabelMode = "nearest", outside: int = 0
+) -> LabelMap:
     """The moving label map on a fixed grid; never invents a label.
 
     Args:
@@ -68,12 +70,13 @@ def resample_labels(labels: LabelMap, transform: Transform, grid: Grid, *, mode:
         grid: grid of the result, in the fixed world.
         mode: `nearest` takes the label of the nearest voxel; `per_label_linear` the label whose indicator,
             interpolated linearly, is largest: smoother borders, thin structures may vanish.
+        outside: label of what lies outside `labels`, as of `outside_label`.
 
     Returns:
-        Label map on `grid`, 0 where `labels` has no voxel.
+        Label map on `grid`, `outside` where `labels` has no voxel.
     """
     choose = _nearest_label if mode == "nearest" else _heaviest_label
-    data = labels.data.new_zeros(grid.shape)
+    data = labels.data.new_full(grid.shape, outside)
     flat = labels.data.reshape(-1)
     for start, stop, index in _slabs(transform, grid, labels.grid):
         inside = _inside(index, labels.grid.shape)
@@ -82,10 +85,18 @@ def resample_labels(labels: LabelMap, transform: Transform, grid: Grid, *, mode:
     return replace(labels, data=data, grid=grid)
 
 
-def lost_labels(before: LabelMap, after: LabelMap) -> tuple[int, ...]:
-    """Labels, in rising order, that the one map holds and the other does not; 0 does not count."""
-    kept = set(after.data.unique().tolist())
-    return tuple(value for value in before.data.unique().tolist() if value and value not in kept)
+def outside_label(labels: LabelMap) -> int:
+    """Label of what lies around a map: 0, but in a map of negative labels too the commonest one of its faces."""
+    if int(labels.data.min()) >= 0:
+        return 0
+    faces = [labels.data.select(axis, end).flatten() for axis in range(3) for end in (0, -1)]
+    return int(torch.cat(faces).mode().values)
+
+
+def lost_labels(before: LabelMap, after: LabelMap, *, background: int = 0) -> tuple[int, ...]:
+    """Labels, in rising order, that the one map holds and the other does not; the background does not count."""
+    kept = {*after.data.unique().tolist(), background}
+    return tuple(value for value in before.data.unique().tolist() if value not in kept)
 
 
 def linear_weights(positions_vox: Float64[Tensor, " m"], size: int) -> Float64[Tensor, "m n"]:

@@ -37,7 +37,7 @@ def image_format(path: Path) -> ImageFormat | None:
 def name_to_write(path: Path) -> str:
     """Name of the file that an image made of another is written to: that of the other where it can be written."""
     format = None if path.is_dir() else image_format(path)
-    return path.name + IMAGE_FORMATS[0].written[0] if format is None else format.name_to_write(path)
+    return path.resolve().name + IMAGE_FORMATS[0].written[0] if format is None else format.name_to_write(path)
 
 
 @plain_torch()

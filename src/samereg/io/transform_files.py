@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from samereg.errors import FileError, UsageError
+from samereg.errors import FileError, UntoldError
 from samereg.geometry.transform import Transform
 from samereg.io.formats import RANKED, Recognised, has_suffix, stem_of, suffix_of
 from samereg.io.stored import naming
@@ -37,10 +37,6 @@ TRANSFORM_FORMATS: dict[str, TransformFormat] = {each.name: each for each in FOR
 TRANSFORM_SUFFIXES = tuple(dict.fromkeys(suffix for each in FORMATS for suffix in each.suffixes))
 """What names of transform files end in, whoever wrote them."""
 
-_SAY_WHICH = (
-    "name the format with --from, or --transform-format of apply, --init-format of register, --format of evaluate"
-)
-
 
 def read_transform_file(path: Path, *, format: str | None = None, spaces: Spaces) -> Transform:
     """Transform of a file of any known tool: fixed world to moving world, LPS+ mm.
@@ -51,7 +47,7 @@ def read_transform_file(path: Path, *, format: str | None = None, spaces: Spaces
         spaces: grids of the two images, for formats in voxels.
 
     Raises:
-        UsageError: the format cannot be told, or an image that it needs is not given.
+        UntoldError: the format cannot be told, or an image that it needs is not given.
         FileError: missing, damaged, or of no known format.
         TransformError: a transform that cannot be used.
     """
@@ -66,7 +62,7 @@ def write_transform_file(
     """Write a transform in a format, by default the one that the name asks for; the files written are returned.
 
     Raises:
-        UsageError: the name does not tell the format, or an image that it needs is not given.
+        UntoldError: the name does not tell the format, or an image that it needs is not given.
         TransformError: a format that cannot hold the transform.
         FileError: the file cannot be written.
     """
@@ -78,13 +74,13 @@ def format_by_name(path: Path) -> str:
     """Format that the name of an output asks for.
 
     Raises:
-        UsageError: several formats share such a name.
+        UntoldError: several formats share such a name.
     """
     asked_for = {suffix: each.name for each in FORMATS for suffix in each.written}
     suffix = suffix_of(path, asked_for)
     if not suffix:
         known = ", ".join(TRANSFORM_FORMATS)
-        raise UsageError(f"{path}: its name does not tell the format; name it with --to: {known}.")
+        raise UntoldError(f"{path}: its name does not tell the format; name one of {known}.", what="target")
     return asked_for[suffix]
 
 
@@ -93,14 +89,14 @@ def recognise_transform(path: Path, *, formats: Sequence[TransformFormat] = FORM
 
     Raises:
         FileError: missing, empty, or of no known format.
-        UsageError: formats that cannot be told apart.
+        UntoldError: formats that cannot be told apart.
     """
     is_whole = path.is_file() and path.stat().st_size > 0
     answers = [each.recognise(path) for each in formats if is_whole or each.is_prefix]
     for sureness in RANKED:
         found = [answer for answer in answers if answer is not None and answer.sureness == sureness]
         if len(found) > 1 and sureness != "said":
-            raise UsageError(_alike(path, found, formats))
+            raise UntoldError(_alike(path, found, formats), what="format")
         if found:
             return found[0]
     if not is_whole:
@@ -125,7 +121,7 @@ def _alike(path: Path, found: Sequence[Recognised], formats: Sequence[TransformF
     described = [
         f"{each.name} ({each.frame}, {each.units}, {each.direction})" for each in formats if each.name in names
     ]
-    return f"{path}: {found[0].why}, which {', '.join(described[:-1])} and {described[-1]} all write; {_SAY_WHICH}."
+    return f"{path}: {found[0].why}, which {', '.join(described[:-1])} and {described[-1]} all write; name the format."
 
 
 def _unknown(path: Path, formats: Sequence[TransformFormat]) -> str:

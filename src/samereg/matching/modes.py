@@ -48,14 +48,16 @@ def find_modes(
         queries: joint embeddings, as of `EmbeddedVolume.at`.
         places: candidates of the searched scan.
         embedded: the searched scan.
-        count: places for each query; fewer if the scan has fewer that far apart.
+        count: places for each query; fewer, of all alike, if the scan has fewer that far apart for one of them.
         apart_mm: least distance between two candidates that count as different places.
         settings: how each is refined.
     """
     settings = settings or Search()
     with torch.inference_mode():
         found = [_peaks(chunk, places, count, apart_mm) for chunk in queries.split(QUERIES_AT_ONCE)]
-        start_mm = torch.cat(found)
+        # Where many places are asked for, some points have fewer than others: as many as all of them have.
+        width = min(peaks.shape[1] for peaks in found)
+        start_mm = torch.cat([peaks[:, :width] for peaks in found])
         repeated = queries.repeat_interleave(start_mm.shape[1], dim=0)
         refined = climb(repeated, start_mm.flatten(0, 1), embedded, settings)
     similarity = refined.similarity.view(start_mm.shape[:2])

@@ -73,7 +73,7 @@ class Candidates:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """Answer of a search: positions (LPS+ mm) and similarity (mean cosine)."""
+    """Answer of a search: positions (LPS+ mm) and the similarity (mean cosine) of just these places."""
 
     points_mm: Float64[Tensor, "n 3"]
     similarity: Float[Tensor, " n"]
@@ -109,7 +109,7 @@ def search(
     """
     settings = settings or Search()
     with torch.inference_mode():
-        best, similarity = _nearest(queries, origins_mm, places, settings.reach_mm)
+        best, _ = _nearest(queries, origins_mm, places, settings.reach_mm)
         start_mm = places.points_mm[best.cpu()]
         found = climb(queries, start_mm, embedded, settings)
         if settings.from_origin:
@@ -119,7 +119,7 @@ def search(
                 points_mm=torch.where(better[:, None], near.points_mm, found.points_mm),
                 similarity=torch.where(better, near.similarity, found.similarity),
             )
-    return Found(points_mm=found.points_mm, similarity=torch.maximum(found.similarity, similarity.cpu()))
+    return found
 
 
 def match(

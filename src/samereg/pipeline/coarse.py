@@ -8,6 +8,7 @@ from typing import Literal
 
 from samereg.errors import NoOverlapError
 from samereg.estimate.coarse import RegularisedFill, fill_linear, fill_regularised
+from samereg.estimate.fading import faded_out
 from samereg.estimate.outcome import Outcome
 from samereg.geometry.chain import chain
 from samereg.geometry.displacement import Displacement
@@ -93,7 +94,7 @@ class CoarseStage:
             # field holds for the result.
             found, outcome = self._fill(matches, start, pair.fixed.model.grid, settings)
             so_far = chain(found, start)
-        return StageResult(transform=so_far, matches=matches, outcome=outcome)
+        return StageResult(transform=chain(faded_out(found), start), matches=matches, outcome=outcome)
 
     def _refuse_too_few(self, matches: Matches) -> None:
         used = int(matches.used.sum())

@@ -224,7 +224,7 @@ def _viewer_data(contents: Contents) -> str:
             for shown in contents.shown
         },
     }
-    elements = [f'<script type="application/json" id="facts">{json.dumps(facts)}</script>']
+    elements = [f'<script type="application/json" id="facts">{json.dumps(facts, allow_nan=False)}</script>']
     elements += [
         f'<script type="text/plain" id="volume-{name}">{content}</script>'
         for name, content in viewer_volumes(contents.scene, contents.shown).items()

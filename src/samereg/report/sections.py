@@ -118,7 +118,7 @@ def stages_table(stages: Sequence[StageReport], seconds: float) -> str:
 
 def provenance(record: RunRecord) -> str:
     """Where the result comes from: scans, software, hardware, settings; and the whole record."""
-    whole = escape(json.dumps(to_plain(record), indent=2))
+    whole = escape(json.dumps(to_plain(record), indent=2, allow_nan=False))
     tables = "".join(
         f"<h3>{title}</h3>{facts_table(facts)}"
         for title, facts in (

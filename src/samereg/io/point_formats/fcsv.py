@@ -8,7 +8,8 @@ from pathlib import Path
 from samereg.errors import InputError
 from samereg.io.atomic import atomic_file
 from samereg.io.point_formats.format import PointFormat, by_name
-from samereg.io.point_formats.points import OUTSIDE, MovedPoints, PointSet, between_lps_and, read_text, require_points
+from samereg.io.point_formats.points import OUTSIDE, MovedPoints, PointSet, between_lps_and, require_points
+from samereg.io.text import parse_rows, read_text, refuse_repeated
 
 _FRAMES = {"0": "RAS", "1": "LPS", "RAS": "RAS", "LPS": "LPS"}
 _COLUMNS = ("id", "x", "y", "z", "ow", "ox", "oy", "oz", "vis", "sel", "lock", "label", "desc", "associatedNodeID")
@@ -75,7 +76,8 @@ def _moved_row(row: tuple[str, ...], columns: tuple[str, ...], position: list[fl
 
 
 def _parse(text: str, path: Path) -> _Listing:
-    lines = text.splitlines()
+    # Not `splitlines`: it breaks lines at letters that stand in labels.
+    lines = text.replace("\r\n", "\n").split("\n")
     header = tuple(line for line in lines if line.startswith("#"))
     facts = {
         name.strip().lower(): value.strip()
@@ -86,10 +88,10 @@ def _parse(text: str, path: Path) -> _Listing:
     if named not in _FRAMES:
         raise InputError(f"{path}: has points in the frame {named}; need RAS (0) or LPS (1).")
     columns = tuple(name.strip() for name in facts.get("columns", ",".join(_COLUMNS)).split(","))
-    body = [line for line in lines if line.strip() and not line.startswith("#")]
-    return _Listing(
-        header=header, frame=_FRAMES[named], columns=columns, rows=tuple(tuple(row) for row in csv.reader(body))
-    )
+    refuse_repeated(columns, ("x", "y", "z", "label", "desc"), path)
+    body = "\n".join(line for line in lines if not line.startswith("#"))
+    rows = tuple(row.cells for row in parse_rows(body, path, separator=","))
+    return _Listing(header=header, frame=_FRAMES[named], columns=columns, rows=rows)
 
 
 def _new_text(moved: MovedPoints) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from samereg.errors import UsageError
+from samereg.errors import UntoldError, UsageError
 from samereg.geometry.grid import Grid
 from samereg.io.formats import Recognised, has_suffix
 from samereg.io.point_formats.points import MovedPoints, PointSet
@@ -53,14 +53,14 @@ def by_name(name: str, *suffixes: str) -> Callable[[Path], Recognised | None]:
     return recognise
 
 
-def need_image(grid: Grid | None) -> Grid:
-    """The grid of the image that voxel coordinates belong to.
+def need_image(grid: Grid | None, path: Path) -> Grid:
+    """The grid of the image that voxel coordinates of a file belong to.
 
     Raises:
-        UsageError: not given.
+        UntoldError: not given.
     """
     if grid is None:
-        raise UsageError("Got keypoints in voxels without their image; need -f FIXED and -m MOVING.")
+        raise UntoldError(f"{path}: keypoints in voxels need the image that they belong to.", what="image")
     return grid
 
 

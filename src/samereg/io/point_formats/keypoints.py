@@ -7,8 +7,9 @@ from samereg.geometry.grid import Grid
 from samereg.io.atomic import atomic_file
 from samereg.io.formats import Recognised, has_suffix
 from samereg.io.point_formats.format import PointFormat, need_image
-from samereg.io.point_formats.points import MovedPoints, PointSet, read_text, require_points
+from samereg.io.point_formats.points import MovedPoints, PointSet, require_points
 from samereg.io.points import has_header
+from samereg.io.text import Row, TextTable, finite_number, read_rows
 
 _SUFFIXES = (".csv",)
 
@@ -24,8 +25,8 @@ def read_keypoints(path: Path, grid: Grid) -> PointSet:
         FileError: missing, or not text.
         InputError: a row that is not three numbers, or no points.
     """
-    rows = [line for line in read_text(path).splitlines() if line.strip()]
-    points_vox = require_points([_three_numbers(row, path) for row in rows], path)
+    table = read_rows(path)
+    points_vox = require_points([_three_numbers(row, table, path) for row in table.rows], path)
     return PointSet(points_mm=grid.to_world(points_vox.flip(1)))
 
 
@@ -37,15 +38,13 @@ def write_keypoints(moved: MovedPoints, path: Path, grid: Grid) -> None:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _three_numbers(row: str, path: Path) -> list[float]:
-    try:
-        # Python takes 1_000 for a number; no other tool does.
-        values = [] if "_" in row else [float(cell) for cell in row.split(",")]
-    except ValueError:
-        values = []
-    if len(values) != 3:
-        raise InputError(f"{path}: has the row {row[:60]!r}; need three voxel coordinates, comma-separated.")
-    return values
+def _three_numbers(row: Row, table: TextTable, path: Path) -> list[float]:
+    values = [finite_number(cell, has_decimal_comma=table.has_decimal_comma) for cell in row.cells]
+    numbers = [value for value in values if value is not None]
+    if len(values) != 3 or len(numbers) != 3:
+        text = ",".join(row.cells)[:60]
+        raise InputError(f"{path}: line {row.line} is {text!r}; need three voxel coordinates, comma-separated.")
+    return numbers
 
 
 def _recognise(path: Path) -> Recognised | None:
@@ -60,6 +59,6 @@ KEYPOINTS = PointFormat(
     needs=("image",),
     marks=False,
     recognise=_recognise,
-    read=lambda path, grid: read_keypoints(path, need_image(grid)),
-    write=lambda moved, path, _, grid: write_keypoints(moved, path, need_image(grid)),
+    read=lambda path, grid: read_keypoints(path, need_image(grid, path)),
+    write=lambda moved, path, _, grid: write_keypoints(moved, path, need_image(grid, path)),
 )

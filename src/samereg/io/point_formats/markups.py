@@ -63,7 +63,7 @@ def write_markups(moved: MovedPoints, path: Path, *, source: Path | None) -> Non
         # Lengths and angles of before would be read as those of now; Slicer measures anew.
         markup.pop("measurements", None)
     with atomic_file(path) as temporary:
-        temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _markups(document: Any, path: Path) -> list[dict[str, Any]]:

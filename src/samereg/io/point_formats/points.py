@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from samereg.errors import FileError, InputError
+from samereg.io.text import read_text
 
 OUTSIDE = "outside"
 """Column or property that marks a point outside the transform's domain."""
@@ -65,27 +66,17 @@ def require_points(points: list[list[float]], path: Path) -> Float64[Tensor, "n 
     return points_mm
 
 
-def read_text(path: Path) -> str:
-    """The text of a file.
-
-    Raises:
-        FileError: missing, or not text.
-    """
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise FileError(f"{path}: is not text; need a point file of the format that its name says.") from error
-    except OSError as error:
-        raise FileError(f"{path}: cannot be read: {error.strerror or error}.") from error
-
-
 def read_json(path: Path) -> Any:
     """What a JSON file holds.
 
     Raises:
-        FileError: missing, or not JSON.
+        FileError: missing, or not JSON; NaN and infinity are none.
     """
+
+    def refuse(word: str) -> None:
+        raise FileError(f"{path}: holds {word}, which is not JSON; need finite numbers.")
+
     try:
-        return json.loads(read_text(path))
+        return json.loads(read_text(path), parse_constant=refuse)
     except json.JSONDecodeError as error:
         raise FileError(f"{path}: is not JSON (line {error.lineno}); need the file that Slicer writes.") from error
