@@ -113,14 +113,16 @@ def _fields_of(name: str, content: bytes) -> Iterator[Field]:
 
 def series_by_pydicom(folder: Path) -> Value:
     """Every file of the folder has to be a slice of one stack, and every number finite."""
-    slices = []
+    slices: list[Any] = []
     for path in sorted(folder.iterdir()):
         header = pydicom.dcmread(path)
-        slices.append((_floats(header.ImagePositionPatient, 3), header))
+        slices.append(header)
     # A slice that says it is of another series is of another series; the largest one is read.
-    series = Counter(str(header.SeriesInstanceUID) for _, header in slices).most_common(1)[0][0]
-    chosen = [(position, header) for position, header in slices if str(header.SeriesInstanceUID) == series]
-    return _stack([(position, header, _hu(header, header.pixel_array)) for position, header in chosen])
+    series = Counter(str(header.SeriesInstanceUID) for header in slices).most_common(1)[0][0]
+    chosen = [header for header in slices if str(header.SeriesInstanceUID) == series]
+    return _stack(
+        [(_floats(header.ImagePositionPatient, 3), header, _hu(header, header.pixel_array)) for header in chosen]
+    )
 
 
 def multiframe_by_pydicom(folder: Path) -> Value:

@@ -121,34 +121,35 @@ def nifti_affine(header: Any) -> NDArray[np.float64]:
 
 def nifti_by_nibabel(folder: Path, name: str) -> Value:
     """The same by nibabel."""
-    image: Any = _loaded(folder / name)
+    image, header = loaded(folder / name)
     sizes = image.shape
     while len(sizes) > 3 and sizes[-1] == 1:
         sizes = sizes[:-1]
     voxels = np.asanyarray(image.dataobj).astype(np.float32).reshape(sizes)
     if voxels.ndim != 3 or not np.isfinite(voxels).all():
         raise Unreadable("not a finite volume")
-    return {"voxels": voxels.T, "affine": nifti_affine(image.header)}
+    return {"voxels": voxels.T, "affine": nifti_affine(header)}
 
 
-def _loaded(path: Path) -> Any:
-    """An image whose voxels follow its header where the header says that they begin inside it, as some writers do."""
+def loaded(path: Path) -> tuple[Any, Any]:
+    """Image and raw header of a file; voxels follow the header where it says that they begin inside it.
+
+    Some writers leave 0 there. nibabel refuses that, and takes form codes that it does not know for none.
+    """
     content = path.read_bytes()
     content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
     form: Any = nib.Nifti2Image if content[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c") else nib.Nifti1Image
-    image = form.from_bytes(content)
-    first = image.header.single_vox_offset
-    if image.header["vox_offset"] < first:
-        image.header["vox_offset"] = first
-        size = image.header.sizeof_hdr
-        image = form.from_bytes(image.header.binaryblock + content[size:])
-    return image
+    header = form.header_class(binaryblock=content[: form.header_class.sizeof_hdr], check=False)
+    if header["vox_offset"] < header.single_vox_offset:
+        header["vox_offset"] = header.single_vox_offset
+        content = header.binaryblock + content[header.sizeof_hdr :]
+    return form.from_bytes(content), header
 
 
 def channels_by_nibabel(folder: Path, name: str) -> Value:
     """A series of volumes by nibabel; its affine as ITK has it, from the form that it prefers."""
-    image: Any = nib.load(folder / name)
-    return {"voxels": np.asanyarray(image.dataobj).astype(np.float64).T, "affine": nifti_affine(image.header)}
+    image, header = loaded(folder / name)
+    return {"voxels": np.asanyarray(image.dataobj).astype(np.float64).T, "affine": nifti_affine(header)}
 
 
 def _nifti_of(folder: Path, name: str, *, form: type = nib.Nifti1Image) -> None:

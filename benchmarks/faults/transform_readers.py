@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import nibabel as nib
 import numpy as np
 import scipy.io
 import torch
 from numpy.typing import NDArray
 
 from benchmarks.faults.format import Unreadable, Value
-from benchmarks.faults.image_files import nifti_affine
+from benchmarks.faults.image_files import loaded, nifti_affine
 from benchmarks.faults.text_headers import affine_of, metaimage_by_hand, nrrd_by_hand
 from samereg.geometry.grid import Grid
 from samereg.io.transform_formats.spaces import Spaces
@@ -128,11 +127,11 @@ def itk_by_scipy(folder: Path, name: str) -> Value:
 
 def field_by_nibabel(folder: Path, name: str) -> Value:
     """A field of LPS vectors as NIfTI."""
-    image: Any = nib.load(folder / name)
-    if image.shape[3:] != (1, 3) or int(image.header["intent_code"]) == 1006:
+    image, header = loaded(folder / name)
+    if image.shape[3:] != (1, 3) or int(header["intent_code"]) == 1006:
         raise Unreadable("no field of LPS vectors")
     vectors = np.asanyarray(image.dataobj).astype(np.float64)[:, :, :, 0].transpose(3, 2, 1, 0)
-    return _finite({"0 field": vectors, "0 grid": nifti_affine(image.header)})
+    return _finite({"0 field": vectors, "0 grid": nifti_affine(header)})
 
 
 def field_by_hand(folder: Path, name: str) -> Value:
@@ -155,20 +154,20 @@ def ants_by_others(folder: Path) -> Value:
 
 def ras_vectors(folder: Path, name: str) -> Value:
     """A field of RAS vectors as NIfTI, turned to LPS."""
-    image: Any = nib.load(folder / name)
+    image, header = loaded(folder / name)
     if image.shape[3:] not in ((1, 3), (3,)):
         raise Unreadable("no vectors")
     vectors = np.asarray(image.dataobj, dtype=np.float64).reshape(*image.shape[:3], 3).transpose(3, 2, 1, 0)
     signs = np.array([-1.0, -1.0, 1.0])[:, None, None, None]
-    return _finite({"0 field": vectors * signs, "0 grid": nifti_affine(image.header)})
+    return _finite({"0 field": vectors * signs, "0 grid": nifti_affine(header)})
 
 
 def niftyreg_by_nibabel(folder: Path, name: str) -> Value:
     """A field of positions, or of displacements where its header says so."""
-    image: Any = nib.load(folder / name)
+    image, header = loaded(folder / name)
     value = ras_vectors(folder, name)
-    words = image.header["intent_name"].item().decode("ascii", "replace").strip("\0 ")
-    kind = int(image.header["intent_p1"]) if words == "NREG_TRANS" else 0
+    words = header["intent_name"].item().decode("ascii", "replace").strip("\0 ")
+    kind = int(header["intent_p1"]) if words == "NREG_TRANS" else 0
     if kind not in (0, 1):
         raise Unreadable("splines or velocities")
     index = np.stack(np.meshgrid(*(np.arange(n) for n in value["0 field"].shape[1:]), indexing="ij"), axis=0)
@@ -229,7 +228,7 @@ def _learn2reg_value(vectors: NDArray[np.float64], shape: tuple[int, ...]) -> Va
 
 def learn2reg_by_nibabel(folder: Path, name: str) -> Value:
     """A field in voxels as NIfTI."""
-    image: Any = nib.load(folder / name)
+    image, _ = loaded(folder / name)
     if image.shape[3:] not in ((3,), (1, 3)):
         raise Unreadable("no vectors")
     vectors = np.asarray(image.dataobj, dtype=np.float64).reshape(*image.shape[:3], 3).transpose(3, 0, 1, 2)

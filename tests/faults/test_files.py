@@ -37,6 +37,7 @@ FOUND = (
     ("nrrd gzipped", "scan.nrrd", 656, 14, "00" * 14, "raw"),
     ("stl text", "mesh.stl", 318, 40, "", "raw"),
     ("elastix spline", "TransformParameters.txt", 4399, 14, "2d696e66", "raw"),
+    ("metaimage", "scan.mha", 84, 53, "", "raw"),
     ("learn2reg nifti", "disp.nii.gz", 116, 4, "0000807f", "gzip"),
     ("niftyreg", "deformation.nii.gz", 70, 2, "0006", "gzip"),
     ("metaimage compressed", "scan.mha", 387, 417, "", "raw"),

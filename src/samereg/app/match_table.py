@@ -1,5 +1,6 @@
 """Matches of a registration as a table, written and read."""
 
+from math import nan
 from pathlib import Path
 
 import torch
@@ -30,7 +31,10 @@ def read_matches(path: Path) -> Matches:
     """
     columns = read_table_csv(path, MATCH_COLUMNS)
     try:
-        numbers = torch.tensor([[float(cell) for cell in columns[name]] for name in MATCH_COLUMNS], dtype=torch.float64)
+        cells = [columns[name] for name in MATCH_COLUMNS]
+        # Python takes 1_000 for a number; no other tool does.
+        rows = [[nan if "_" in cell else float(cell) for cell in column] for column in cells]
+        numbers = torch.tensor(rows, dtype=torch.float64)
     except ValueError as error:
         raise InputError(f"{path}: holds cells that are no numbers; need the matches.csv of a registration.") from error
     if not bool(torch.isfinite(numbers.float()).all()) or not set(numbers[8].tolist()) <= {0.0, 1.0}:

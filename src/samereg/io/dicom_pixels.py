@@ -74,6 +74,7 @@ def _stored(item: Slice, dataset: Dataset, syntax: UID) -> NDArray[Any]:
         raise FileError(f"{item.path}: has the transfer syntax {syntax}, which is not one that can be decoded.")
     if not syntax.is_encapsulated:
         _require_low_bits(item, dataset)
+        _require_fitting(item, dataset)
     try:
         pixels: NDArray[Any] = dataset.pixel_array
     except (RuntimeError, NotImplementedError) as error:
@@ -86,6 +87,15 @@ def _stored(item: Slice, dataset: Dataset, syntax: UID) -> NDArray[Any]:
             f"python -m pip install {_DECODERS}"
         ) from error
     return pixels
+
+
+def _require_fitting(item: Slice, dataset: Dataset) -> None:
+    """Refuse pixels of which there are twice as many as the header says or more: it is damaged, not padded."""
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    needed = item.shape[0] * item.shape[1] * item.samples * frames * int(dataset.BitsAllocated) // 8
+    present = len(dataset.get("PixelData", b""))
+    if needed and present >= 2 * needed and present > needed + 1:
+        raise FileError(f"{item.path}: holds {present} bytes of pixels; its header says {needed}: it is damaged.")
 
 
 def _require_low_bits(item: Slice, dataset: Dataset) -> None:

@@ -86,6 +86,9 @@ def _entries(stream: BinaryIO) -> dict[str, str]:
         name, separator, value = line.partition("=" if "=" in line else ":")
         if separator:
             entries[name.strip()] = value.strip()
+        elif line.strip():
+            # After such a line ITK forgets where the image lies.
+            raise FileError(f"has a damaged header: its line {line.strip()[:40]!r} is no entry.")
         if separator and name.strip() == _LAST_ENTRY:
             return entries
     raise FileError(f"is truncated, damaged, or not MetaImage; need a header that ends with {_LAST_ENTRY}.")
