@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -277,13 +278,18 @@ def _read_matches(folder: Path) -> Value:
     return {"matches": torch.cat([found.fixed_mm, found.moving_mm, numbers], dim=1).numpy()}
 
 
+def _match_number(text: str, column: str) -> float:
+    """A decimal number; a cycle error may also be infinite, where it was not looked for."""
+    return inf if column == "cycle_mm" and text in ("inf", "1e400") else plain_number(text)
+
+
 def _matches_by_csv(folder: Path) -> Value:
     lines = (folder / "matches.csv").read_bytes().decode("utf-8-sig").splitlines()
     header = [cell.strip() for cell in lines[0].split(",")]
     rows = [line.split(",") for line in lines[1:] if line.replace(",", "").strip()]
     if any(len(row) != len(header) for row in rows) or not rows:
         raise Unreadable("rows and header do not fit")
-    columns = [[plain_number(row[header.index(name)].strip('" ')) for row in rows] for name in MATCH_COLUMNS]
+    columns = [[_match_number(row[header.index(name)].strip('" '), name) for row in rows] for name in MATCH_COLUMNS]
     if not set(columns[-1]) <= {0.0, 1.0}:
         raise Unreadable("used or not")
     return {"matches": np.array(columns).T}

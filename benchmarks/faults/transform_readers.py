@@ -164,7 +164,7 @@ def ras_vectors(folder: Path, name: str) -> Value:
 
 def niftyreg_by_nibabel(folder: Path, name: str) -> Value:
     """A field of positions, or of displacements where its header says so."""
-    image, header = loaded(folder / name)
+    _, header = loaded(folder / name)
     value = ras_vectors(folder, name)
     words = header["intent_name"].item().decode("ascii", "replace").strip("\0 ")
     kind = int(header["intent_p1"]) if words == "NREG_TRANS" else 0

@@ -1,6 +1,6 @@
 """Matches of a registration as a table, written and read."""
 
-from math import nan
+from math import inf, nan
 from pathlib import Path
 
 import torch
@@ -22,6 +22,9 @@ MATCH_COLUMNS = (
 )
 
 
+_CYCLE = MATCH_COLUMNS.index("cycle_mm")
+
+
 def read_matches(path: Path) -> Matches:
     """Matches as `write_matches` wrote them.
 
@@ -37,8 +40,10 @@ def read_matches(path: Path) -> Matches:
         numbers = torch.tensor(rows, dtype=torch.float64)
     except ValueError as error:
         raise InputError(f"{path}: holds cells that are no numbers; need the matches.csv of a registration.") from error
-    if not bool(torch.isfinite(numbers.float()).all()) or not set(numbers[8].tolist()) <= {0.0, 1.0}:
-        raise InputError(f"{path}: holds cells that are not finite, or used other than 0 or 1; need a matches.csv.")
+    # A cycle error is infinite where it was not looked for.
+    known = torch.isfinite(numbers.float()) | ((numbers == inf) & (torch.arange(len(numbers)) == _CYCLE)[:, None])
+    if not bool(known.all()) or not set(numbers[8].tolist()) <= {0.0, 1.0}:
+        raise InputError(f"{path}: holds NaN, infinity, or used other than 0 or 1; need the matches.csv as written.")
     return Matches(
         fixed_mm=numbers[:3].T.contiguous(),
         moving_mm=numbers[3:6].T.contiguous(),
