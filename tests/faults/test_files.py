@@ -42,6 +42,7 @@ FOUND = (
     ("niftyreg", "deformation.nii.gz", 70, 2, "0006", "gzip"),
     ("metaimage compressed", "scan.mha", 387, 417, "", "raw"),
     ("points csv", "points.csv", 92, 7, "315f303030", "raw"),
+    ("itk tfm", "transform.tfm", 7423, 1, "3165333038", "raw"),
     ("itk mat", "affine.mat", 24, 1, "ee", "raw"),
     ("itk txt", "affine.txt", 78, 1, "9f", "raw"),
     ("learn2reg npz", "disp.npz", 27, 30, "37b1b8a9d2379432aaae96b4e9332cb05db3ca30", "raw"),

@@ -39,6 +39,8 @@ _MATRIX_TYPES: dict[int, np.dtype[Any]] = {
     1010: np.dtype(">f4"),
 }
 _LONGEST_NAME = 200
+_LARGEST = 1e6
+"""Of a number of a grid: beyond a kilometre ITK may never end."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +65,8 @@ def require_counts(kind: str, parameters: int, fixed: list[float]) -> None:
         size = fixed[:3]
         if not all(n >= 1.0 and n.is_integer() for n in size):
             raise FileError(f"gives the size {size} for the grid of a {name}; need whole numbers.")
+        if max(abs(n) for n in fixed) > _LARGEST:
+            raise FileError(f"gives {max(fixed, key=abs):g} for the grid of a {name}; need mm, and cosines.")
         needed = 3 * prod(int(n) for n in size)
         fixed_counts: tuple[int, ...] = (_GRID_NUMBERS,)
     elif name in _COUNTS:
