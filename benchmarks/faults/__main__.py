@@ -24,6 +24,7 @@ from benchmarks.faults.judge import GOOD
 from benchmarks.faults.kills import run_kills
 from benchmarks.faults.long_use import run_memory, run_repeats
 from benchmarks.faults.page import PARTS, Run, bars_met, page
+from benchmarks.faults.records import keep_rows
 from samereg.app.record import describe_device
 
 _TOLD_EVERY_S = 20.0
@@ -59,6 +60,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--cases", type=int, default=10000, help="damaged files")
     parser.add_argument("--kills", type=int, default=200, help="processes that are killed")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--retry-faults", action="store_true", help="read again those damaged files that ended in a fault"
+    )
     parser.add_argument("--part", choices=PARTS, help="one part alone; all by default")
     parser.add_argument("--table", type=Path, help="page to write; printed by default")
     parser.add_argument("--folder", type=Path, default=Path("build") / "faults", help="where cases are recorded")
@@ -71,6 +75,8 @@ def _run_part(part: str, options: argparse.Namespace, folder: Path) -> None:
     rows, place = folder / f"{part}.jsonl", folder.absolute() / "inputs"
     place.mkdir(parents=True, exist_ok=True)
     if part == "files":
+        if options.retry_faults:
+            keep_rows(rows, lambda row: row["verdict"] in GOOD)
         run_cases(options.cases, options.seed, rows, on_case=_Teller().case)
     elif part == "kills":
         run_kills(options.kills, options.seed, rows, place, on_kill=_say)

@@ -1,7 +1,7 @@
 """Results as JSON lines, one appended as each case ends, so that a stopped run goes on where it was."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,13 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             continue
     return rows
+
+
+def keep_rows(path: Path, wanted: Callable[[Row], bool]) -> None:
+    """Drop the rows that are not wanted."""
+    rows = [row for row in read_rows(path) if wanted(row)]
+    if path.is_file():
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
 def append_row(path: Path, row: Row) -> None:
