@@ -106,7 +106,7 @@ def test_affine_files_of_every_tool_are_read_by_their_format(small_dataset, tmp_
     files = find_transform(tmp_path, case)
     given = name if name in {"greedy", "niftyreg", "fsl"} else None
     if given:
-        with pytest.raises(UsageError, match="--format"):
+        with pytest.raises(UsageError, match="name the format"):
             read_found(files, format=None, spaces=spaces)
     torch.testing.assert_close(read_found(files, format=given, spaces=spaces).matrix, stretch.matrix, atol=1e-5, rtol=0)
 
