@@ -4,6 +4,7 @@ import struct
 import zipfile
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -142,7 +143,6 @@ def test_an_h5_with_another_number_of_parameters_is_refused(
 ) -> None:
     path = tmp_path / "t.h5"
     write_transform(transform, path)
-    h5py = pytest.importorskip("h5py")
     with h5py.File(path, "r+") as stored:
         numbers = stored[f"TransformGroup/1/{name}"][()]
         del stored[f"TransformGroup/1/{name}"]

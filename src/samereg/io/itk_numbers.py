@@ -29,6 +29,7 @@ _COUNTS = {
 _ON_GRIDS = ("DisplacementFieldTransform", "BSplineTransform")
 _GRID_NUMBERS = 18
 """Size, origin and spacing along three axes, and nine cosines."""
+_COMPOSITE = "CompositeTransform"
 _SPACE = "_3_3"
 _TAGS = ("Transform", "Parameters", "FixedParameters")
 _MATRIX_HEADER = struct.Struct("<5i")
@@ -78,6 +79,19 @@ def require_counts(kind: str, parameters: int, fixed: list[float]) -> None:
             f"gives {parameters} parameters and {len(fixed)} fixed parameters for a {name}; need {needed} and "
             f"{fixed_counts[0]}: it is truncated or damaged."
         )
+
+
+def require_one(kinds: list[str]) -> None:
+    """Refuse files of several transforms that are not one composite: ITK reads the first of them and is silent.
+
+    Args:
+        kinds: classes of the transforms of a file, in its order.
+
+    Raises:
+        TransformError: several, and the first is no composite.
+    """
+    if len(kinds) > 1 and not kinds[0].startswith(_COMPOSITE):
+        raise TransformError(f"holds {len(kinds)} transforms that are not one composite; need one transform.")
 
 
 def require_sound_text(path: Path) -> None:
@@ -139,6 +153,7 @@ def require_sound_matlab(path: Path) -> None:
 def _require_all(transforms: list[_Numbers]) -> None:
     if not transforms:
         raise FileError("holds no transform; need a line that begins with Transform:.")
+    require_one([one.kind for one in transforms])
     for one in transforms:
         if one.kind.endswith(_SPACE):
             require_counts(one.kind, len(one.parameters), one.fixed)

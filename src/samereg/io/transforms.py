@@ -1,5 +1,6 @@
 """Transforms from and to files of ITK; the order of a composite and the axes of a field end here."""
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import isfinite
@@ -21,6 +22,7 @@ from samereg.geometry.transform import Transform
 from samereg.geometry.velocity import Velocity
 from samereg.io.atomic import atomic_file
 from samereg.io.formats import has_suffix
+from samereg.io.hdf5_transforms import StoredPart, read_hdf5_parts
 from samereg.io.itk import VOXEL_SUFFIXES, grid_of, place_on_grid, quiet_itk, read_array, read_header
 from samereg.io.itk_files import itk_path, refuse_short_memory, save_transform
 from samereg.io.itk_numbers import require_counts, require_sound_matlab, require_sound_text
@@ -28,7 +30,8 @@ from samereg.io.stored import naming
 from samereg.io.transform_formats.nifti_vectors import INTENT_DISPLACEMENT, read_vectors
 from samereg.ops.ambient import plain_torch
 
-WRITTEN_SUFFIXES = (".h5", ".hdf5", ".tfm")
+HDF5_SUFFIXES = (".h5", ".hdf5")
+WRITTEN_SUFFIXES = (*HDF5_SUFFIXES, ".tfm")
 LINEAR_SUFFIXES = (".txt", ".mat")
 """Of files of one linear map, as ANTs and Slicer have them."""
 TRANSFORM_SUFFIXES = (*WRITTEN_SUFFIXES, *LINEAR_SUFFIXES)
@@ -116,6 +119,8 @@ def read_transform(path: str | Path) -> Transform:
 
 
 def _read_itk(path: Path) -> Transform:
+    if has_suffix(path, HDF5_SUFFIXES):
+        return chain_all([_from_numbers(part) for part in read_hdf5_parts(path)])
     require_sound = _REQUIRE_SOUND.get(path.suffix.lower())
     if require_sound is not None:
         require_sound(path)
@@ -204,14 +209,62 @@ def _from_itk(part: sitk.Transform) -> Transform:
     raise TransformError(f"holds a {part.GetName()}; need affine maps, displacement fields and cubic B-splines.")
 
 
+def _from_numbers(part: StoredPart) -> Transform:
+    if part.kind == "DisplacementFieldTransform":
+        with _grid_of_field():
+            grid = _grid_of_numbers(part.fixed)
+        vectors: NDArray[Any] = part.parameters.reshape(*grid.shape, 3)
+        return _displacement(vectors, grid)
+    if part.kind == "BSplineTransform":
+        grid = _grid_of_numbers(part.fixed)
+        coefficients: NDArray[Any] = part.parameters.reshape(3, *grid.shape)
+        return _spline(coefficients, grid)
+    return to_affine(_linear_of_itk(part))
+
+
+def _grid_of_numbers(fixed: NDArray[np.float64]) -> Grid:
+    """Grid of a size, an origin, a spacing and nine cosines, all along (x, y, z)."""
+    affine = np.eye(4)
+    affine[:3, :3] = (fixed[9:].reshape(3, 3) * fixed[6:9])[:, ::-1]
+    affine[:3, 3] = fixed[3:6]
+    width, height, depth = (int(size) for size in fixed[:3])
+    return Grid(shape=(depth, height, width), affine=torch.from_numpy(affine))
+
+
+def _linear_of_itk(part: StoredPart) -> sitk.Transform:
+    """ITK's object of a linear class, which only its file readers make by name."""
+    if not (np.isfinite(part.parameters).all() and np.isfinite(part.fixed).all()):
+        raise TransformError("holds numbers that are NaN or infinite; need finite numbers.")
+    parameters, fixed = (" ".join(map(repr, numbers.tolist())) for numbers in (part.parameters, part.fixed))
+    with tempfile.TemporaryDirectory(prefix="samereg-") as folder, quiet_itk():
+        path = Path(folder) / "linear.tfm"
+        path.write_text(
+            f"#Insight Transform File V1.0\n#Transform 0\nTransform: {part.kind}_double_3_3\n"
+            f"Parameters: {parameters}\nFixedParameters: {fixed}\n",
+            encoding="ascii",
+        )
+        try:
+            stored: sitk.Transform = sitk.ReadTransform(path)
+        except (RuntimeError, KeyError) as error:
+            raise TransformError(f"holds a {part.kind}; need affine maps, fields and cubic B-splines.") from error
+    if not stored.IsLinear():
+        raise TransformError(f"holds a {part.kind}; need affine maps, fields and cubic B-splines.")
+    return stored
+
+
 def _to_spline(part: sitk.BSplineTransform) -> Spline:
     if part.GetOrder() != _CUBIC:
         raise TransformError(f"holds a BSplineTransform of order {part.GetOrder()}; need cubic splines, order 3.")
     images = part.GetCoefficientImages()
-    data = torch.from_numpy(np.stack([sitk.GetArrayFromImage(image) for image in images]).astype(np.float64))
+    return _spline(np.stack([sitk.GetArrayFromImage(image) for image in images]), grid_of(images[0]))
+
+
+def _spline(coefficients: NDArray[Any], grid: Grid) -> Spline:
+    """Spline of coefficients (3, d, h, w)."""
+    data = torch.from_numpy(coefficients.astype(np.float64))
     if not bool(torch.isfinite(data).all()):
         raise TransformError("holds coefficients that are NaN or infinite; need finite numbers.")
-    return Spline(grid=grid_of(images[0]), data=data)
+    return Spline(grid=grid, data=data)
 
 
 def _to_displacement(image: sitk.Image) -> Displacement:
