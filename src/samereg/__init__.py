@@ -1,12 +1,12 @@
 """Registration of CT scans by self-supervised anatomical embeddings (SAME).
 
-The names below are all that users need; each is loaded when it is first asked for, so that importing is
+The names below are the public API; each is imported on first access, so that `import samereg` is
 quick.
 """
 
 from typing import TYPE_CHECKING
 
-from samereg import forks as forks  # from here on it is noted when this process is forked
+from samereg import forks as forks  # records forks from here on
 from samereg._version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Load a public name from the file that defines it."""
+    """Imports a public name from the module that defines it."""
     if name not in _HOMES:
         raise AttributeError(f"module 'samereg' has no attribute '{name}'")
     from importlib import import_module

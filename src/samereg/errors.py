@@ -1,18 +1,18 @@
-"""Every error samereg raises on purpose.
+"""All exceptions that samereg raises deliberately.
 
     SameregError 1
-    |- UsageError 2            the command or call is put together wrongly
+    |- UsageError 2            the command line or call is invalid
     |  |- MissingPackageError  an optional package or program is not installed
-    |  `- UntoldError         a format or an image has to be named; each caller has its own flag for it
+    |  `- UnspecifiedError     a format or an image cannot be inferred and has to be given
     |- InputError 3            a file or an array is not what is needed
     |  |- FileError            missing, unreadable, truncated, not writable
     |  |- GeometryError        grid, spacing, direction or extent
     |  |- NotCTError           intensities are not Hounsfield units
-    |  |- TransformError       a transform file that cannot be what it should be
+    |  |- TransformError       an invalid or unsuitable transform file
     |  `- DegeneratePointsError  too few points, or all in one plane
     |- WeightsError 4          weights missing or damaged
     |- MemoryLimitError 5      the work does not fit into memory
-    `- QualityError 10         finished, but the result fails its check
+    `- QualityError 10         finished, but the result failed a quality check
        |- NoOverlapError       too little common anatomy to register
        `- MirroredError        one scan is a mirror image
 
@@ -33,27 +33,27 @@ _NO_MEMORY = (
     "can't start new thread",
     "thread creation failed",
 )
-"""What libraries and the loader say, in lower case; a thread that cannot be started has no room for its stack."""
+"""Messages of libraries and the loader, in lower case. A thread fails to start if its stack does not fit."""
 
 
 class SameregError(Exception):
-    """Base of all errors raised on purpose; its text is one sentence for the user."""
+    """Base class of all deliberate errors; the message is one sentence for the user."""
 
     exit_code = 1
 
 
 class UsageError(SameregError):
-    """The command or call is put together wrongly."""
+    """The command line or call is invalid."""
 
     exit_code = 2
 
 
 class MissingPackageError(UsageError):
-    """An optional package or program that was asked for is not installed."""
+    """A requested optional package or program is not installed."""
 
 
-class UntoldError(UsageError):
-    """Something has to be named that the files do not tell.
+class UnspecifiedError(UsageError):
+    """A format or an image is required that cannot be inferred from the files.
 
     Attributes:
         what: "format" of a file that is read, "target" format of one that is written, "fixed" or "moving" image,
@@ -61,7 +61,7 @@ class UntoldError(UsageError):
     """
 
     def __init__(self, sentence: str, *, what: str) -> None:
-        """Keep the sentence, which names no flag, and what is missing."""
+        """Store the message, which names no flag, and what is missing."""
         super().__init__(sentence)
         self.what = what
 
@@ -77,7 +77,7 @@ class FileError(InputError):
 
 
 class GeometryError(InputError):
-    """A grid, spacing, direction or extent cannot be used."""
+    """A grid, spacing, direction or extent is invalid."""
 
 
 class NotCTError(InputError):
@@ -85,15 +85,15 @@ class NotCTError(InputError):
 
 
 class TransformError(InputError):
-    """A transform file or object cannot be used as asked."""
+    """A transform file or object is invalid, or unsuited to the requested operation."""
 
 
 class DegeneratePointsError(InputError):
-    """Too few points, or points that do not span space."""
+    """Too few points, or all of them coplanar."""
 
 
 class WeightsError(SameregError):
-    """Weights are missing, damaged or of another network."""
+    """Weights are missing, damaged or belong to another network."""
 
     exit_code = 4
 
@@ -105,7 +105,7 @@ class MemoryLimitError(SameregError):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of Python, numpy, torch, ITK or the system says that memory ran out."""
+    """Whether an error of Python, NumPy, torch, ITK or the operating system means out of memory."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:
@@ -115,7 +115,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 class QualityError(SameregError):
-    """The computation finished, but its result fails a check."""
+    """The computation finished, but its result failed a quality check."""
 
     exit_code = 10
 
@@ -125,4 +125,4 @@ class NoOverlapError(QualityError):
 
 
 class MirroredError(QualityError):
-    """One scan is the mirror image of anatomy like that of the other."""
+    """One scan is a mirror image of the other's anatomy."""

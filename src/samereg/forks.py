@@ -1,6 +1,6 @@
-"""Whether this process was forked from one that had loaded torch; knows nothing of torch itself.
+"""Detects that this process was forked from one that had loaded torch, without importing torch.
 
-The thread pools of OpenMP do not survive a fork: work that is shared among threads would wait for them for ever.
+OpenMP's thread pools do not survive a fork: multithreaded work in the child would wait for them forever.
 """
 
 import os
@@ -10,7 +10,7 @@ _PROCESS = {"torch_threads_lost": False}
 
 
 def torch_threads_lost() -> bool:
-    """Whether torch may hold threads of the process that this one was forked from, which are not in this one."""
+    """Whether torch may rely on threads that exist only in the parent process."""
     return _PROCESS["torch_threads_lost"]
 
 

@@ -1,4 +1,4 @@
-"""Packages that only some work needs: found when it begins, or refused with the line that installs them."""
+"""Optional packages: imported on demand, or reported missing with the command that installs them."""
 
 from importlib import import_module
 from importlib.util import find_spec
@@ -18,15 +18,15 @@ PACKAGES = {
     "surface_distance": ("surface-distance", "bench"),
     "tensorboard": ("tensorboard", "train"),
 }
-"""What is imported: the name that it is installed by, and the extra of samereg that brings it."""
+"""Module name: name of its distribution, and the samereg extra that installs it."""
 
 
 def optional_package(module: str, *, purpose: str) -> ModuleType:
-    """An optional package or a module of it, imported now.
+    """Imports an optional package, or a module of one.
 
     Args:
         module: of a package in `PACKAGES`.
-        purpose: who needs it; the sentence begins with that.
+        purpose: what needs it; the message begins with this.
 
     Raises:
         MissingPackageError: it is not installed.
@@ -38,11 +38,11 @@ def optional_package(module: str, *, purpose: str) -> ModuleType:
 
 
 def require_packages(*modules: str, purpose: str) -> None:
-    """Refuse to begin without optional packages; nothing is imported.
+    """Raises unless optional packages are installed; imports nothing.
 
     Args:
         modules: keys of `PACKAGES`.
-        purpose: who needs them; the sentence begins with that.
+        purpose: what needs them; the message begins with this.
 
     Raises:
         MissingPackageError: one of them is not installed.

@@ -1,4 +1,4 @@
-"""Dataclasses of settings checked against their own declarations: types, named choices, bounds with units.
+"""Validation of settings dataclasses against their declarations: types, choices, bounds with units.
 
 Imports the standard library alone, so that `--help` answers before torch is loaded.
 """
@@ -19,12 +19,12 @@ Settings = TypeVar("Settings")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Range:
-    """Bounds of a number, and its unit.
+    """Bounds and unit of a number.
 
     Attributes:
-        low: smallest value, or None.
-        above: exclusive lower bound, or None.
-        high: largest value, or None.
+        low: inclusive minimum, or None.
+        above: exclusive minimum, or None.
+        high: inclusive maximum, or None.
         unit: for messages and documentation; empty for a count.
     """
 
@@ -34,7 +34,7 @@ class Range:
     unit: str = ""
 
     def __contains__(self, value: float | int) -> bool:
-        """Whether a number lies within the bounds; NaN never does."""
+        """Whether a number lies within the bounds; NaN does not."""
         return (
             not math.isnan(value)
             and (self.low is None or value >= self.low)
@@ -43,7 +43,7 @@ class Range:
         )
 
     def __str__(self) -> str:
-        """The bounds in words."""
+        """The bounds as text."""
         words = [
             *([f"{self.low:g} or more"] if self.low is not None else []),
             *([f"more than {self.above:g}"] if self.above is not None else []),
@@ -64,12 +64,12 @@ Cosine = Annotated[float, Range(low=-1.0, high=1.0)]
 
 
 def check_ranges(settings: object) -> None:
-    """Refuse numbers out of the bounds of their declarations; to be called from ``__post_init__``.
+    """Raises if a field with a declared `Range` is out of bounds; call it from ``__post_init__``.
 
-    Only declarations with a `Range` are looked at: settings of stages hold networks, matchers and functions too.
+    Fields without a `Range` are ignored, since settings of stages also hold networks, matchers and functions.
 
     Raises:
-        UsageError: a number out of bounds; the message names the class and the field.
+        UsageError: a number is out of bounds; the message names the class and the field.
     """
     for name, hint in get_type_hints(type(settings), include_extras=True).items():
         notes = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
@@ -80,13 +80,13 @@ def check_ranges(settings: object) -> None:
 
 
 def accept(settings: object) -> None:
-    """Check every field of a settings object against its declaration, and convert what stands for the same value.
+    """Validates every field of a settings object against its declaration, and converts equivalent values.
 
-    Numbers of NumPy become Python's, texts become paths where a path is declared, lists become tuples. To be called
+    NumPy scalars become Python numbers, strings become paths where a path is declared, lists become tuples. Call it
     from ``__post_init__``.
 
     Raises:
-        UsageError: a value of another type, not among the named choices, or out of bounds.
+        UsageError: a value has the wrong type, is not one of the choices, or is out of bounds.
     """
     hints = get_type_hints(type(settings), include_extras=True)
     for each in fields(settings):  # type: ignore[arg-type]
@@ -95,10 +95,10 @@ def accept(settings: object) -> None:
 
 
 def changed(settings: Settings, changes: Mapping[str, object]) -> Settings:
-    """Settings with some fields replaced by name, those of settings inside settings included.
+    """Copy of settings with fields replaced by name, fields of nested settings included.
 
     Raises:
-        UsageError: a name that no field has, or an impossible value.
+        UsageError: an unknown name, or an invalid value.
     """
     inner = [each.name for each in fields(settings) if is_dataclass(getattr(settings, each.name))]  # type: ignore[arg-type]
     own = {each.name for each in fields(settings)}  # type: ignore[arg-type]
@@ -115,7 +115,7 @@ def changed(settings: Settings, changes: Mapping[str, object]) -> Settings:
 
 
 def names_of(settings: object) -> tuple[str, ...]:
-    """Names that `changed` takes."""
+    """Names that `changed` accepts."""
     names: list[str] = []
     for each in fields(settings):  # type: ignore[arg-type]
         value = getattr(settings, each.name)
@@ -124,7 +124,7 @@ def names_of(settings: object) -> tuple[str, ...]:
 
 
 def _accepted(value: Any, hint: Any, name: str) -> Any:
-    """The value as its declaration wants it."""
+    """The value, converted to its declared type."""
     if get_origin(hint) is Annotated:
         base, *notes = get_args(hint)
         found = _accepted(value, base, name)

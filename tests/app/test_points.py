@@ -12,7 +12,7 @@ from laws import GRIDS, points_inside, rotation, smooth_displacement
 from samereg.app.directions import point_map
 from samereg.app.points import PointsSettings, move_points_file
 from samereg.cli.main import main
-from samereg.errors import UntoldError, UsageError
+from samereg.errors import UnspecifiedError, UsageError
 from samereg.geometry.affine import Affine
 from samereg.geometry.chain import chain
 from samereg.geometry.grid import Grid, axis_aligned_grid, padded
@@ -107,7 +107,7 @@ def test_keypoints_in_voxels_need_both_images(place: Path) -> None:
         write_volume(Volume(data=torch.zeros(1, *each.shape), grid=each), place / name)
     write_transform(Affine.identity(), place / "same.h5")
     (place / "kp.csv").write_text("3,4,5\n")
-    with pytest.raises(UntoldError, match="need the image that they belong to"):
+    with pytest.raises(UnspecifiedError, match="need the image that they belong to"):
         move_points_file(place / "same.h5", place / "kp.csv", place / "o.csv", settings=THERE)
     settings = replace(THERE, fixed=place / "f.nii.gz", moving=place / "m.nii.gz")
     record = move_points_file(place / "same.h5", place / "kp.csv", place / "o.csv", settings=settings)

@@ -70,7 +70,7 @@ def test_a_wrong_flag_is_a_usage_error(words: list[str], capsys: pytest.CaptureF
 def test_an_error_on_purpose_is_one_sentence_and_its_code(
     error: type[errors.SameregError], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    more = {"what": "format"} if error is errors.UntoldError else {}
+    more = {"what": "format"} if error is errors.UnspecifiedError else {}
     assert run(Failing(error("scan.nii: is broken; need a whole one.", **more))) == error.exit_code
     captured = capsys.readouterr()
     assert captured.err == "samereg: error: scan.nii: is broken; need a whole one.\n"

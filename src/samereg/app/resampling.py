@@ -15,7 +15,7 @@ from torch import Tensor
 from samereg.app.jacobian import volume_change
 from samereg.app.overwriting import claimed_outputs, refuse_collisions, refuse_input
 from samereg.app.record import InputRecord, file_record
-from samereg.errors import InputError, UntoldError, UsageError
+from samereg.errors import InputError, UnspecifiedError, UsageError
 from samereg.geometry.domain import field_grid
 from samereg.geometry.grid import Grid, respaced
 from samereg.geometry.transform import Transform
@@ -216,13 +216,13 @@ def _moving_grid(inputs: Sequence[Path], settings: ApplySettings) -> Grid:
     """Grid of the image that a transform between two images leads to.
 
     Raises:
-        UntoldError: none is named, and the inputs lie on different grids.
+        UnspecifiedError: none is named, and the inputs lie on different grids.
     """
     if settings.moving is not None:
         return read_grid(settings.moving)
     first, *others = (read_channels(path).grid if has_channels(path) else read_grid(path) for path in inputs)
     if not all(first.is_close(other) for other in others):
-        raise UntoldError(
+        raise UnspecifiedError(
             "The inputs lie on different grids, and the transform is in voxels of one of them or of another.",
             what="moving",
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from samereg.app.overwriting import claimed_outputs, refuse_input
-from samereg.errors import QualityError, UntoldError, UsageError
+from samereg.errors import QualityError, UnspecifiedError, UsageError
 from samereg.geometry.chain import chain_all, parts
 from samereg.geometry.checks import inverse_consistency_mm
 from samereg.geometry.displacement import Displacement, image_grid, invert_displacement
@@ -126,7 +126,7 @@ def _read_between(path: Path, spaces: Spaces) -> Transform:
     """A transform of a sequence; one in voxels of two images cannot say of which two of the sequence."""
     format = recognise_transform(path).format
     if "moving" in TRANSFORM_FORMATS[format].needs:
-        raise UntoldError(
+        raise UnspecifiedError(
             f"{path}: is in voxels of two images, and which two of the sequence is not told.", what="format"
         )
     return read_transform_file(path, format=format, spaces=spaces)

@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 from samereg.cli.options import Messages
-from samereg.errors import UntoldError, UsageError
+from samereg.errors import UnspecifiedError, UsageError
 
 OnProgress = Callable[[str, int, int], None]
 """Called with a description, steps done and steps in all."""
@@ -87,14 +87,14 @@ def naming_flags(**flags: str) -> Iterator[None]:
     """Add to an error about something untold what to type in this command.
 
     Args:
-        flags: for each of what `UntoldError` can ask for, the words to type.
+        flags: for each of what `UnspecifiedError` can ask for, the words to type.
 
     Raises:
         UsageError: something has to be named that the files do not tell.
     """
     try:
         yield
-    except UntoldError as error:
+    except UnspecifiedError as error:
         if error.what not in flags:
             raise
         raise UsageError(f"{str(error).removesuffix('.')}; give {flags[error.what]}.") from error

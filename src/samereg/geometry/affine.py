@@ -1,4 +1,4 @@
-"""Affine maps of the world."""
+"""Affine transforms in world coordinates."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from samereg.errors import TransformError
 from samereg.ops.ambient import plain_torch
 
 _SINGULAR = 1e-12
-"""Smallest determinant that is still inverted; anatomy never shrinks to a millionth along an axis."""
+"""Minimum determinant of an invertible matrix; anatomy never shrinks to a millionth along an axis."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -28,7 +28,7 @@ class Affine:
 
     @plain_torch()
     def __post_init__(self) -> None:
-        """Copy the matrix and refuse what is no affine map."""
+        """Copy and validate the matrix."""
         object.__setattr__(self, "matrix", self.matrix.detach().to("cpu", torch.float64, copy=True))
         if not bool(torch.isfinite(self.matrix).all()):
             raise TransformError("an affine transform needs a finite matrix, got NaN or infinity in it")
@@ -42,7 +42,7 @@ class Affine:
 
     @property
     def translation_mm(self) -> Float64[Tensor, "3"]:
-        """The vector ``t``: where the world origin goes."""
+        """The translation vector ``t``: image of the world origin."""
         return self.matrix[:3, 3].clone()
 
     @plain_torch()
@@ -56,10 +56,10 @@ class Affine:
         """Moving world to fixed world, exactly.
 
         Raises:
-            TransformError: a map that flattens space.
+            TransformError: a singular matrix.
         """
         if abs(float(torch.linalg.det(self.matrix[:3, :3]))) < _SINGULAR:
-            raise TransformError("an affine transform that flattens space has no inverse")
+            raise TransformError("a singular affine transform has no inverse")
         inverse = torch.linalg.inv(self.matrix)
         inverse[3] = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=torch.float64)
         return Affine(matrix=inverse)
@@ -67,7 +67,7 @@ class Affine:
     @staticmethod
     @plain_torch()
     def identity() -> "Affine":
-        """The map that leaves every point where it is."""
+        """The identity map."""
         return Affine(matrix=torch.eye(4, dtype=torch.float64))
 
     @staticmethod

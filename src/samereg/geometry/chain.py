@@ -1,4 +1,4 @@
-"""One transform after another."""
+"""Composition of transforms."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class Chain:
     """``y = then(first(x))``.
 
     Attributes:
-        first: applied first: its domain is the fixed world.
-        then: applied to what `first` returns: its range is the moving world.
+        first: applied first; its domain is the fixed world.
+        then: applied to the result of `first`; its range is the moving world.
     """
 
     first: Transform
@@ -38,16 +38,16 @@ class Chain:
 
 @plain_torch()
 def chain(first: Transform, then: Transform) -> Transform:
-    """Transform that applies `first`, then `then`, in as few parts as possible.
+    """Transform that applies `first`, then `then`, simplified to as few parts as possible.
 
-    Neighbouring affine maps become one and identities vanish, so that a chain of affine maps is an `Affine`.
+    Adjacent affine maps are merged and identities dropped, so that a chain of affine maps is an `Affine`.
     """
     return chain_all((*parts(first), *parts(then)))
 
 
 @plain_torch()
 def chain_all(transforms: Sequence[Transform]) -> Transform:
-    """Transform that applies all of a sequence, its first element first; the identity for an empty one."""
+    """Composition of a sequence of transforms, applied in order; the identity for an empty sequence."""
     merged: list[Transform] = []
     for part in transforms:
         last = merged[-1] if merged else None
@@ -62,7 +62,7 @@ def chain_all(transforms: Sequence[Transform]) -> Transform:
 
 
 def parts(transform: Transform) -> tuple[Transform, ...]:
-    """The transforms that a nested chain applies, in the order in which it applies them."""
+    """The transforms of a nested chain, in the order of application."""
     if isinstance(transform, Chain):
         return (*parts(transform.first), *parts(transform.then))
     return (transform,)

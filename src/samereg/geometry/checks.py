@@ -1,4 +1,4 @@
-"""Measured properties of transforms."""
+"""Quality measures of transforms."""
 
 from jaxtyping import Float64
 from torch import Tensor
@@ -9,7 +9,7 @@ from samereg.geometry.transform import Transform
 def inverse_consistency_mm(
     transform: Transform, inverse: Transform, points_mm: Float64[Tensor, "n 3"]
 ) -> Float64[Tensor, "n"]:
-    """How far each point is from where it began after there and back: ``|inverse(transform(p)) - p|``.
+    """Inverse consistency error of each point: ``|inverse(transform(p)) - p|``.
 
     Args:
         transform: fixed world to moving world.

@@ -1,4 +1,4 @@
-"""Dense displacement fields of the world, with the semantics of an ITK displacement field transform."""
+"""Dense displacement fields in world coordinates, with the semantics of ITK's DisplacementFieldTransform."""
 
 import logging
 from dataclasses import dataclass
@@ -16,19 +16,19 @@ from samereg.ops.sample import sample_grid, upsample_aligned
 
 _LOG = logging.getLogger(__name__)
 _RIM_VOX = 0.5
-"""ITK keeps a field constant over half a voxel beyond its outermost centres, and is the identity beyond."""
+"""In ITK a field is constant for half a voxel beyond its outermost centres, and the identity beyond that."""
 _START_TOLERANCE = 10.0
-"""The start of an inversion needs to be this much less exact than its end."""
+"""Factor by which the tolerance of the coarse initial inversion is larger."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Displacement:
     """``y = x + u(x)``, fixed world to moving world, LPS+ mm; ``u`` is trilinear between voxel centres.
 
-    Constant over the outer half voxel of its grid and the identity beyond, as ITK has it.
+    Constant over the outer half voxel of its grid and the identity beyond, as in ITK.
 
     Attributes:
-        grid: where the vectors stand, in the fixed world.
+        grid: positions of the vectors, in the fixed world.
         data: ``u``, components (x, y, z) of the world, mm.
 
     Raises:
@@ -39,7 +39,7 @@ class Displacement:
     data: Float[Tensor, "3 d h w"]
 
     def __post_init__(self) -> None:
-        """Refuse an array that does not fit its grid."""
+        """Check that the array fits its grid."""
         shape = tuple(self.data.shape[1:])
         if shape != self.grid.shape:
             raise GeometryError(f"a field of shape {shape} does not fit a grid of shape {self.grid.shape}")
@@ -55,19 +55,19 @@ class Displacement:
 
     @plain_torch()
     def inverse(self) -> "Displacement":
-        """Moving world to fixed world, on this grid extended over the image of its voxels."""
+        """Moving world to fixed world, on this grid extended to cover the image of its voxels."""
         return invert_displacement(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class InverseSolution:
-    """An inverse field and how well it was found.
+    """An inverse field and its accuracy.
 
     Attributes:
         displacement: the inverse field, moving world to fixed world.
-        residual_mm: largest ``|v(y) + u(y + v(y))|`` over the voxels of the inverse.
-        iterations: fixed-point steps taken.
-        converged: whether the residual came down to the tolerance.
+        residual_mm: maximum of ``|v(y) + u(y + v(y))|`` over the voxels of the inverse.
+        iterations: number of fixed-point iterations performed.
+        converged: whether the residual is within the tolerance.
     """
 
     displacement: Displacement
@@ -84,7 +84,7 @@ def invert_displacement(
     tolerance_mm: float = 0.01,
     iterations: int = 50,
 ) -> Displacement:
-    """Inverse field, as of `solve_inverse`; an inverse that misses the tolerance is logged as a warning."""
+    """Inverse field, see `solve_inverse`; logs a warning if the tolerance is not met."""
     solution = solve_inverse(displacement, grid=grid, tolerance_mm=tolerance_mm, iterations=iterations)
     if not solution.converged:
         _LOG.warning(
@@ -103,24 +103,24 @@ def solve_inverse(
     tolerance_mm: float = 0.01,
     iterations: int = 50,
 ) -> InverseSolution:
-    """Field ``v`` with ``v(y) = -u(y + v(y))``, so that ``x = y + v(y)`` undoes ``y = x + u(x)``.
+    """Field ``v`` with ``v(y) = -u(y + v(y))``, so that ``x = y + v(y)`` inverts ``y = x + u(x)``.
 
     Fixed-point iteration (Chen et al., "A simple fixed-point approach to invert a deformation field", 2008),
-    each point damped where it does not contract. Beyond its grid ``u`` is continued by its border values, so
-    that the inverse stays smooth there. Exact only at the voxels of the result: between them it is trilinear.
+    damped at each point that does not contract. Outside its grid ``u`` takes its border values, so
+    that the inverse is smooth there. Accurate only at the voxels of the result: between them it is trilinear.
 
     Args:
         displacement: ``u``, fixed world to moving world.
-        grid: where the inverse is wanted, in the moving world; by default `image_grid`.
-        tolerance_mm: largest error at a voxel that counts as solved.
-        iterations: most steps to take.
+        grid: grid of the inverse, in the moving world; by default `image_grid`.
+        tolerance_mm: maximum residual of a solved voxel.
+        iterations: maximum number of iterations.
     """
     target = image_grid(displacement) if grid is None else grid
     source = displacement.grid
     to_world = source.affine[:3, :3].to(displacement.data)
     field_vox = torch.einsum("ij,jdhw->idhw", torch.linalg.inv(to_world), displacement.data)
     tolerance_vox = tolerance_mm / max(source.spacing_mm) / 3.0**0.5
-    # Every second voxel first: an eighth of the work gives a start that halves the steps of the rest.
+    # Every second voxel first: an eighth of the work gives a start that halves the iterations of the rest.
     coarse = invert_at(
         field_vox,
         _index_points(strided(target, 2), source, field_vox),
@@ -146,11 +146,11 @@ def solve_inverse(
 
 
 def image_grid(displacement: Displacement, *, margin_vox: int = 1) -> Grid:
-    """The field's own lattice, extended until it covers where the field takes its voxels.
+    """The field's grid, extended to cover the positions to which the field maps its voxels.
 
     Args:
         displacement: fixed world to moving world.
-        margin_vox: voxels added on every side beyond that.
+        margin_vox: additional voxels on every side.
     """
     to_index = torch.linalg.inv(displacement.grid.affine[:3, :3]).to(displacement.data)
     before, after = [], []
@@ -163,5 +163,5 @@ def image_grid(displacement: Displacement, *, margin_vox: int = 1) -> Grid:
 
 
 def _index_points(grid: Grid, lattice: Grid, like: Float[Tensor, "3 d h w"]) -> Float[Tensor, "n 3"]:
-    """Every voxel centre of a grid in index coordinates of a lattice."""
+    """Voxel centres of a grid, in index coordinates of another."""
     return lattice.to_index(voxel_centres_mm(grid)).reshape(-1, 3).to(like)

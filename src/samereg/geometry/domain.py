@@ -1,4 +1,4 @@
-"""Where a transform says something: the region of its fields. Outside of it a field is the identity by convention."""
+"""Domain of a transform: the region that its fields cover. Outside it a field is the identity by convention."""
 
 import torch
 from jaxtyping import Bool, Float64
@@ -13,7 +13,7 @@ from samereg.geometry.transform import Transform
 from samereg.geometry.velocity import Velocity
 
 WHOLE_WORLD_MM = 250.0
-"""Affine maps hold everywhere; where samples of such a map are wanted, they come from a box of twice this size."""
+"""Half the side of the box from which points of an affine map, whose domain is unbounded, are sampled."""
 
 
 def in_domain(transform: Transform, points_mm: Float64[Tensor, "*n 3"]) -> Bool[Tensor, "*n"]:
@@ -32,9 +32,9 @@ def in_domain(transform: Transform, points_mm: Float64[Tensor, "*n 3"]) -> Bool[
 
 
 def deep_in_domain(transform: Transform, points_mm: Float64[Tensor, "*n 3"], *, margin_mm: float) -> Bool[Tensor, "*n"]:
-    """Whether each point and the corners of a cube around it are in the domain.
+    """Whether each point and the corners of a cube around it lie in the domain.
 
-    Where a field ends a transform jumps; sampled on a grid, the jump is spread over the voxels there.
+    A transform is discontinuous where a field ends; sampling on a grid spreads that jump over neighbouring voxels.
 
     Args:
         transform: fixed world to moving world.
@@ -54,7 +54,7 @@ def field_grid(transform: Transform) -> Grid | None:
 
 
 def domain_points(transform: Transform, count: int, *, seed: int = 0) -> Float64[Tensor, "n 3"]:
-    """Random fixed-world points within the domain; at most `count`, fewer where fields overlap in part only."""
+    """Random fixed-world points in the domain: at most `count`, fewer if the fields overlap only partly."""
     generator = torch.Generator().manual_seed(seed)
     unit = torch.rand(count, 3, generator=generator, dtype=torch.float64)
     before: list[Transform] = []

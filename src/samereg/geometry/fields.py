@@ -1,4 +1,4 @@
-"""Between world-millimetre displacements and the index-unit fields of `ops`; sampling transforms on grids."""
+"""Conversion between displacements in world mm and the index-unit fields of `ops`; sampling of transforms."""
 
 import torch
 from jaxtyping import Float
@@ -10,7 +10,7 @@ from samereg.geometry.transform import Transform
 from samereg.ops.fields import jacobian_determinant
 
 _SLAB_VOXELS = 1 << 20
-"""Points sampled at once: 24 MB of positions each."""
+"""Points sampled at a time: 24 MB of positions."""
 
 
 def to_index_field(displacement: Displacement) -> Float[Tensor, "1 3 d h w"]:
@@ -28,8 +28,8 @@ def from_index_field(field_vox: Float[Tensor, "1 3 d h w"], grid: Grid) -> Displ
 def from_transform(transform: Transform, grid: Grid, *, dtype: torch.dtype = torch.float32) -> Displacement:
     """Any transform as a displacement field: ``u(x) = T(x) - x`` at every voxel of a grid.
 
-    Works slab by slab, so that memory stays bounded beyond the result. Between voxels the field is
-    trilinear, and outside the grid the identity, whatever the transform was.
+    Works slab by slab, so that the memory needed besides the result is bounded. Between voxels the field is
+    trilinear, and outside the grid the identity.
     """
     data = torch.empty(3, *grid.shape, dtype=dtype)
     rows = max(1, _SLAB_VOXELS // (grid.shape[1] * grid.shape[2]))
@@ -41,13 +41,13 @@ def from_transform(transform: Transform, grid: Grid, *, dtype: torch.dtype = tor
 
 
 def resample_displacement(displacement: Displacement, grid: Grid) -> Displacement:
-    """The same displacement on another grid, trilinear; zero where the old grid does not reach."""
+    """The displacement resampled onto another grid, trilinear; zero outside the old grid."""
     return from_transform(displacement, grid, dtype=displacement.data.dtype)
 
 
 def jacobian_determinant_mm(displacement: Displacement) -> Float[Tensor, "d h w"]:
-    """Local change of volume ``det(I + du/dx)`` at every voxel; at most 0 where the map folds.
+    """Jacobian determinant ``det(I + du/dx)`` at every voxel; not positive where the map folds.
 
-    The determinant is the same in mm and in voxels, because both are one map in two bases.
+    The determinant is the same in mm and in voxels, because it does not depend on the basis.
     """
     return jacobian_determinant(to_index_field(displacement))[0]

@@ -1,4 +1,4 @@
-"""Where the voxels of an array lie in the world: shape and affine, LPS+ millimetres; knows no intensities."""
+"""Voxel grid of an array: shape and affine, LPS+ mm; independent of intensities."""
 
 from dataclasses import dataclass
 from math import ceil, prod
@@ -11,18 +11,18 @@ from samereg.errors import GeometryError
 from samereg.ops.ambient import plain_torch
 
 _SINGULAR = 1e-6
-"""Smallest volume of the unit direction vectors that still counts as three directions."""
+"""Minimum determinant of the unit direction vectors of three independent axes."""
 _DIRECTION_TOLERANCE = 1e-4
-"""How far direction cosines may be from orthonormal: single-precision headers are off by about 1e-6."""
+"""Tolerance of orthonormality: direction cosines of single-precision headers are off by about 1e-6."""
 _POSITION_TOLERANCE_MM = 1e-3
-"""Two grids whose corners differ by less are the same grid."""
+"""Grids whose corners differ by less than this are equal."""
 _INDEX_SLACK = 1e-4
-"""Rounding of an extent over a spacing, in voxels, that does not add a voxel."""
+"""Tolerance, in voxels, within which an extent divided by a spacing is not rounded up."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Grid:
-    """Voxel lattice in the world.
+    """Voxel grid in world coordinates.
 
     Attributes:
         shape: number of voxels along (d, h, w).
@@ -30,7 +30,7 @@ class Grid:
             Any spacing and direction, left-handed and sheared included. Copied in, float64 on the CPU.
 
     Raises:
-        GeometryError: no voxels along an axis, a non-finite affine, or axes that do not span space.
+        GeometryError: no voxels along an axis, a non-finite affine, or linearly dependent axes.
     """
 
     shape: tuple[int, int, int]
@@ -38,7 +38,7 @@ class Grid:
 
     @plain_torch()
     def __post_init__(self) -> None:
-        """Copy the affine and refuse what is no lattice."""
+        """Copy and validate the affine."""
         object.__setattr__(self, "affine", self.affine.detach().to("cpu", torch.float64, copy=True))
         if min(self.shape) < 1:
             raise GeometryError(f"a grid needs at least one voxel along each axis, got shape {self.shape}")
@@ -71,14 +71,14 @@ class Grid:
 
     @property
     def extent_mm(self) -> tuple[float, float, float]:
-        """Length along (d, h, w), whole voxels counted: number of voxels times spacing."""
+        """Extent along (d, h, w): number of voxels times spacing."""
         d, h, w = (n * s for n, s in zip(self.shape, self.spacing_mm, strict=True))
         return d, h, w
 
     @property
     @plain_torch()
     def centre_mm(self) -> Float64[Tensor, "3"]:
-        """World position of the middle of the lattice."""
+        """World position of the centre of the grid."""
         return self.to_world((torch.tensor(self.shape, dtype=torch.float64) - 1.0) / 2.0)
 
     @property
@@ -89,7 +89,7 @@ class Grid:
     @property
     @plain_torch()
     def is_orthonormal(self) -> bool:
-        """Whether the axes stand at right angles: a left-handed grid's can, a sheared one's do not."""
+        """Whether the axes are orthogonal, which left-handed grids may be and sheared ones are not."""
         gram = self.direction.T @ self.direction
         return bool((gram - torch.eye(3, dtype=torch.float64)).abs().max() < _DIRECTION_TOLERANCE)
 
@@ -108,7 +108,7 @@ class Grid:
 
     @plain_torch()
     def contains(self, points_mm: Float[Tensor, "*n 3"], *, margin_vox: float = 0.5) -> Bool[Tensor, "*n"]:
-        """Whether each point lies within the voxel centres' box, widened by a margin on every side.
+        """Whether each point lies in the box of the voxel centres, expanded by a margin on every side.
 
         Args:
             points_mm: world positions, LPS+.
@@ -120,7 +120,7 @@ class Grid:
 
     @plain_torch()
     def is_close(self, other: "Grid") -> bool:
-        """Whether both lattices put the same voxels in the same places, to a thousandth of a millimetre."""
+        """Whether both grids are equal to within a thousandth of a millimetre."""
         if self.shape != other.shape:
             return False
         offsets = corners_mm(self) - corners_mm(other)
@@ -155,15 +155,15 @@ def axis_aligned_grid(
 def bounding_grid(grid: Grid, *, spacing_mm: float, margin_mm: float = 0.0) -> Grid:
     """Axis-aligned isotropic grid around every voxel centre of another grid.
 
-    A grid that is already such a grid comes back equal when no margin is asked for.
+    A grid that is already axis-aligned and isotropic is returned equal if the margin is zero.
 
     Args:
-        grid: what is to be covered, of any direction.
+        grid: grid to cover, of any direction.
         spacing_mm: spacing of the new grid along all axes.
         margin_mm: added on every side.
 
     Returns:
-        Grid as of `axis_aligned_grid`, its first voxel at the lowest corner (less the margin).
+        Grid as from `axis_aligned_grid`, its first voxel at the lowest corner (minus the margin).
     """
     corners = corners_mm(grid)
     low = corners.amin(dim=0) - margin_mm
@@ -174,7 +174,7 @@ def bounding_grid(grid: Grid, *, spacing_mm: float, margin_mm: float = 0.0) -> G
 
 
 def strided(grid: Grid, stride: int) -> Grid:
-    """Grid of every stride-th voxel, voxel (0, 0, 0) kept; `ceil(n / stride)` voxels along each axis."""
+    """Grid of every stride-th voxel, starting at (0, 0, 0); `ceil(n / stride)` voxels along each axis."""
     depth, height, width = (ceil(n / stride) for n in grid.shape)
     affine = grid.affine.clone()
     affine[:3, :3] *= stride
@@ -182,7 +182,7 @@ def strided(grid: Grid, stride: int) -> Grid:
 
 
 def refined(grid: Grid, factor: int) -> Grid:
-    """Grid of `factor` voxels for each, outermost centres in place: ``factor (n - 1) + 1`` along each axis."""
+    """Grid refined by `factor`, outermost centres unchanged: ``factor (n - 1) + 1`` voxels along each axis."""
     depth, height, width = (factor * (n - 1) + 1 for n in grid.shape)
     affine = grid.affine.clone()
     affine[:3, :3] /= factor
@@ -190,7 +190,7 @@ def refined(grid: Grid, factor: int) -> Grid:
 
 
 def respaced(grid: Grid, spacing_mm: tuple[float, float, float]) -> Grid:
-    """Grid of another spacing over the same box: middle and directions kept, whole voxels as near to it as they come.
+    """Grid of another spacing over the same box, rounded to whole voxels; centre and directions are unchanged.
 
     Raises:
         GeometryError: spacing that is not positive.
@@ -206,7 +206,7 @@ def respaced(grid: Grid, spacing_mm: tuple[float, float, float]) -> Grid:
 
 
 def padded(grid: Grid, before: tuple[int, int, int], after: tuple[int, int, int]) -> Grid:
-    """Grid with voxels added before the first and after the last along (d, h, w), on the same lattice."""
+    """Grid extended by voxels before the first and after the last along (d, h, w)."""
     depth, height, width = (n + a + b for n, a, b in zip(grid.shape, before, after, strict=True))
     affine = grid.affine.clone()
     affine[:3, 3] = grid.to_world(-torch.tensor(before, dtype=torch.float64))
@@ -219,9 +219,9 @@ def voxel_centres_mm(grid: Grid) -> Float64[Tensor, "d h w 3"]:
 
 
 def slab_centres_mm(grid: Grid, start: int, stop: int) -> Float64[Tensor, "s h w 3"]:
-    """World position of every voxel centre whose index along d is at least `start` and below `stop`."""
+    """World positions of the voxel centres with index `start <= d < stop`."""
     ranges = ((start, stop), (0, grid.shape[1]), (0, grid.shape[2]))
-    # A sum of three short tables: no matrix product over all voxels.
+    # Sum of three short tables, instead of a matrix product over all voxels.
     along_d, along_h, along_w = (
         torch.arange(low, high, dtype=torch.float64)[:, None] * grid.affine[:3, axis]
         for axis, (low, high) in enumerate(ranges)

@@ -1,4 +1,4 @@
-"""Right-angled turns and mirror images of scans: what they are called, and volumes turned by them; knows no anatomy."""
+"""Right-angled rotations and reflections of scans: their description, and volumes rotated by them."""
 
 import itertools
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ Row = tuple[int, int, int]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Orientation:
-    """A right-angled turn of a scan in the world, or a mirror image of one.
+    """A right-angled rotation of a scan in the world, with or without a reflection.
 
     Attributes:
         rows: of the matrix that takes directions (x, y, z) as stored to directions as they are: a signed permutation.
@@ -32,17 +32,17 @@ class Orientation:
 
     @property
     def is_mirror(self) -> bool:
-        """Whether it makes a left hand a right one."""
+        """Whether it includes a reflection."""
         return float(torch.linalg.det(self.matrix)) < 0.0
 
     @property
     def keeps_axes(self) -> bool:
-        """Whether every axis stays along itself, whichever way it points."""
+        """Whether every axis is mapped onto itself, up to its sign."""
         return all(self.rows[axis][axis] != 0 for axis in range(3))
 
     @property
     def words(self) -> str:
-        """What it does to a scan, as "turned by 180 degrees about the z axis"."""
+        """Description of its effect on a scan, such as "turned by 180 degrees about the z axis"."""
         if self == AS_STORED:
             return "left as it is"
         if self.is_mirror:
@@ -63,7 +63,7 @@ class Orientation:
         return orientation_of(self.matrix.T)
 
     def mirrored(self) -> "Orientation":
-        """The same after left and right of the scan are exchanged."""
+        """This orientation after exchanging left and right of the scan."""
         return orientation_of(self.matrix @ MIRRORED.matrix)
 
 
@@ -74,7 +74,7 @@ EXCHANGES: Mapping[tuple[Row, Row, Row], str] = {
     ((1, 0, 0), (0, -1, 0), (0, 0, 1)): "front and back exchanged",
     ((1, 0, 0), (0, 1, 0), (0, 0, -1)): "head and feet exchanged",
 }
-"""Mirror images that only one axis has to be flipped for."""
+"""Reflections along a single axis."""
 
 MIRRORED = Orientation(rows=((-1, 0, 0), (0, 1, 0), (0, 0, 1)))
 
@@ -86,7 +86,7 @@ def orientation_of(matrix: Float64[Tensor, "3 3"]) -> Orientation:
 
 
 def every_orientation() -> tuple[Orientation, ...]:
-    """All 24 turns and their 24 mirror images, as stored first, then those that keep axes."""
+    """All 24 rotations and 24 reflections: the identity first, then those that keep axes."""
     found = []
     for axes in itertools.permutations(range(3)):
         for signs in itertools.product((1.0, -1.0), repeat=3):
@@ -97,11 +97,11 @@ def every_orientation() -> tuple[Orientation, ...]:
 
 
 def turned(volume: Volume, orientation: Orientation) -> Volume:
-    """An axis-aligned volume with its voxels where an orientation puts them; none is interpolated.
+    """An axis-aligned volume reoriented without interpolation.
 
     Args:
-        volume: on a grid as of `axis_aligned_grid`, isotropic.
-        orientation: the turn, about the middle of the grid.
+        volume: on an isotropic grid as from `axis_aligned_grid`.
+        orientation: rotation about the centre of the grid.
     """
     # Index axes are (z, y, x): the matrix in their order.
     matrix = orientation.matrix.flip(0, 1)
@@ -116,6 +116,6 @@ def turned(volume: Volume, orientation: Orientation) -> Volume:
 
 
 def turning(grid: Grid, orientation: Orientation) -> Affine:
-    """World as stored to world as it is: a turn about the middle of a grid."""
+    """Rotation about the centre of a grid: world as stored to world as it should be."""
     centre_mm = grid.centre_mm
     return Affine.from_parts(orientation.matrix, centre_mm - orientation.matrix @ centre_mm)

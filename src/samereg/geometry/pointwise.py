@@ -1,4 +1,4 @@
-"""Inverses of transforms at single points, as exact as the transform itself; no lattice in between."""
+"""Inverses of transforms at single points, as accurate as the transform itself, without a grid."""
 
 from dataclasses import dataclass
 
@@ -16,22 +16,22 @@ from samereg.ops.newton import Newton, descend
 from samereg.ops.sample import sample_grid
 
 DIFFERENCE_MM = 0.25
-"""Half the distance over which slopes are measured; fields of CT have voxels of several times that."""
+"""Half-width of the finite differences; the voxels of CT fields are several times larger."""
 
 LONGEST_STEP_MM = 30.0
-"""No step goes farther: a slope says nothing about places that far away."""
+"""Maximum step: a Jacobian is valid only locally."""
 
 _RESTARTS_MM = 10.0 * torch.cat([torch.eye(3, dtype=torch.float64), -torch.eye(3, dtype=torch.float64)])
-"""Points that got stuck begin again beside their first guess."""
+"""Offsets from the initial point at which stuck points restart."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PointInversion:
-    """Points that a transform takes to given places.
+    """Points that a transform maps to given targets.
 
     Attributes:
         points_mm: fixed-world positions ``x``.
-        residual_mm: ``|T(x) - y|``; what is left shows that nothing maps there, or that the map folds.
+        residual_mm: ``|T(x) - y|``; a large residual means that nothing maps there, or that the map folds.
     """
 
     points_mm: Float64[Tensor, "n 3"]
@@ -45,18 +45,18 @@ def invert_at_points(
     iterations: int = 30,
     tolerance_mm: float = 1e-4,
 ) -> PointInversion:
-    """Where the transform has to start to end at each target: ``x`` with ``T(x) = y``.
+    """Preimage of each target: ``x`` with ``T(x) = y``.
 
-    Newton's method with measured slopes; a step that does not bring a point nearer is halved, and a point that gets
-    stuck begins again nearby. Fields are continued beyond their grids by their border values while a solution inside
-    is looked for: being the identity out there, a transform can reach a place twice, and the way through the field is
-    the one that is meant. Only where there is none, the identity counts.
+    Newton's method with finite differences. A step that does not reduce the residual is halved, and a point that gets
+    stuck restarts nearby. Outside their grids fields take their border values while a solution inside
+    is sought: being the identity out there, a transform can reach a target twice, and the solution inside the field is
+    the intended one. The identity is used only where there is none.
 
     Args:
         transform: fixed world to moving world.
         targets_mm: moving-world positions ``y``.
-        iterations: most steps to take from each start.
-        tolerance_mm: a point this near to its target is solved.
+        iterations: maximum number of iterations from each start.
+        tolerance_mm: maximum distance to the target of a solved point.
     """
     continued = chain_all([_continued(part) for part in parts(transform)])
     points, left = _solve(continued, targets_mm, iterations=iterations, tolerance_mm=tolerance_mm)
@@ -70,7 +70,7 @@ def invert_at_points(
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Continued:
-    """A field that goes on beyond its grid as it is at the border."""
+    """A field that takes its border values outside its grid."""
 
     field: Displacement
 
@@ -91,7 +91,7 @@ def _continued(part: Transform) -> Transform:
 def _solve(
     transform: Transform, targets_mm: Float64[Tensor, "n 3"], *, iterations: int, tolerance_mm: float
 ) -> tuple[Float64[Tensor, "n 3"], Float64[Tensor, "n 3"]]:
-    """Points and what is left of their equations, from the first guess or, where that fails, from beside it."""
+    """Points and their residuals, from the initial guess or, where that fails, from offsets of it."""
     settings = Newton(difference=DIFFERENCE_MM, longest=LONGEST_STEP_MM, tolerance=tolerance_mm, iterations=iterations)
     guess = _first_guess(transform, targets_mm)
     points, left = guess.clone(), transform.apply(guess) - targets_mm

@@ -1,4 +1,4 @@
-"""Where an image came from: what messages call it, and what outputs keep of it."""
+"""Provenance of an image: its name in messages, and the identifiers that outputs keep."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """Origin of a volume or label map; travels with it through resampling.
+    """Origin of a volume or label map; preserved by resampling.
 
     Attributes:
-        label: what messages call the image: its path, or words such as "the fixed scan".
+        label: name of the image in messages: its path, or a phrase such as "the fixed scan".
         path: file or DICOM folder; None for an image in memory.
-        sha256: of the file, or of the files of a folder in the order of their paths; None where nobody asked.
-        series: DICOM series that was asked for, as it was given.
+        sha256: of the file, or of the files of a folder in the order of their paths; None if not computed.
+        series: requested DICOM series, as given.
         study_uid: StudyInstanceUID, of DICOM only.
         series_uid: SeriesInstanceUID, of DICOM only.
         frame_of_reference_uid: FrameOfReferenceUID, of DICOM only.

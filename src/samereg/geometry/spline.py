@@ -1,4 +1,4 @@
-"""Cubic B-spline deformations of the world, with the semantics of ITK's and elastix' B-spline transforms."""
+"""Cubic B-spline deformations, with the semantics of the B-spline transforms of ITK and elastix."""
 
 from dataclasses import dataclass
 
@@ -13,20 +13,20 @@ from samereg.geometry.grid import Grid
 from samereg.ops.ambient import plain_torch
 
 SUPPORT = 4
-"""Control points that a cubic B-spline blends along an axis."""
+"""Number of control points in the support of a cubic B-spline, per axis."""
 
 INVERSE_STEPS = 4
-"""Samples per control point along each axis when the inverse is computed."""
+"""Samples per control point and axis for computing the inverse."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Spline:
     """``y = x + sum_k c_k B((x - x_k) / h)``, fixed world to moving world, LPS+ mm; ``B`` is the cubic B-spline.
 
-    The identity where a point does not have all its control points, as ITK and elastix have it.
+    The identity for points that lack some of their control points, as in ITK and elastix.
 
     Attributes:
-        grid: where the control points stand, in the fixed world.
+        grid: positions of the control points, in the fixed world.
         data: coefficients ``c``, components (x, y, z) of the world, mm.
 
     Raises:
@@ -37,7 +37,7 @@ class Spline:
     data: Float64[Tensor, "3 d h w"]
 
     def __post_init__(self) -> None:
-        """Refuse an array that does not fit its grid, and a lattice too small for one spline."""
+        """Check that the array fits its grid, and that the grid holds at least one complete spline."""
         shape = tuple(self.data.shape[1:])
         if shape != self.grid.shape:
             raise GeometryError(f"coefficients of shape {shape} do not fit a grid of shape {self.grid.shape}")
@@ -46,7 +46,7 @@ class Spline:
 
     @plain_torch()
     def contains(self, points_mm: Float64[Tensor, "*n 3"]) -> Bool[Tensor, "*n"]:
-        """Whether each point has all its control points."""
+        """Whether all control points of each point exist."""
         index = self.grid.to_index(points_mm)
         end = torch.tensor(self.grid.shape, dtype=torch.float64, device=index.device) - 2.0
         return ((index >= 1.0) & (index < end)).all(dim=-1)
@@ -61,7 +61,7 @@ class Spline:
 
     @plain_torch()
     def inverse(self) -> Displacement:
-        """Moving world to fixed world: of this map sampled at `INVERSE_STEPS` points per control point."""
+        """Moving world to fixed world, from this map sampled at `INVERSE_STEPS` points per control point."""
         return from_transform(self, dense_grid(self.grid)).inverse()
 
     def _displacement(self, index: Float64[Tensor, "n 3"]) -> Float64[Tensor, "n 3"]:
@@ -78,7 +78,7 @@ class Spline:
 
 
 def dense_grid(control: Grid) -> Grid:
-    """Lattice over the region where a cubic B-spline is complete, several times as fine as its control points."""
+    """Grid over the region where a cubic B-spline is complete, several times finer than its control points."""
     affine = control.affine.clone()
     affine[:3, :3] /= INVERSE_STEPS
     affine[:3, 3] = control.to_world(torch.ones(3, dtype=torch.float64))
@@ -87,7 +87,7 @@ def dense_grid(control: Grid) -> Grid:
 
 
 def _cubic_weights(fraction: Float64[Tensor, "n 3"]) -> Float64[Tensor, "n 3 4"]:
-    """Values of the cubic B-spline at the control points around a position, first to last."""
+    """Weights of the control points around a position, first to last."""
     t = fraction
     return (
         torch.stack(

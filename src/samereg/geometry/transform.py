@@ -1,4 +1,4 @@
-"""What every spatial transform is: a map of world points with an inverse, fixed world to moving world."""
+"""Protocol of spatial transforms: invertible maps from fixed world to moving world."""
 
 from typing import Protocol, runtime_checkable
 

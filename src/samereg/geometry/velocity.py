@@ -1,4 +1,4 @@
-"""Diffeomorphic maps of the world: the flow along a stationary velocity field, whose inverse is the flow back."""
+"""Diffeomorphic transforms: exponentials of stationary velocity fields."""
 
 from dataclasses import dataclass, field
 
@@ -16,13 +16,13 @@ from samereg.ops.fields import exponential, squarings_for
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Velocity:
-    """``y = exp(v)(x)``, fixed world to moving world, LPS+ mm: where ``x`` flows along ``v`` in unit time.
+    """``y = exp(v)(x)``, fixed world to moving world, LPS+ mm: the flow along ``v`` for unit time.
 
-    Integrated once, by scaling and squaring, when it is made. The identity beyond its grid, so ``v`` should fade to
+    Integrated once at construction, by scaling and squaring. The identity outside its grid, so ``v`` should decay to
     zero at the border.
 
     Attributes:
-        grid: where the vectors stand, in the fixed world.
+        grid: positions of the vectors, in the fixed world.
         data: ``v``, components (x, y, z) of the world, mm per unit time.
         displacement: ``exp(v)(x) - x`` on the same grid.
 
@@ -36,7 +36,7 @@ class Velocity:
 
     @plain_torch()
     def __post_init__(self) -> None:
-        """Refuse an array that does not fit its grid; integrate."""
+        """Check that the array fits its grid, and integrate."""
         shape = tuple(self.data.shape[1:])
         if shape != self.grid.shape:
             raise GeometryError(f"a velocity of shape {shape} does not fit a grid of shape {self.grid.shape}")

@@ -1,4 +1,4 @@
-"""Images and label maps in the world: an array, its grid, and what the file said about the numbers."""
+"""Images and label maps: an array, its grid, and how its values are stored."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from samereg.geometry.grid import Grid
 from samereg.geometry.source import Source
 
 IN_MEMORY = Source()
-"""Of an image about whose origin nothing is known."""
+"""Source of an image of unknown origin."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -19,10 +19,10 @@ class Volume:
 
     Attributes:
         data: channels first.
-        grid: where the voxels lie.
-        background: value that stands for "nothing measured here".
-        stored_dtype: numpy name of the type the numbers had in their file, kept for writing.
-        source: where the image came from.
+        grid: positions of the voxels.
+        background: value of voxels without a measurement.
+        stored_dtype: NumPy name of the data type in the file, used for writing.
+        source: provenance of the image.
 
     Raises:
         GeometryError: data and grid of different shapes.
@@ -35,7 +35,7 @@ class Volume:
     source: Source = IN_MEMORY
 
     def __post_init__(self) -> None:
-        """Refuse an array that does not fit its grid."""
+        """Check that the array fits its grid."""
         _check_shape(tuple(self.data.shape[1:]), self.grid)
 
 
@@ -45,9 +45,9 @@ class LabelMap:
 
     Attributes:
         data: label values.
-        grid: where the voxels lie.
-        stored_dtype: numpy name of the type the numbers had in their file, kept for writing.
-        source: where the image came from.
+        grid: positions of the voxels.
+        stored_dtype: NumPy name of the data type in the file, used for writing.
+        source: provenance of the image.
 
     Raises:
         GeometryError: data and grid of different shapes.
@@ -59,7 +59,7 @@ class LabelMap:
     source: Source = IN_MEMORY
 
     def __post_init__(self) -> None:
-        """Refuse an array that does not fit its grid."""
+        """Check that the array fits its grid."""
         _check_shape(tuple(self.data.shape), self.grid)
 
 

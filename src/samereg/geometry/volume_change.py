@@ -1,4 +1,4 @@
-"""Local change of volume of any transform at any points: each part by its own slopes, never across its border."""
+"""Jacobian determinant of any transform at any points, part by part, without differencing across borders."""
 
 import torch
 from jaxtyping import Float, Float64
@@ -14,16 +14,16 @@ from samereg.geometry.velocity import Velocity
 from samereg.ops.sample import sample_grid
 
 HALF_STEP_VOX = 0.5
-"""Slopes of a field are taken over one of its own voxels: at a node the mean of the slopes on both sides."""
+"""Step of the differences of a field, in its voxels: at a node, the mean of the slopes on both sides."""
 
 HALF_STEP_MM = 0.05
-"""Of maps without a lattice of vectors, which are smooth."""
+"""Step of the differences of maps without a grid, which are smooth."""
 
 
 def volume_change_at(transform: Transform, points_mm: Float64[Tensor, "n 3"]) -> Float64[Tensor, " n"]:
-    """Determinant of the Jacobian at points: the product of those of the parts, each where it is passed.
+    """Jacobian determinant at points: the product of the determinants of the parts.
 
-    A field is the identity beyond its grid; the jump where it ends is no slope and does not count.
+    A field is the identity outside its grid; the discontinuity at its border is not differentiated.
 
     Args:
         transform: fixed world to moving world.
@@ -50,7 +50,7 @@ def _of_part(part: Transform, points_mm: Float64[Tensor, "n 3"]) -> Float64[Tens
 
 
 def _of_field(field: Displacement, points_mm: Float64[Tensor, "n 3"]) -> Float64[Tensor, " n"]:
-    """Of a trilinear field; in the half voxel beyond its outermost centres as at these."""
+    """For a trilinear field; in the half voxel beyond its outermost centres, the value at these."""
     change = torch.ones(len(points_mm), dtype=torch.float64)
     inside = field.grid.contains(points_mm)
     index = field.grid.to_index(points_mm[inside])
@@ -62,7 +62,7 @@ def _of_field(field: Displacement, points_mm: Float64[Tensor, "n 3"]) -> Float64
         step = torch.zeros(3, dtype=torch.float64)
         step[axis] = HALF_STEP_VOX
         low, high = (index - step).clamp(min=0.0), torch.minimum(index + step, last)
-        # An axis of one voxel has no slope.
+        # The derivative along an axis of one voxel is zero.
         length = (high - low)[:, axis].clamp(min=torch.finfo(torch.float64).tiny)
         columns.append((_sampled(data, high) - _sampled(data, low)) / length[:, None])
     change[inside] = _determinant(torch.stack(columns, dim=-1), field.grid)
@@ -70,7 +70,7 @@ def _of_field(field: Displacement, points_mm: Float64[Tensor, "n 3"]) -> Float64
 
 
 def _determinant(slopes: Float64[Tensor, "n 3 3"], grid: Grid) -> Float64[Tensor, " n"]:
-    """Of the map whose displacement in mm changes by these columns per voxel of a grid."""
+    """For the map whose displacement in mm has these derivatives per voxel of a grid."""
     identity = torch.eye(3, dtype=torch.float64)
     determinant: Tensor = torch.linalg.det(identity + slopes @ torch.linalg.inv(grid.affine[:3, :3]))
     return determinant
@@ -81,7 +81,7 @@ def _sampled(data: Float[Tensor, "3 d h w"], index: Float64[Tensor, "n 3"]) -> F
 
 
 def _of_smooth(transform: Transform, points_mm: Float64[Tensor, "n 3"]) -> Float64[Tensor, " n"]:
-    """By differences between places near each other on the side of each point where the map still holds."""
+    """By differences of neighbouring positions, on the side of each point on which the map is defined."""
     columns = []
     for axis in range(3):
         step = torch.zeros(3, dtype=torch.float64)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from samereg.errors import FileError, UntoldError
+from samereg.errors import FileError, UnspecifiedError
 from samereg.geometry.transform import Transform
 from samereg.io.formats import RANKED, Recognised, has_suffix, stem_of, suffix_of
 from samereg.io.stored import naming
@@ -47,7 +47,7 @@ def read_transform_file(path: Path, *, format: str | None = None, spaces: Spaces
         spaces: grids of the two images, for formats in voxels.
 
     Raises:
-        UntoldError: the format cannot be told, or an image that it needs is not given.
+        UnspecifiedError: the format cannot be told, or an image that it needs is not given.
         FileError: missing, damaged, or of no known format.
         TransformError: a transform that cannot be used.
     """
@@ -62,7 +62,7 @@ def write_transform_file(
     """Write a transform in a format, by default the one that the name asks for; the files written are returned.
 
     Raises:
-        UntoldError: the name does not tell the format, or an image that it needs is not given.
+        UnspecifiedError: the name does not tell the format, or an image that it needs is not given.
         TransformError: a format that cannot hold the transform.
         FileError: the file cannot be written.
     """
@@ -74,13 +74,13 @@ def format_by_name(path: Path) -> str:
     """Format that the name of an output asks for.
 
     Raises:
-        UntoldError: several formats share such a name.
+        UnspecifiedError: several formats share such a name.
     """
     asked_for = {suffix: each.name for each in FORMATS for suffix in each.written}
     suffix = suffix_of(path, asked_for)
     if not suffix:
         known = ", ".join(TRANSFORM_FORMATS)
-        raise UntoldError(f"{path}: its name does not tell the format; name one of {known}.", what="target")
+        raise UnspecifiedError(f"{path}: its name does not tell the format; name one of {known}.", what="target")
     return asked_for[suffix]
 
 
@@ -89,14 +89,14 @@ def recognise_transform(path: Path, *, formats: Sequence[TransformFormat] = FORM
 
     Raises:
         FileError: missing, empty, or of no known format.
-        UntoldError: formats that cannot be told apart.
+        UnspecifiedError: formats that cannot be told apart.
     """
     is_whole = path.is_file() and path.stat().st_size > 0
     answers = [each.recognise(path) for each in formats if is_whole or each.is_prefix]
     for sureness in RANKED:
         found = [answer for answer in answers if answer is not None and answer.sureness == sureness]
         if len(found) > 1 and sureness != "said":
-            raise UntoldError(_alike(path, found, formats), what="format")
+            raise UnspecifiedError(_alike(path, found, formats), what="format")
         if found:
             return found[0]
     if not is_whole:

@@ -1,6 +1,6 @@
-"""Torch as samereg computes with it, whatever its caller has set, and as the caller had it afterwards.
+"""Torch's global state: set to samereg's defaults during a computation, and restored afterwards.
 
-Every public function that computes is wrapped in one of these; where nothing differs that costs microseconds.
+Every public function that computes is wrapped in one of these; if nothing differs, the cost is microseconds.
 """
 
 import os
@@ -12,7 +12,7 @@ import torch
 from samereg.forks import torch_threads_lost
 
 ITK_THREADS = "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"
-"""Environment variable that ITK takes its number of threads from."""
+"""Environment variable from which ITK reads its number of threads."""
 
 _CPU = torch.device("cpu")
 _AUTOCAST_DEVICES = ("cpu", "cuda")
@@ -20,20 +20,20 @@ _AUTOCAST_DEVICES = ("cpu", "cuda")
 
 @contextmanager
 def plain_torch() -> Iterator[None]:
-    """Block in which torch has its defaults, the recording of gradients and the number of threads excepted.
+    """Context in which torch has its defaults, except for gradient recording and the number of threads.
 
     Single precision, tensors on the CPU, no autocast, no inference mode, no anomaly detection, the fastest algorithms,
-    full precision of products. What samereg computes on a CPU is repeatable without the deterministic algorithms,
-    and on a GPU there are none for some of it. In a process forked from one that used torch, one thread: see
+    full-precision matrix products. On a CPU samereg is reproducible without the deterministic algorithms,
+    and on a GPU some operations have none. In a process forked from one that used torch, one thread: see
     `samereg.forks`.
     """
     if _is_plain():
         yield
         return
     with ExitStack() as stack:
-        _put_aside_defaults(stack)
-        _put_aside_modes(stack)
-        if _may_wait_for_ever():
+        _reset_defaults(stack)
+        _reset_modes(stack)
+        if _may_deadlock():
             stack.callback(torch.set_num_threads, torch.get_num_threads())
             torch.set_num_threads(1)
         yield
@@ -41,7 +41,7 @@ def plain_torch() -> Iterator[None]:
 
 @contextmanager
 def own_torch() -> Iterator[None]:
-    """As `plain_torch`, with gradients recorded, and whose changes to threads and random state are undone."""
+    """Like `plain_torch`, with gradients enabled; threads and random state are restored at the end."""
     with ExitStack() as stack:
         stack.callback(_restore_threads, torch.get_num_threads(), os.environ.get(ITK_THREADS))
         stack.enter_context(plain_torch())
@@ -60,15 +60,15 @@ def _is_plain() -> bool:
         or torch.is_inference_mode_enabled()
         or torch.is_anomaly_enabled()
         or any(torch.is_autocast_enabled(kind) for kind in _AUTOCAST_DEVICES)
-        or _may_wait_for_ever()
+        or _may_deadlock()
     )
 
 
-def _may_wait_for_ever() -> bool:
+def _may_deadlock() -> bool:
     return torch_threads_lost() and torch.get_num_threads() > 1
 
 
-def _put_aside_defaults(stack: ExitStack) -> None:
+def _reset_defaults(stack: ExitStack) -> None:
     dtype = torch.get_default_dtype()
     if dtype != torch.float32:
         stack.callback(torch.set_default_dtype, dtype)
@@ -85,7 +85,7 @@ def _put_aside_defaults(stack: ExitStack) -> None:
         torch.set_float32_matmul_precision("highest")
 
 
-def _put_aside_modes(stack: ExitStack) -> None:
+def _reset_modes(stack: ExitStack) -> None:
     if torch.is_inference_mode_enabled():
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.no_grad())

@@ -1,4 +1,4 @@
-"""How alike two feature maps are at small displacements: tensors in, tensors out, index units."""
+"""Correlation of two feature maps over small displacements: tensors in, tensors out, index units."""
 
 from itertools import product
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 TILE = 16
-"""Cells along w whose inner products are one small matrix product; wider wastes work, narrower wastes calls."""
+"""Cells along w per matrix product: a larger value wastes arithmetic, a smaller one wastes calls."""
 
 
 def displacements(reach: int, step: int) -> tuple[tuple[int, int, int], ...]:
@@ -26,18 +26,18 @@ def correlate(
 ) -> Float[Tensor, "b n d h w"]:
     """Inner products of features at small displacements: ``F_k(u) = <S_f(u), S_m(u + d_k)>``.
 
-    SAME, section 2.3, with ``d`` in {-2, 0, 2}^3 by default. Beyond its border the moving map is zero. Never holds
-    a copy of the moving map for each displacement: rows of cells along w are multiplied as small matrices, of which
-    the wanted diagonals are kept. Differentiable in both maps.
+    SAME, section 2.3, with ``d`` in {-2, 0, 2}^3 by default. Outside its grid the moving map is zero. Never stores
+    a copy of the moving map per displacement: rows of cells along w are multiplied as small matrices, of which
+    the required diagonals are kept. Differentiable with respect to both maps.
 
     Args:
         fixed: ``S_f``.
         moving: ``S_m``, on the same lattice.
-        reach: largest displacement along an axis, cells.
+        reach: maximum displacement along each axis, cells.
         step: spacing of the displacements, cells; divides `reach`.
 
     Returns:
-        One channel a displacement, in the order of `displacements`, in the dtype of the maps.
+        One channel per displacement, in the order of `displacements`, in the dtype of the maps.
     """
     found: Tensor = _Correlation.apply(fixed, moving, reach, step)  # type: ignore[no-untyped-call]
     return found
@@ -63,7 +63,7 @@ class _Correlation(torch.autograd.Function):
 
 
 def _correlated(fixed: Tensor, moving: Tensor, reach: int, step: int) -> Tensor:
-    """Banded products of one pair of maps (c, d, h, w): for each (d, h) displacement, tiles of rows along w."""
+    """Banded products of two maps (c, d, h, w): for each (d, h) displacement, tiles of rows along w."""
     _, depth, height, width = fixed.shape
     over = -width % TILE
     rows = functional.pad(fixed.permute(1, 2, 3, 0), (0, 0, 0, over)).unflatten(2, (-1, TILE))

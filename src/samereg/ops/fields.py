@@ -12,20 +12,20 @@ from samereg.ops.newton import Newton, descend
 from samereg.ops.sample import identity_grid, sample_grid
 
 FIRST_STEP_VOX = 0.25
-"""Longest first step of an exponential: well under a voxel, so that no step of trilinear steps folds."""
+"""Maximum first step of an exponential: well under a voxel, so that composing trilinear steps does not fold."""
 
 _CONTRACTION = 0.9
-"""A step that leaves more than this share of the residual is damped from then on."""
+"""If more than this fraction of the residual remains after a step, later steps are damped."""
 _SMALLEST_STEP = 0.05
-"""Damping never goes below this share of a full step."""
+"""Minimum damping factor, as a fraction of a full step."""
 _SIMPLE_STEPS = 15
-"""What simple steps have not solved by then, most often one point in some hundred, is left to Newton's method."""
+"""Iterations of fixed-point steps; points unsolved by then, typically 1 %, are passed to Newton's method."""
 _DIFFERENCE_VOX = 0.05
-"""Half the distance over which Newton's method measures slopes: well within a cell, where a field is smooth."""
+"""Half-width of the finite differences of Newton's method: well within a cell, where a field is smooth."""
 _LONGEST_VOX = 4.0
-"""Longest step of Newton's method."""
+"""Maximum step of Newton's method."""
 _CROWDED = 0.7
-"""Solved points drop out of the iteration once fewer than this share is unsolved: moving memory costs too."""
+"""Solved points are removed once the unsolved fraction falls below this value: compaction costs time too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -33,9 +33,9 @@ class Inversion:
     """Solution of ``v(y) = -u(y + v(y))``.
 
     Attributes:
-        field: ``v``, voxels along (d, h, w), shaped as its maker says.
-        residual_vox: ``v(y) + u(y + v(y))``, what is left of the equation.
-        iterations: steps taken.
+        field: ``v``, voxels along (d, h, w); for its shape see the function that returns it.
+        residual_vox: ``v(y) + u(y + v(y))``, the residual of the equation.
+        iterations: number of iterations performed.
     """
 
     field: Float[Tensor, "..."]
@@ -44,23 +44,23 @@ class Inversion:
 
 
 def compose(first: Float[Tensor, "b 3 d h w"], then: Float[Tensor, "b 3 d h w"]) -> Float[Tensor, "b 3 d h w"]:
-    """Field of one displacement after another: ``w(x) = first(x) + then(x + first(x))``.
+    """Composition of two displacement fields: ``w(x) = first(x) + then(x + first(x))``.
 
-    Trilinear; beyond its border `then` is continued by its border values.
+    Trilinear; outside its grid `then` takes its border values.
     """
     positions = _identity(first) + first.movedim(1, -1)
     return first + sample_grid(then, positions, clamp=True)
 
 
 def exponential(velocity: Float[Tensor, "b 3 d h w"], *, squarings: int) -> Float[Tensor, "b 3 d h w"]:
-    """Displacement of flowing along a stationary velocity for unit time, by scaling and squaring.
+    """Exponential of a stationary velocity field, by scaling and squaring.
 
     ``phi = exp(v)``: ``u <- v / 2^n``, then n times ``u <- u + u(x + u)`` (Arsigny et al., 2006). The exponential of
-    ``-v`` is the inverse map. Beyond the border ``v`` is continued by its border values.
+    ``-v`` is the inverse map. Outside its grid ``v`` takes its border values.
 
     Args:
         velocity: ``v``, voxels along (d, h, w) per unit time.
-        squarings: ``n``; more are more exact, `squarings_for` says how many a velocity needs.
+        squarings: ``n``; a larger number is more accurate, see `squarings_for`.
     """
     displacement = velocity / 2.0**squarings
     identity = _identity(velocity)
@@ -71,13 +71,13 @@ def exponential(velocity: Float[Tensor, "b 3 d h w"], *, squarings: int) -> Floa
 
 
 def squarings_for(velocity: Float[Tensor, "b 3 d h w"], *, first_step_vox: float = FIRST_STEP_VOX) -> int:
-    """Squarings after which the first step is no longer than `first_step_vox`, at least 1."""
+    """Number of squarings for which the first step is at most `first_step_vox`; at least 1."""
     largest = float(velocity.detach().square().sum(1).max()) ** 0.5
     return max(1, ceil(log2(max(largest, first_step_vox) / first_step_vox)))
 
 
 def invert(displacement: Float[Tensor, "b 3 d h w"], *, iterations: int = 50, tolerance_vox: float = 1e-3) -> Inversion:
-    """Inverse fields on the lattice of the fields themselves, (b, 3, d, h, w); see `invert_at`."""
+    """Inverse fields on the grid of the fields themselves, (b, 3, d, h, w); see `invert_at`."""
     points = _identity(displacement).reshape(-1, 3)
     solutions = [invert_at(field, points, iterations=iterations, tolerance_vox=tolerance_vox) for field in displacement]
     return Inversion(
@@ -97,17 +97,17 @@ def invert_at(
 ) -> Inversion:
     """Inverse of ``x -> x + u(x)`` at single points: ``v`` with ``v(y) = -u(y + v(y))``.
 
-    Fixed-point iteration; solved points drop out, and a point whose residual does not shrink takes
-    shorter steps, which also solves fields that stretch more than twofold. The few that are left, where the field
-    turns or squeezes much, go on by Newton's method. Beyond its border ``u`` is continued by its border values. A
-    field that folds has no inverse: its residual stays.
+    Fixed-point iteration. Solved points are removed, and a point whose residual does not shrink takes
+    shorter steps, which also solves fields that stretch more than twofold. The remaining few, where the field
+    rotates or compresses strongly, are solved by Newton's method. Outside its grid ``u`` takes its border values. A
+    field that folds has no inverse: its residual remains.
 
     Args:
         displacement: ``u``, voxels along (d, h, w).
-        points_vox: ``y``, index coordinates on the lattice of ``u``; may lie outside it.
-        start: first guess of ``v``, by default ``-u(y)``.
-        iterations: most steps to take, at least 1.
-        tolerance_vox: a point is solved when each component of its residual is below.
+        points_vox: ``y``, index coordinates on the grid of ``u``; may lie outside it.
+        start: initial ``v``, by default ``-u(y)``.
+        iterations: maximum number of iterations, at least 1.
+        tolerance_vox: a point is solved when each component of its residual is below this.
 
     Returns:
         Field and residual (3, n), in the order of the points.
@@ -146,7 +146,7 @@ def invert_at(
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Active:
-    """Points not yet solved: place in the result, position, ``v``, step length, last residual's size."""
+    """Points not yet solved: index in the result, position, ``v``, step length, norm of the last residual."""
 
     order: Int[Tensor, " n"]
     points: Float[Tensor, "n 3"]
@@ -171,7 +171,7 @@ class _Active:
 
 
 def jacobian_determinant(displacement: Float[Tensor, "b 3 d h w"]) -> Float[Tensor, "b d h w"]:
-    """Local change of volume ``det(I + du/dx)``; at most 0 where the map folds.
+    """Jacobian determinant ``det(I + du/dx)``; not positive where the map folds.
 
     Central differences inside, one-sided ones at the border.
 

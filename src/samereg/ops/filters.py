@@ -1,4 +1,4 @@
-"""Smoothing and morphology of tensors on index grids (d, h, w)."""
+"""Smoothing and morphology of tensors in index units (d, h, w)."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -9,11 +9,11 @@ GAUSSIAN_REACH_SIGMAS = 3.0
 
 
 def gaussian_smooth(x: Float[Tensor, "b c d h w"], sigma_vox: tuple[float, float, float]) -> Float[Tensor, "b c d h w"]:
-    """Separable Gaussian, truncated at three sigmas and normalised; the border repeats.
+    """Separable Gaussian smoothing, truncated at three sigmas and normalised; the border is replicated.
 
     Args:
         x: values to smooth, channel by channel.
-        sigma_vox: standard deviation along (d, h, w), index units; 0 leaves that axis alone.
+        sigma_vox: standard deviation along (d, h, w), index units; 0 leaves that axis unchanged.
     """
     for axis, sigma in enumerate(sigma_vox):
         if sigma > 0:
@@ -22,10 +22,10 @@ def gaussian_smooth(x: Float[Tensor, "b c d h w"], sigma_vox: tuple[float, float
 
 
 def box_sum(x: Float[Tensor, "b c d h w"], radius: int) -> Float[Tensor, "b c d h w"]:
-    """Sum over cubes of `2 radius + 1` voxels, of the voxels that exist at the border; its own adjoint.
+    """Sum over cubes of `2 radius + 1` voxels, cropped at the border; self-adjoint.
 
-    One banded matrix along each axis: on a CPU the products run faster than pooling or running sums, and keep the
-    precision that differences of running sums lose.
+    One banded matrix per axis: on a CPU the products are faster than pooling or running sums, and keep the
+    precision that differences of running sums would lose.
     """
     depth, height, width = x.shape[2:]
     x = torch.matmul(_band(height, radius, x), x @ _band(width, radius, x))
@@ -34,24 +34,24 @@ def box_sum(x: Float[Tensor, "b c d h w"], radius: int) -> Float[Tensor, "b c d 
 
 
 def box_mean(x: Float[Tensor, "b c d h w"], radius: int) -> Float[Tensor, "b c d h w"]:
-    """Mean over cubes of `2 radius + 1` voxels, of the voxels that exist at the border."""
+    """Mean over cubes of `2 radius + 1` voxels, cropped at the border."""
     return box_sum(x, radius) / box_count(x, radius)
 
 
 def box_count(x: Float[Tensor, "b c d h w"], radius: int) -> Float[Tensor, "d h w"]:
-    """Voxels that exist in the cube of `2 radius + 1` around each voxel of a lattice like that of `x`."""
+    """Number of voxels of `x` in the cube of `2 radius + 1` around each voxel."""
     along_d, along_h, along_w = (_band(n, radius, x).sum(1) for n in x.shape[2:])
     return along_d[:, None, None] * along_h[:, None] * along_w
 
 
 def dilate(mask: Bool[Tensor, "d h w"], radius: int) -> Bool[Tensor, "d h w"]:
-    """Voxels within a cube of `2 radius + 1` of the mask."""
+    """Dilation of a mask by a cube of `2 radius + 1` voxels."""
     grown = functional.max_pool3d(mask[None, None].float(), 2 * radius + 1, stride=1, padding=radius)
     return grown[0, 0] > 0
 
 
 def erode(mask: Bool[Tensor, "d h w"], radius: int) -> Bool[Tensor, "d h w"]:
-    """Voxels whose cube of `2 radius + 1` lies in the mask; outside the array counts as mask."""
+    """Erosion of a mask by a cube of `2 radius + 1` voxels; outside the array counts as mask."""
     return ~dilate(~mask, radius)
 
 

@@ -1,4 +1,4 @@
-"""Sampling with wider kernels than linear: cubic convolution and windowed sinc; index units along (d, h, w)."""
+"""Interpolation with cubic convolution and windowed sinc kernels; index units along (d, h, w)."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ from torch import Tensor
 Kernel = Literal["cubic", "sinc"]
 
 RADIUS: dict[Kernel, int] = {"cubic": 2, "sinc": 3}
-"""Voxels on either side of a position that count."""
+"""Kernel radius, voxels."""
 
 _SHARPNESS = -0.5
 """``a`` of Keys' cubic convolution: exact for quadratics (Keys, 1981, eq. 15)."""
@@ -18,14 +18,14 @@ _SHARPNESS = -0.5
 def sample_kernel(
     volume: Float[Tensor, "c d h w"], points_vox: Float64[Tensor, "n 3"], *, kernel: Kernel
 ) -> Float[Tensor, "c n"]:
-    """Values of a volume at continuous positions; the border repeats.
+    """Values of a volume at continuous positions; the border is replicated.
 
-    Overshoots at edges: the result may leave the range of the values.
+    Overshoots at edges: results may lie outside the range of the input.
 
     Args:
         volume: values on integer positions.
         points_vox: positions along (d, h, w).
-        kernel: `cubic` blends 4 voxels along each axis (Keys), `sinc` 6 (Lanczos).
+        kernel: `cubic` (Keys) uses 4 voxels along each axis, `sinc` (Lanczos) 6.
     """
     radius = RADIUS[kernel]
     base = points_vox.floor()

@@ -1,4 +1,4 @@
-"""Self-similarity context (MIND-SSC): what a voxel's surroundings look like to each other, whatever the contrast."""
+"""Self-similarity context (MIND-SSC), a contrast-independent descriptor of the neighbourhood of each voxel."""
 
 from collections.abc import Sequence
 from itertools import combinations, product
@@ -12,20 +12,20 @@ from torch.nn import functional
 CHANNELS = 12
 
 NOISE_RANGE = (1e-3, 1e3)
-"""Local noise is kept within these multiples of its mean, so that flat and very busy regions stay comparable."""
+"""Local noise estimates are clamped to these multiples of their mean, for flat and textured regions."""
 
 
 class Edge(NamedTuple):
-    """Two neighbours of a voxel that are compared: the first stands at `first`, the second at `first + across`."""
+    """Two neighbours of a voxel that are compared, at the offsets `first` and `first + across`."""
 
     first: tuple[int, int, int]
     across: tuple[int, int, int]
 
 
 def edges(distance: int) -> tuple[Edge, ...]:
-    """The twelve edges of the octahedron of the six neighbours at a distance, opposite edges side by side.
+    """The twelve edges of the octahedron of the six neighbours at a distance, opposite edges in succession.
 
-    Opposite edges are parallel: written with the same vector `across`, their patch distances are one image read at
+    Opposite edges are parallel: with the same vector `across`, their patch distances are one image read at
     two places.
 
     >>> edges(1)[0], edges(1)[1]
@@ -41,16 +41,16 @@ def edges(distance: int) -> tuple[Edge, ...]:
 
 
 def self_similarity_context(image: Float[Tensor, "d h w"], *, radius: int = 2) -> Float[Tensor, "12 d h w"]:
-    """Twelve numbers from 0 to 1 a voxel, the largest of each voxel 1.
+    """Twelve values in [0, 1] per voxel, of which the maximum is 1.
 
     ``exp(-(D_e - min D) / V)`` with ``D_e`` the summed squared difference of the patches around the two ends of an
     edge `e` between neighbouring neighbours, and ``V`` the mean of ``D_e - min D`` over the twelve edges (Heinrich et
     al., "Towards realtime multimodal fusion for image-guided interventions using self-similarities", MICCAI 2013).
-    The border repeats.
+    The border is replicated.
 
     Args:
-        image: any intensities; only differences between neighbours matter.
-        radius: of the patches, and the distance of the neighbours, voxels; larger is coarser.
+        image: intensities in any unit; only differences between neighbours matter.
+        radius: of the patches, and distance to the neighbours, voxels; larger is coarser.
     """
     distances = patch_distances(image, radius=radius)
     distances -= distances.amin(0, keepdim=True)
@@ -74,14 +74,14 @@ def patch_distances(image: Float[Tensor, "d h w"], *, radius: int) -> Float[Tens
 
 
 def _window(x: Tensor, shift: tuple[int, int, int], border: int, size: Sequence[int]) -> Tensor:
-    """The part of a given size that begins a border and a shift into each axis."""
+    """Crop of a given size whose first voxel is at `border + shift` along each axis."""
     for axis, (by, length) in enumerate(zip(shift, size, strict=True)):
         x = x.narrow(axis, border + by, length)
     return x
 
 
 def _valid_box_sum(x: Float[Tensor, "d h w"], radius: int) -> Float[Tensor, "d2 h2 w2"]:
-    """Sums over the cubes of `2 radius + 1` voxels that lie wholly inside."""
+    """Sums over all cubes of `2 radius + 1` voxels that lie entirely inside."""
     for axis in range(3):
         length = x.shape[axis] - 2 * radius
         total = x.narrow(axis, 0, length).clone()

@@ -1,4 +1,4 @@
-"""Newton's method with measured slopes: where a map of space has to start to end at a given place."""
+"""Newton's method with finite-difference Jacobians, to invert a map of space at given points."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ Mapping = Callable[[Tensor], Tensor]
 """Points (n, 3) to points (n, 3)."""
 
 SHORTEST_STEP = 1.0 / 64.0
-"""A step that does not help is shortened to this share at least."""
+"""Minimum length of a damped step, as a fraction of the full step."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Newton:
-    """How a map is solved; lengths in the units of its points.
+    """Settings of the solver; lengths in the units of the points.
 
     Attributes:
-        difference: half the distance over which slopes are measured.
-        longest: no step goes farther: a slope says nothing about places that far away.
-        tolerance: a point this near to its target is solved.
-        iterations: most steps to take.
+        difference: half-width of the finite differences.
+        longest: maximum step, because a Jacobian is valid only locally.
+        tolerance: maximum distance to the target of a solved point.
+        iterations: maximum number of iterations.
     """
 
     difference: float
@@ -33,7 +33,7 @@ class Newton:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Solved:
-    """Points, how far each still ends from its target, and the steps taken."""
+    """Points, the remaining difference of each to its target, and the number of iterations."""
 
     points: Float[Tensor, "n 3"]
     left: Float[Tensor, "n 3"]
@@ -43,14 +43,14 @@ class Solved:
 def descend(
     mapping: Mapping, targets: Float[Tensor, "n 3"], start: Float[Tensor, "n 3"], *, settings: Newton
 ) -> Solved:
-    """Points ``x`` with ``f(x) = y``, or as near to that as steps from one start lead.
+    """Points ``x`` with ``f(x) = y``, or the closest points found from one start.
 
-    A step that does not bring a point nearer is not taken, and the next one is half as long.
+    A step that does not reduce the distance is rejected, and the next one is half as long.
 
     Args:
         mapping: ``f``, differentiable almost everywhere.
         targets: ``y``.
-        start: first guess of ``x``.
+        start: initial ``x``.
         settings: lengths and limits.
     """
     points, left = start.clone(), mapping(start) - targets
@@ -77,7 +77,7 @@ def _step(
     for unit in torch.eye(3, dtype=points.dtype, device=points.device):
         ahead, behind = points + settings.difference * unit, points - settings.difference * unit
         columns.append((mapping(ahead) - mapping(behind)) / (2.0 * settings.difference))
-    # Least squares: where the map is flat, a step exists all the same.
+    # Least squares: a step exists even where the Jacobian is singular.
     step: Tensor = torch.linalg.pinv(torch.stack(columns, dim=-1)) @ left[:, :, None]
     length = step[..., 0].norm(dim=1, keepdim=True)
     limited: Tensor = step[..., 0] * (settings.longest / length.clamp(min=settings.longest))

@@ -1,6 +1,6 @@
-"""Reading tensors at continuous positions: index units along (d, h, w), voxel centres at integers.
+"""Interpolation of tensors at continuous positions: index units along (d, h, w), voxel centres at integers.
 
-The only caller of `grid_sample`; the one place where axes are reversed for it and `align_corners` is written.
+The only module that calls `grid_sample`, reverses axes for it and sets `align_corners`.
 """
 
 from math import prod
@@ -32,9 +32,9 @@ def sample_grid(
     Args:
         volume: values on integer positions.
         points_vox: positions along (d, h, w), index units; any number of dimensions.
-        mode: `bilinear` is trilinear here, as torch names it.
-        outside: value beyond the outermost voxel centres, reached over one voxel.
-        clamp: repeat the border instead of `outside`.
+        mode: torch's name; `bilinear` means trilinear here.
+        outside: value beyond the outermost voxel centres, blended in over one voxel.
+        clamp: replicate the border instead of using `outside`.
 
     Returns:
         Values in the dtype of `volume`; sampled in single precision, as bfloat16 cannot hold a position.
@@ -59,13 +59,13 @@ def sample_grid(
 def gather_linear(
     rows: Float[Tensor, "v c"], shape: tuple[int, int, int], points_vox: Float[Tensor, "n 3"]
 ) -> Float[Tensor, "n c"]:
-    """Trilinear values at few points of a big feature map, by indexing its rows; the border repeats.
+    """Trilinear values at a few points of a large feature map, by indexing its rows; the border is replicated.
 
-    Touches eight rows a point instead of the whole map, forward and (through `index_select`) with one
+    Reads eight rows per point instead of the whole map, forward and (through `index_select`) with one
     scattered addition backward.
 
     Args:
-        rows: features with one row a voxel, d slowest (a channels-last map, viewed flat).
+        rows: features, one row per voxel, d slowest (a flattened channels-last map).
         shape: (d, h, w) of the map; `v = d * h * w`.
         points_vox: positions along (d, h, w), index units.
 
@@ -96,7 +96,7 @@ def linear_corners(
 
 
 def identity_grid(shape: tuple[int, int, int], *, device: torch.device | str = "cpu") -> Float[Tensor, "d h w 3"]:
-    """Own position (d, h, w) of every voxel, float32."""
+    """Index coordinates (d, h, w) of every voxel, float32."""
     axes = [torch.arange(n, dtype=torch.float32, device=device) for n in shape]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
 
@@ -109,20 +109,20 @@ def warp(
     outside: float = 0.0,
     clamp: bool = False,
 ) -> Float[Tensor, "b c d2 h2 w2"]:
-    """The pulled-back volume `x -> volume(x + u(x))`, index units; settings as of `sample_grid`."""
+    """The pulled-back volume `x -> volume(x + u(x))`, index units; for the settings see `sample_grid`."""
     shape = (displacement_vox.shape[2], displacement_vox.shape[3], displacement_vox.shape[4])
     points = identity_grid(shape, device=volume.device) + displacement_vox.permute(0, 2, 3, 4, 1)
     return sample_grid(volume, points, mode=mode, outside=outside, clamp=clamp)
 
 
 def upsample_aligned(coarse: Float[Tensor, "b c d h w"], size: tuple[int, int, int]) -> Float[Tensor, "b c d2 h2 w2"]:
-    """Twice as fine a lattice on which coarse cell `i` sits at `2 i`; the border repeats.
+    """Upsampling by two in which coarse cell `i` lies at fine cell `2 i`; the border is replicated.
 
-    Strided convolutions with odd kernels put their cells there, so features of all levels stay in register.
+    Strided convolutions with odd kernels place their cells there, so features of all levels stay aligned.
 
     Args:
-        coarse: values on the coarse lattice of `n` cells an axis.
-        size: cells of the fine lattice, `2 n - 1` or `2 n` an axis.
+        coarse: values on the coarse lattice with `n` cells per axis.
+        size: cells of the fine lattice, `2 n - 1` or `2 n` per axis.
     """
     padded = functional.pad(coarse, (0, 1, 0, 1, 0, 1), mode="replicate")
     whole = [2 * n + 1 for n in coarse.shape[2:]]

@@ -1,4 +1,4 @@
-"""Linear systems given as functions: tensors in, tensors out."""
+"""Matrix-free solvers of linear systems: tensors in, tensors out."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class LinearSolution:
     Attributes:
         solution: ``x``.
         residual: ``|b - A x| / |b|``; 0 where ``b`` is 0.
-        iterations: steps taken.
+        iterations: number of iterations performed.
     """
 
     solution: Float[Tensor, "*n"]
@@ -36,15 +36,15 @@ def conjugate_gradient(
 ) -> LinearSolution:
     """Solution of ``A x = b`` for a symmetric positive definite ``A``, by preconditioned conjugate gradient.
 
-    Several right-hand sides may share one tensor when ``A`` acts on each alike: they are one system.
+    Several right-hand sides may share one tensor if ``A`` acts on each separately; they are solved as one system.
 
     Args:
         apply: ``x -> A x``.
         right: ``b``.
-        precondition: ``r -> M^-1 r``, symmetric positive definite, near ``A^-1``.
-        start: first guess.
+        precondition: ``r -> M^-1 r``, symmetric positive definite, close to ``A^-1``.
+        start: initial solution.
         tolerance: relative residual at which to stop.
-        max_iterations: most steps to take.
+        max_iterations: maximum number of iterations.
     """
     scale = float(right.norm())
     if scale == 0.0:

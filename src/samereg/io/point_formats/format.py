@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from samereg.errors import UntoldError, UsageError
+from samereg.errors import UnspecifiedError, UsageError
 from samereg.geometry.grid import Grid
 from samereg.io.formats import Recognised, has_suffix
 from samereg.io.point_formats.points import MovedPoints, PointSet
@@ -57,10 +57,10 @@ def need_image(grid: Grid | None, path: Path) -> Grid:
     """The grid of the image that voxel coordinates of a file belong to.
 
     Raises:
-        UntoldError: not given.
+        UnspecifiedError: not given.
     """
     if grid is None:
-        raise UntoldError(f"{path}: keypoints in voxels need the image that they belong to.", what="image")
+        raise UnspecifiedError(f"{path}: keypoints in voxels need the image that they belong to.", what="image")
     return grid
 
 

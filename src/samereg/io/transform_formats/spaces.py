@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from samereg.errors import TransformError, UntoldError
+from samereg.errors import TransformError, UnspecifiedError
 from samereg.geometry.affine import Affine
 from samereg.geometry.chain import parts
 from samereg.geometry.displacement import Displacement
@@ -32,20 +32,20 @@ class Spaces:
         """The fixed grid.
 
         Raises:
-            UntoldError: not given.
+            UnspecifiedError: not given.
         """
         if self.fixed is None:
-            raise UntoldError(f"{purpose} needs the fixed image.", what="fixed")
+            raise UnspecifiedError(f"{purpose} needs the fixed image.", what="fixed")
         return self.fixed
 
     def need_moving(self, purpose: str) -> Grid:
         """The moving grid.
 
         Raises:
-            UntoldError: not given.
+            UnspecifiedError: not given.
         """
         if self.moving is None:
-            raise UntoldError(f"{purpose} needs the moving image.", what="moving")
+            raise UnspecifiedError(f"{purpose} needs the moving image.", what="moving")
         return self.moving
 
 
