@@ -15,6 +15,7 @@ from torch import Tensor
 from samereg.app.jacobian import volume_change
 from samereg.app.overwriting import claimed_outputs, refuse_collisions, refuse_input
 from samereg.app.record import InputRecord, file_record
+from samereg.app.spaces import read_spaces
 from samereg.errors import InputError, UnspecifiedError, UsageError
 from samereg.geometry.domain import field_grid
 from samereg.geometry.grid import Grid, respaced
@@ -42,7 +43,6 @@ from samereg.io.images import (
     write_volume,
 )
 from samereg.io.transform_files import TRANSFORM_FORMATS, read_transform_file, recognise_transform
-from samereg.io.transform_formats.spaces import Spaces
 
 _LOG = logging.getLogger(__name__)
 
@@ -202,10 +202,8 @@ def output_grid(reference: Path | None, spacing_mm: tuple[float, ...], transform
 def _read_way(transform_path: Path, inputs: Sequence[Path], settings: ApplySettings) -> _Way:
     format = settings.transform_format or recognise_transform(transform_path).format
     needs_moving = "moving" in TRANSFORM_FORMATS[format].needs
-    spaces = Spaces(
-        fixed=None if settings.reference is None else read_grid(settings.reference),
-        moving=_moving_grid(inputs, settings) if needs_moving else None,
-    )
+    known = read_spaces(settings.reference, settings.moving)
+    spaces = replace(known, moving=_moving_grid(inputs, settings)) if needs_moving else known
     transform = read_transform_file(transform_path, format=format, spaces=spaces)
     grid = output_grid(settings.reference, settings.spacing_mm, transform)
     change = volume_change(transform, grid) if settings.modulate else None

@@ -282,5 +282,10 @@ def _start(settings: RegisterSettings, fixed: PreparedScan, moving: PreparedScan
     if settings.init is None:
         return None
     named = None if settings.init_format == "auto" else settings.init_format
-    spaces = Spaces(fixed=fixed.volume.grid, moving=moving.volume.grid)
+    spaces = Spaces(
+        fixed=fixed.volume.grid,
+        moving=moving.volume.grid,
+        fixed_source=fixed.volume.source,
+        moving_source=moving.volume.source,
+    )
     return read_transform_file(settings.init, format=named, spaces=spaces)

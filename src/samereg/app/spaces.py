@@ -1,20 +1,27 @@
-"""Grids of the two images that a transform lies between, by path."""
+"""Grids and origins of the two images that a transform lies between, by path."""
 
 from pathlib import Path
 
 from samereg.geometry.grid import Grid
-from samereg.io.images import read_grid
+from samereg.geometry.source import Source
+from samereg.io.images import read_place
 from samereg.io.transform_formats.spaces import Spaces
 
 
 def read_spaces(fixed: Path | None, moving: Path | None) -> Spaces:
-    """Grids of the images that are given.
+    """Grids and origins of the images that are given.
 
     Raises:
         InputError: an image that cannot be used.
     """
-    return Spaces(fixed=_grid(fixed), moving=_grid(moving))
+    fixed_place, moving_place = _place(fixed), _place(moving)
+    return Spaces(
+        fixed=fixed_place[0],
+        moving=moving_place[0],
+        fixed_source=fixed_place[1],
+        moving_source=moving_place[1],
+    )
 
 
-def _grid(path: Path | None) -> Grid | None:
-    return None if path is None else read_grid(path)
+def _place(path: Path | None) -> tuple[Grid | None, Source | None]:
+    return (None, None) if path is None else read_place(path)

@@ -9,9 +9,8 @@ from samereg.app.overwriting import claimed_outputs, refuse_input
 from samereg.errors import QualityError, UnspecifiedError, UsageError
 from samereg.geometry.chain import chain_all, parts
 from samereg.geometry.checks import inverse_consistency_mm
-from samereg.geometry.displacement import Displacement, image_grid, invert_displacement
 from samereg.geometry.domain import deep_in_domain, domain_points, field_grid, in_domain
-from samereg.geometry.grid import refined
+from samereg.geometry.inverse import fine_inverse
 from samereg.geometry.transform import Transform
 from samereg.io.format_names import TransformFormatName
 from samereg.io.transform_files import (
@@ -26,8 +25,6 @@ from samereg.io.transform_formats.spaces import Spaces
 MEASURED_POINTS = 5000
 TOLERANCE_MM = 0.05
 """A file that moves a point by more than this differently is no copy of the transform."""
-FINER = 2
-"""Voxels of an inverse field for each of the field's own, along each axis."""
 SHARE = 0.99
 """The inverse of a field is judged by this quantile: at the rim of a grid the two never agree."""
 
@@ -155,7 +152,7 @@ def invert_file(
         UsageError: `output` exists, a format cannot be told, or an image that is needed is not given.
         InputError: a file that cannot be used, or a format that cannot hold the inverse.
     """
-    turned = Spaces(fixed=spaces.moving, moving=spaces.fixed)
+    turned = spaces.turned()
     refuse_input(output, (path,))
     with _claimed(output, formats.target, overwrite=overwrite) as chosen:
         source = recognise_transform(path).format if formats.source is None else formats.source
@@ -181,20 +178,6 @@ def invert_file(
         faults=tuple(faults),
         exit_status=QualityError.exit_code if faults else 0,
     )
-
-
-def fine_inverse(transform: Transform) -> Transform:
-    """Moving world to fixed world, part by part; fields on lattices twice as fine as their own.
-
-    The inverse of a trilinear field is not trilinear; between the nodes of as coarse a lattice it would be off.
-    """
-    return chain_all([_part_inverse(part) for part in reversed(parts(transform))])
-
-
-def _part_inverse(part: Transform) -> Transform:
-    if isinstance(part, Displacement):
-        return invert_displacement(part, grid=refined(image_grid(part), FINER))
-    return part.inverse()
 
 
 def kinds(transform: Transform) -> tuple[str, ...]:

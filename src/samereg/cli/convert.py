@@ -23,7 +23,8 @@ class Convert:
 
     The file is read back and compared: where it takes points more than the tolerance elsewhere, the exit code is 10.
     Formats: itk (.h5, .tfm; .mat and .txt for affine maps), field (vectors in .nii.gz, .mha, .nrrd), nifti-1006, ants
-    (a prefix, or one of its files), elastix, greedy, niftyreg, learn2reg, fsl (matrices of FLIRT).
+    (a prefix, or one of its files), elastix, greedy, niftyreg, learn2reg, fsl (matrices of FLIRT), dicom (.dcm, between
+    two DICOM folders).
     """
 
     transform: TransformFile

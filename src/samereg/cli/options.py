@@ -52,10 +52,11 @@ class TransformImages:
     """The images that a transform belongs to."""
 
     fixed: FixedImage = None
-    """Fixed image of the transform: fields are written on its grid; needed for learn2reg and fsl."""
+    """Fixed image of the transform: fields are written on its grid; needed for learn2reg, fsl and dicom."""
 
     moving: MovingImage = None
-    """Moving image of the transform: inverse fields are written on its grid; needed for learn2reg and fsl."""
+    """Moving image of the transform: inverse fields are written on its grid; needed for learn2reg, fsl
+    and dicom."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +67,8 @@ class TransformFormats:
     """Format of the input, if the file does not tell."""
 
     target: TargetFormat = "auto"
-    """Format of the output; auto goes by its name: .h5 .tfm itk, .nii.gz .mha .nrrd field, .npz learn2reg."""
+    """Format of the output; auto goes by its name: .h5 .tfm itk, .nii.gz .mha .nrrd field, .npz learn2reg, .dcm
+    dicom."""
 
 
 MessageFlags = Annotated[Messages, arg(name="")]

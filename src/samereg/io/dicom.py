@@ -11,6 +11,7 @@ from samereg.errors import FileError, GeometryError, InputError, NotCTError, Usa
 from samereg.geometry.source import Source
 from samereg.geometry.volume import Volume
 from samereg.io.dicom_headers import headers_in_folder, read_header
+from samereg.io.dicom_origin import origin_of
 from samereg.io.dicom_padding import fill_padding
 from samereg.io.dicom_pixels import read_hu
 from samereg.io.dicom_slices import Damaged, Slice
@@ -181,6 +182,7 @@ def _volume(source: Path, members: list[Slice]) -> Volume:
             study_uid=ordered[0].study_uid or None,
             series_uid=ordered[0].series_uid or None,
             frame_of_reference_uid=ordered[0].frame_of_reference_uid or None,
+            dicom=origin_of(ordered),
         ),
     )
     if not grid.is_orthonormal:

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
-TransformFormatName = Literal["itk", "field", "nifti-1006", "ants", "elastix", "greedy", "niftyreg", "learn2reg", "fsl"]
+TransformFormatName = Literal[
+    "itk", "field", "nifti-1006", "ants", "elastix", "greedy", "niftyreg", "learn2reg", "fsl", "dicom"
+]
 
 PointFormatName = Literal["csv", "markups", "fcsv", "learn2reg", "vtk", "stl"]

@@ -85,10 +85,17 @@ def read_grid(path: Path) -> Grid:
         FileError: missing, damaged, truncated, or not a format that is read.
         GeometryError: not three-dimensional, or a grid that cannot be used.
     """
+    return read_place(path)[0]
+
+
+@plain_torch()
+def read_place(path: Path) -> tuple[Grid, Source]:
+    """Grid of an image, as of `read_grid`, and where it came from."""
     if path.is_dir() or (path.is_file() and image_format(path) is None and is_dicom(path)):
-        return read_volume(path).grid
+        volume = read_volume(path)
+        return volume.grid, volume.source
     require_file(path)
-    return _read(path).grid
+    return _read(path).grid, Source(label=str(path), path=path)
 
 
 @plain_torch()

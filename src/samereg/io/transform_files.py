@@ -8,6 +8,7 @@ from samereg.geometry.transform import Transform
 from samereg.io.formats import RANKED, Recognised, has_suffix, stem_of, suffix_of
 from samereg.io.stored import naming
 from samereg.io.transform_formats.ants import ANTS
+from samereg.io.transform_formats.dicom import DICOM
 from samereg.io.transform_formats.elastix import ELASTIX
 from samereg.io.transform_formats.format import Found, TransformFormat
 from samereg.io.transform_formats.fsl import FSL
@@ -29,6 +30,7 @@ FORMATS: tuple[TransformFormat, ...] = (
     GREEDY,
     LEARN2REG,
     FSL,
+    DICOM,
 )
 """Asked in this order; of those that are equally sure that a file is theirs, the first one has it."""
 

@@ -9,6 +9,7 @@ from samereg.geometry.chain import parts
 from samereg.geometry.displacement import Displacement
 from samereg.geometry.fields import from_transform
 from samereg.geometry.grid import Grid, refined
+from samereg.geometry.source import Source
 from samereg.geometry.transform import Transform
 from samereg.geometry.velocity import Velocity
 
@@ -23,10 +24,20 @@ class Spaces:
     Attributes:
         fixed: of the image whose points are mapped, and on whose grid fields are written.
         moving: of the image that they are mapped into.
+        fixed_source: where the fixed image came from, for formats that name its frame of reference.
+        moving_source: the same of the moving image.
     """
 
     fixed: Grid | None = None
     moving: Grid | None = None
+    fixed_source: Source | None = None
+    moving_source: Source | None = None
+
+    def turned(self) -> "Spaces":
+        """Those of the inverse: fixed and moving exchanged."""
+        return Spaces(
+            fixed=self.moving, moving=self.fixed, fixed_source=self.moving_source, moving_source=self.fixed_source
+        )
 
     def need_fixed(self, purpose: str) -> Grid:
         """The fixed grid.
