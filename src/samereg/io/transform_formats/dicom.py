@@ -59,7 +59,9 @@ def write_dicom_file(transform: Transform, path: Path, spaces: Spaces) -> tuple[
 
 def _with_frame(source: Source | None, path: Path, which: str) -> Source:
     if source is None:
-        raise UnspecifiedError(f"{path}: a DICOM registration names both scans; the {which} one is not told.", what=which)
+        raise UnspecifiedError(
+            f"{path}: a DICOM registration names both scans; the {which} one is not told.", what=which
+        )
     if source.dicom is None:
         raise TransformError(
             f"{path}: a DICOM registration needs two DICOM scans; {source.label} is none: give its DICOM folder."
