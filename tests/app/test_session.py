@@ -170,6 +170,15 @@ def test_the_key_of_a_scan_names_content_weights_and_number_format(small_ct: Vol
     assert content_of(read_volume(tmp_path / "scan.nii.gz")) == content_of(read_volume(tmp_path / "scan.nii.gz"))
 
 
+def test_a_scan_that_is_not_to_be_kept_takes_no_place(small_ct: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_known_session(monkeypatch, known_answer)
+    opened = Session(device="cpu", store=ScanStore(scans=1))
+    kept = opened.prepare(small_ct)
+    opened.prepare(small_ct, keep=False)
+    assert opened.prepare(small_ct) is kept
+    assert opened.prepare(small_ct, keep=False) is not kept
+
+
 def test_a_setting_is_one_field_everywhere() -> None:
     """A field added to the settings is a flag, a name that Python takes, and an entry of the record."""
     import tyro  # noqa: PLC0415

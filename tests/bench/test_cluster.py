@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from samereg.bench import benchmark, runner
+from samereg.app import distribution as runner
+from samereg.app.supervised import WorkerSettings
+from samereg.bench import benchmark
 from samereg.bench.benchmark import BenchSettings, run_benchmark
 from samereg.bench.job import Description, Job
 from samereg.bench.methods import find_methods
 from samereg.bench.record import read_records
-from samereg.bench.supervise import WorkerSettings
+from samereg.bench.worker import OpenBenchWorker
 from samereg.errors import FileError, UsageError
 
 
@@ -77,7 +79,7 @@ def test_threads_of_one_dask_worker_never_share_a_process(small_dataset, tmp_pat
     Watched.made, Watched.clashes, Watched.together = [], [], threading.Barrier(4)
     monkeypatch.setattr(runner, "Supervised", Watched)
     monkeypatch.setattr(runner, "_settings_here", lambda settings: settings)
-    settings = WorkerSettings(device="auto", threads=0)
+    settings = WorkerSettings(open=OpenBenchWorker(networks=None), device="auto", threads=0)
     for _ in range(3):
         threads = [threading.Thread(target=runner._do_on_cluster, args=(job, settings)) for _ in range(4)]
         for thread in threads:
@@ -98,7 +100,7 @@ def test_workers_of_one_dask_worker_share_its_threads_and_no_log(monkeypatch):
 
     monkeypatch.setattr(distributed, "get_worker", Worker)
     monkeypatch.setattr(runner.torch, "get_num_threads", lambda: 8)
-    settings = WorkerSettings(threads=0, log=Path("/run/logs/worker.txt"))
+    settings = WorkerSettings(open=OpenBenchWorker(networks=None), threads=0, log=Path("/run/logs/worker.txt"))
     first, second = (runner._settings_here(settings) for _ in range(2))
     assert (first.threads, second.threads) == (4, 4)
     assert first.log != second.log
@@ -123,7 +125,7 @@ def test_a_cluster_is_told_whole_paths_and_finds_its_own_device(small_dataset, t
         settings = BenchSettings(device=device, scheduler="tcp://host:8786", networks=Path("networks"))
         run_benchmark(small_dataset, find_methods(("identity",)), Path("run"), settings=settings)
         assert (told[-1].device, told[-1].threads) == (device, 0)
-        assert told[-1].networks == tmp_path / "networks"
+        assert told[-1].open.networks == tmp_path / "networks"
         assert told[-1].log == tmp_path / "run" / "logs" / "worker.txt"
     with pytest.raises(UsageError, match=r"--workers.*--scheduler"):
         benchmark.check(BenchSettings(workers=2, scheduler="tcp://host:8786"))

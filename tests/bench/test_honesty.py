@@ -66,7 +66,7 @@ def test_a_method_that_moves_every_structure_out_of_view_has_failed(small_datase
         run=tmp_path,
         key="",
     )
-    job.perform(work, Worker(device=torch.device("cpu"), networks=None))
+    work.perform(Worker(device=torch.device("cpu"), networks=None))
     (record,) = read_records(tmp_path)
     assert record.status == "failed"
     assert "no structure of the fixed scan lands" in record.reason

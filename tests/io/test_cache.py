@@ -1,3 +1,4 @@
+import os
 from concurrent.futures import ThreadPoolExecutor
 from math import prod
 
@@ -5,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from samereg.io.cache import CacheRecord, read_record, write_record
+from samereg.io.cache import SUFFIX, CacheRecord, mark_used, read_record, remove_least_used, write_record
 
 
 def record(value=1.0):
@@ -166,3 +167,13 @@ def test_others_may_read_a_record(tmp_path):
 def test_nothing_but_records_is_left(tmp_path):
     write_record(record(), tmp_path, "only")
     assert [path.name for path in tmp_path.iterdir()] == ["only.safetensors"]
+
+
+def test_a_bounded_folder_loses_what_was_used_longest_ago(tmp_path):
+    for number, key in enumerate("abcd"):
+        write_record(CacheRecord(arrays={"x": torch.zeros(1000)}, notes={}), tmp_path, key)
+        os.utime(tmp_path / f"{key}{SUFFIX}", (number, number))
+    mark_used(tmp_path, "a")
+    size = (tmp_path / f"a{SUFFIX}").stat().st_size
+    remove_least_used(tmp_path, limit_bytes=2.5 * size)
+    assert {path.stem for path in tmp_path.iterdir()} == {"a", "d"}

@@ -150,8 +150,7 @@ def apply_files(
         )
         records = []
         for path, target in zip(inputs, outputs, strict=True):
-            applied = _apply_channels if has_channels(path) else _apply_volume
-            grid, chosen, background, lost = applied(path, target, way, settings)
+            grid, chosen, background, lost = _apply(path, target, way, settings)
             records.append(
                 AppliedRecord(
                     transform=transform_path,
@@ -179,6 +178,11 @@ def apply_file(
     settings = ApplySettings(reference=reference_path, interpolation=interpolation)
     (record,) = apply_files(transform_path, (input_path,), output, settings=settings, overwrite=overwrite)
     return record
+
+
+def carry_image(path: Path, output: Path, transform: Transform, grid: Grid) -> None:
+    """One image or label map through a transform that is at hand, onto a grid of the fixed world; see `apply_files`."""
+    _apply(path, output, _Way(transform=transform, grid=grid, volume_change=None), ApplySettings())
 
 
 def output_grid(reference: Path | None, spacing_mm: tuple[float, ...], transform: Transform) -> Grid:
@@ -229,6 +233,11 @@ def _moving_grid(inputs: Sequence[Path], settings: ApplySettings) -> Grid:
 
 _Applied = tuple[Grid, str, float, tuple[int, ...]]
 """Grid of the input, interpolation, background and lost labels."""
+
+
+def _apply(path: Path, target: Path, way: _Way, settings: ApplySettings) -> _Applied:
+    applied = _apply_channels if has_channels(path) else _apply_volume
+    return applied(path, target, way, settings)
 
 
 def _apply_volume(path: Path, target: Path, way: _Way, settings: ApplySettings) -> _Applied:

@@ -116,18 +116,19 @@ class Session:
         self._deformers: dict[str, Deformer] = {}
 
     @own_torch()
-    def prepare(self, volume: Volume) -> PreparedScan:
+    def prepare(self, volume: Volume, *, keep: bool = True) -> PreparedScan:
         """A scan in model space with its body and its embedding.
 
         Args:
             volume: CT in HU, as `samereg.read_volume` returns it.
+            keep: whether the store keeps it; a scan that nobody asks about again need not take its place.
 
         Raises:
             NotCTError: intensities that are not Hounsfield units.
             InputError: a scan that is too small or holds no body.
         """
         check_ct(volume, name=volume.source.label)
-        return self.store.prepare(volume, self.embedder)
+        return self.store.prepare(volume, self.embedder, keep=keep)
 
     @own_torch()
     def register(

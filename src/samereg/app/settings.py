@@ -6,10 +6,11 @@ heavy is imported, so that `--help` answers before torch is loaded.
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Optional, Union
+from typing import Annotated, Literal, Optional, Union
 
+from samereg.errors import UsageError
 from samereg.io.format_names import PointFormatName, TransformFormatName
-from samereg.validation import Count, CountOrZero, Seed, accept
+from samereg.validation import Count, CountOrZero, Range, Seed, accept
 
 OptionalPath = Optional[Path]  # noqa: UP045
 OptionalText = Optional[str]  # noqa: UP045
@@ -103,6 +104,49 @@ class RegisterSettings:
     def __post_init__(self) -> None:
         """Refuse impossible values."""
         accept(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairsSettings:
+    """How many pairs are registered."""
+
+    registration: RegisterSettings = field(default_factory=RegisterSettings)
+    """Of every pair; `machine.threads` are those of all workers together."""
+
+    workers: Count = 1
+    """Pairs at a time on this computer, whose processor cores are shared out among them."""
+
+    scheduler: str = ""
+    """Address of a Dask cluster to run on instead, such as tcp://HOST:8786; its workers see the same files and were
+    started with `dask worker --no-nanny`."""
+
+    store_gb: Annotated[float, Range(low=0.0, unit="GB")] = 20.0
+    """Largest size of the folder store/, which keeps embeddings of scans that several pairs share; 0 keeps none."""
+
+    time_limit: Annotated[float, Range(above=0.0, unit="s")] = 1800.0
+    """Seconds after which a pair has failed."""
+
+    retry_failed: bool = False
+    """Try again pairs that failed in an earlier run."""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values, and settings that belong to one pair.
+
+        Raises:
+            UsageError: an impossible value; a start or series, which pairs do not share; two places to run at.
+        """
+        accept(self)
+        if self.registration.init is not None:
+            raise UsageError("Got --init, a transform that belongs to one pair; many pairs begin without.")
+        if self.registration.series is not None:
+            raise UsageError(
+                "Got --series, which belongs to one pair; need the columns fixed_series and moving_series of --pairs."
+            )
+        if self.scheduler and self.workers > 1:
+            raise UsageError(
+                f"Got {self.workers} workers and the scheduler {self.scheduler}; need one of --workers, for this "
+                "computer, and --scheduler, whose cluster has its own."
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

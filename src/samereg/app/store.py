@@ -10,12 +10,14 @@ import torch
 
 from samereg.geometry.volume import Volume
 from samereg.image.preprocess import MODEL_SPACING_MM, WINDOW_HU, to_model_space
-from samereg.io.cache import CacheRecord, read_record, write_record
+from samereg.io.cache import CacheRecord, mark_used, read_record, remove_least_used, write_record
 from samereg.matching.embed import Embedder
 from samereg.pipeline.pair import PreparedScan, prepare_scan, prepared_model
 
 COMPUTATION = 1
 """Version of how a scan is brought to model space and embedded: raised when the same scan would give other features."""
+
+BYTES_PER_GB = 1e9
 
 
 @dataclass(kw_only=True, slots=True)
@@ -25,23 +27,26 @@ class ScanStore:
     Attributes:
         scans: how many stay in memory, about 0.3 GB each at 2 mm; the least recently used one goes first.
         folder: where embeddings are kept for other processes and later days; None for nowhere.
+        folder_gb: largest size of that folder; embeddings that were used longest ago go first. None for no bound.
     """
 
     scans: int = 0
     folder: Path | None = None
+    folder_gb: float | None = None
     _kept: OrderedDict[str, PreparedScan] = field(default_factory=OrderedDict)
 
-    def prepare(self, volume: Volume, embedder: Embedder) -> PreparedScan:
+    def prepare(self, volume: Volume, embedder: Embedder, *, keep: bool = True) -> PreparedScan:
         """The scan made ready, from the store if it holds it.
 
         Args:
             volume: CT in HU.
             embedder: the anatomical embedding.
+            keep: whether it goes into the store; a scan that nobody asks about again need not take another's place.
 
         Raises:
             InputError: it holds no body.
         """
-        if not self.scans and self.folder is None:
+        if not keep or (not self.scans and self.folder is None):
             return prepare_scan(volume, embedder)
         key = scan_key(volume, embedder)
         if key not in self._kept:
@@ -57,12 +62,15 @@ class ScanStore:
             return prepare_scan(volume, embedder)
         record = read_record(self.folder, key)
         if record is not None:
+            mark_used(self.folder, key)
             model = to_model_space(volume)
             embedded = embedder.restore(model.grid, record.arrays["local"], record.arrays["global"])
             return prepared_model(model, embedded, volume=volume)
         prepared = prepare_scan(volume, embedder)
         arrays = {"local": prepared.embedded.local, "global": prepared.embedded.global_}
         write_record(CacheRecord(arrays=arrays, notes={}), self.folder, key)
+        if self.folder_gb is not None:
+            remove_least_used(self.folder, limit_bytes=self.folder_gb * BYTES_PER_GB)
         return prepared
 
 

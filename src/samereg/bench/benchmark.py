@@ -6,8 +6,10 @@ from pathlib import Path
 
 import torch
 
+from samereg.app.distribution import run_here, run_on_cluster
 from samereg.app.machine import choose_device
 from samereg.app.progress import OnProgress
+from samereg.app.supervised import WorkerSettings
 from samereg.bench.dataset import Dataset
 from samereg.bench.job import Job, describe
 from samereg.bench.methods import BenchMethod
@@ -16,10 +18,9 @@ from samereg.bench.pictures import require_matplotlib
 from samereg.bench.plan import Plan, make_plan
 from samereg.bench.read_learn2reg import read_learn2reg
 from samereg.bench.read_manifest import read_manifest
+from samereg.bench.record import write_record
 from samereg.bench.results import write_results
-from samereg.bench.runner import run_here, run_on_cluster
-from samereg.bench.supervise import WorkerSettings
-from samereg.bench.worker import Worker
+from samereg.bench.worker import OpenBenchWorker, Worker
 from samereg.errors import FileError, UsageError
 from samereg.io.atomic import require_writable
 
@@ -181,11 +182,19 @@ def _describing_device(settings: BenchSettings) -> torch.device:
 
 
 def _carry_out(plan: Plan, run: Path, settings: BenchSettings, device: str) -> Iterator[Job]:
+    """Every job once its record is there; one whose process was ended or ended by itself gets it here."""
+    for job, reason in _done(plan, run, settings, device):
+        if reason is not None:
+            write_record(job.record("failed", reason), job.path)
+        yield job
+
+
+def _done(plan: Plan, run: Path, settings: BenchSettings, device: str) -> Iterator[tuple[Job, str | None]]:
     """Paths are absolute, because workers may have been started in another folder."""
     worker = WorkerSettings(
+        open=OpenBenchWorker(networks=settings.networks.absolute() if settings.networks is not None else None),
         device=device,
         threads=max(1, (settings.threads or torch.get_num_threads()) // settings.workers),
-        networks=settings.networks.absolute() if settings.networks is not None else None,
         limit_s=settings.limit_s,
         log=run.absolute() / "logs" / "worker.txt",
     )

@@ -80,6 +80,30 @@ class Job:
         """Where its record goes."""
         return record_path(self.run, self.method.name, self.case.task, self.case.name)
 
+    @property
+    def alone(self) -> bool:
+        """Foreign libraries disturb nobody in a process of their own, and its largest memory is theirs alone."""
+        return isinstance(self.method, BaselineMethod) and self.method.alone
+
+    def perform(self, worker: Worker) -> None:
+        """Register, score, and write transform and record; a refusal is a failure, recorded with its sentence."""
+        try:
+            write_record(_done(self, worker), self.path)
+        except SameregError as error:
+            write_record(self.record("failed", str(error)), self.path)
+
+    def absolute(self) -> "Job":
+        """The job with paths that mean the same wherever a worker was started."""
+
+        def whole(path: Path | None) -> Path | None:
+            return path.absolute() if path is not None else None
+
+        scans = [
+            replace(scan, image=scan.image.absolute(), labels=whole(scan.labels), landmarks=whole(scan.landmarks))
+            for scan in (self.case.fixed, self.case.moving)
+        ]
+        return replace(self, run=self.run.absolute(), case=replace(self.case, fixed=scans[0], moving=scans[1]))
+
     def record(self, status: Literal["done", "failed", "unavailable"], reason: str = "") -> CaseRecord:
         """Its record so far."""
         return CaseRecord(
@@ -132,14 +156,6 @@ def checksums(cases: tuple[Case, ...]) -> dict[Path, str]:
 def files_of(scan: Scan) -> list[Path]:
     """Files of a scan that exist."""
     return [path for path in (scan.image, scan.labels, scan.landmarks) if path is not None]
-
-
-def perform(job: Job, worker: Worker) -> None:
-    """Register, score, and write transform and record; a refusal is a failure, recorded with its sentence."""
-    try:
-        write_record(_done(job, worker), job.path)
-    except SameregError as error:
-        write_record(job.record("failed", str(error)), job.path)
 
 
 def _done(job: Job, worker: Worker) -> CaseRecord:

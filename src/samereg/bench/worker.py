@@ -105,6 +105,21 @@ class Worker:
         return {method.network: load_once(name, str(self.device))}
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenBenchWorker:
+    """Makes the worker of a process.
+
+    Attributes:
+        networks: folder of trained deformation networks, or None for the shipped one alone.
+    """
+
+    networks: Path | None
+
+    def __call__(self, device: torch.device) -> Worker:
+        """The worker that a process's jobs share."""
+        return Worker(device=device, networks=self.networks)
+
+
 @cache
 def load_once(name: str, device: str) -> Deformer:
     """A deformation network, read once a process: networks of the tables belong to aligned pairs, not to a session."""

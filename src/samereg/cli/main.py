@@ -95,6 +95,11 @@ COMMANDS = (
         home=("samereg.cli.register", "Register"),
     ),
     Entry(
+        words=("cohort",),
+        summary="Register many pairs of scans, and go on after a stop.",
+        home=("samereg.cli.cohort", "Cohort"),
+    ),
+    Entry(
         words=("affine",),
         summary="Find an affine start for another registration tool.",
         home=("samereg.cli.affine", "AffineStart"),

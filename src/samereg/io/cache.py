@@ -1,5 +1,6 @@
 """Arrays that took long to compute, kept on disk by key, a safetensors file each; whole or not at all."""
 
+import os
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
@@ -68,6 +69,29 @@ def write_record(record: CacheRecord, folder: Path, key: str) -> None:
     if read_record(folder, key) is None:
         header = {**record.notes, _FORMAT_NOTE: str(FORMAT)}
         write_tensors(record.arrays, folder / f"{key}{SUFFIX}", header=header)
+
+
+def mark_used(folder: Path, key: str) -> None:
+    """Note that a record was used now; in a folder that can only be read, nothing is noted."""
+    with suppress(OSError):
+        os.utime(folder / f"{key}{SUFFIX}")
+
+
+def remove_least_used(folder: Path, *, limit_bytes: float) -> None:
+    """Remove the records that were written or used longest ago until the others together are no larger than a limit.
+
+    Several processes may do so at once.
+    """
+    records = []
+    for path in folder.glob(f"*{SUFFIX}"):
+        with suppress(FileNotFoundError):  # another process removed it
+            stat = path.stat()
+            records.append((stat.st_mtime_ns, stat.st_size, path))
+    size = 0
+    for _, bytes_, path in sorted(records, reverse=True):
+        size += bytes_
+        if size > limit_bytes:
+            _remove(path)
 
 
 def _remove(path: Path) -> None:

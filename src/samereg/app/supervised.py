@@ -1,24 +1,52 @@
-"""A worker process under watch: it is given one job at a time, and ended when it takes too long."""
+"""A worker process under watch: it is given one job at a time, and ended when it takes too long.
+
+Knows nothing of what jobs do; comparisons and cohorts have their own.
+"""
 
 import multiprocessing
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, Protocol, runtime_checkable
+
+import torch
 
 from samereg.app.machine import prepare_machine
 from samereg.app.settings import MachineSettings
-from samereg.bench.job import Job, perform
-from samereg.bench.methods import BaselineMethod
-from samereg.bench.record import write_record
-from samereg.bench.worker import Worker
 
 LAST_WORDS = 300
 """Characters of a crashed worker's error that its record keeps."""
 
 _STOP_S = 10.0
+
+OpenWorker = Callable[[torch.device], Any]
+"""Called once in each worker process: makes what its jobs share. A frozen dataclass, so that equal ones are one."""
+
+
+@runtime_checkable
+class Job(Protocol):
+    """Work that a process can be given; it travels there pickled."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether it needs a process of its own."""
+
+    def perform(self, worker: Any) -> str | None:
+        """Do it in a worker process.
+
+        Args:
+            worker: what the process's jobs share.
+
+        Returns:
+            Why it failed, in one sentence; None if it did not, or if it recorded that itself.
+        """
+
+    def absolute(self) -> "Job":
+        """The same job with paths that mean the same wherever a worker was started."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,16 +54,16 @@ class WorkerSettings:
     """How a worker works.
 
     Attributes:
+        open: makes what the jobs of one process share.
         device: auto, cpu, cuda or cuda:N; auto is what the worker's own computer has.
         threads: CPU threads; 0 takes as many as there are cores.
-        networks: folder of trained deformation networks, or None.
-        limit_s: a registration that takes longer has failed.
-        log: file that takes what methods print.
+        limit_s: a job that takes longer has failed.
+        log: file that takes what jobs print.
     """
 
+    open: OpenWorker
     device: str = "cpu"
     threads: int = 0
-    networks: Path | None = None
     limit_s: float = 1800.0
     log: Path = Path(os.devnull)
 
@@ -43,8 +71,7 @@ class WorkerSettings:
 class Supervised:
     """One worker process, begun when it is first needed and again after it had to be ended.
 
-    SAME's recipes share a process, which keeps weights and embedded scans. Every registration of a foreign library gets
-    a process of its own, so that no library disturbs another and the largest memory is its alone.
+    Jobs share a process, which keeps weights and embedded scans, but for those that want to be alone.
     """
 
     def __init__(self, settings: WorkerSettings) -> None:
@@ -53,12 +80,15 @@ class Supervised:
         self._process: Any = None
         self._pipe: Connection | None = None
 
-    def run(self, job: Job) -> None:
-        """Do a job; whatever happens, its record is there afterwards.
+    def run(self, job: Job) -> str | None:
+        """Do a job.
 
         A worker that takes too long is ended, and a worker that ends by itself is missed: both are failures.
+
+        Returns:
+            Why it failed; None if it did not.
         """
-        if _alone(job):
+        if job.alone:
             self.close()
         pipe = self._pipe or self._start()
         self._settings.log.parent.mkdir(parents=True, exist_ok=True)
@@ -67,16 +97,16 @@ class Supervised:
             pipe.send(job)
             if not pipe.poll(self._settings.limit_s):
                 self._end()
-                write_record(job.record("failed", f"took longer than {self._settings.limit_s:g} s"), job.path)
-                return
-            pipe.recv()
+                return f"took longer than {self._settings.limit_s:g} s"
+            reason: str | None = pipe.recv()
         except (EOFError, BrokenPipeError, ConnectionResetError):
             if self._aborted:
-                return
+                return None
             self._end()
-            write_record(job.record("failed", f"its process ended: {self._last_words(before)}"), job.path)
-        if _alone(job):
+            reason = f"its process ended: {self._last_words(before)}"
+        if job.alone:
             self.close()
+        return reason
 
     def abort(self) -> None:
         """End the worker whatever it does; a job that it was at leaves no record."""
@@ -118,18 +148,22 @@ class Supervised:
 def work(pipe: Connection, settings: WorkerSettings) -> None:
     """What a worker process does: one job after another until its pipe is closed.
 
-    An error that nobody foresaw ends the process with its traceback in the log; its supervisor records the failure.
+    An error that nobody foresaw ends the process with its traceback in the log; its supervisor says that it ended.
     """
     _redirect(settings.log)
+    Thread(target=_end_with_parent, daemon=True).start()
     device = prepare_machine(MachineSettings(device=settings.device, threads=settings.threads), seed=0)
-    worker = Worker(device=device, networks=settings.networks)
+    worker = settings.open(device)
     while (job := _next(pipe)) is not None:
-        perform(job, worker)
-        pipe.send(None)
+        pipe.send(job.perform(worker))
 
 
-def _alone(job: Job) -> bool:
-    return isinstance(job.method, BaselineMethod) and job.method.alone
+def _end_with_parent() -> None:
+    """End at once when the supervisor is killed: nobody waits for the job, and the next run may do it again."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def _next(pipe: Connection) -> Job | None:

@@ -1,4 +1,4 @@
-"""Carries out jobs on this computer or on a Dask cluster; yields each when its record is written."""
+"""Carries out jobs on this computer or on a Dask cluster; yields each when it is done."""
 
 import multiprocessing
 import os
@@ -7,16 +7,17 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from itertools import count
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock
+from typing import TypeVar
 
 import torch
 
-from samereg.bench.job import Job
-from samereg.bench.supervise import Supervised, WorkerSettings
+from samereg.app.supervised import Job, Supervised, WorkerSettings
 from samereg.errors import FileError, UsageError
 from samereg.optional import optional_package
+
+AnyJob = TypeVar("AnyJob", bound=Job)
 
 _IDLE: dict[WorkerSettings, "SimpleQueue[Supervised]"] = {}
 """Of this Dask worker; by settings, so that runs on one cluster share nothing."""
@@ -25,7 +26,7 @@ _IDLE_LOCK = Lock()
 _NUMBERS = count()
 
 
-def run_here(jobs: Sequence[Job], settings: WorkerSettings, *, workers: int) -> Iterator[Job]:
+def run_here(jobs: Sequence[AnyJob], settings: WorkerSettings, *, workers: int) -> Iterator[tuple[AnyJob, str | None]]:
     """Do jobs in processes of this computer.
 
     Args:
@@ -34,7 +35,7 @@ def run_here(jobs: Sequence[Job], settings: WorkerSettings, *, workers: int) -> 
         workers: how many at a time.
 
     Yields:
-        Each job when its record is written, in the order in which they end.
+        Each job when it is done, with why it failed if it did, in the order in which they end.
     """
     logs = [settings.log.with_stem(f"{settings.log.stem}-{number}") for number in range(workers)]
     supervised = [Supervised(replace(settings, log=log)) for log in logs]
@@ -45,15 +46,16 @@ def run_here(jobs: Sequence[Job], settings: WorkerSettings, *, workers: int) -> 
         try:
             futures = {pool.submit(_do_in_idle, idle, job): job for job in jobs}
             for future in as_completed(futures):
-                future.result()
-                yield futures[future]
+                yield futures[future], future.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             for each in supervised:
                 each.abort()
 
 
-def run_on_cluster(jobs: Sequence[Job], settings: WorkerSettings, *, scheduler: str) -> Iterator[Job]:
+def run_on_cluster(
+    jobs: Sequence[AnyJob], settings: WorkerSettings, *, scheduler: str
+) -> Iterator[tuple[AnyJob, str | None]]:
     """Do jobs on the workers of a Dask cluster, which see the same files under the same names.
 
     Args:
@@ -62,7 +64,7 @@ def run_on_cluster(jobs: Sequence[Job], settings: WorkerSettings, *, scheduler: 
         scheduler: address, as `tcp://host:8786`.
 
     Yields:
-        Each job when its record is written.
+        Each job when it is done, with why it failed if it did.
 
     Raises:
         MissingPackageError: Dask is not installed.
@@ -74,25 +76,24 @@ def run_on_cluster(jobs: Sequence[Job], settings: WorkerSettings, *, scheduler: 
     except (OSError, TimeoutError) as error:
         raise FileError(f"{scheduler}: no Dask scheduler answers there ({error}).") from error
     with client:
-        absolute = [_absolute(job) for job in jobs]
+        absolute = [job.absolute() for job in jobs]
         futures = client.map(_do_on_cluster, absolute, settings=settings, pure=False, retries=1)
         by_key = {future.key: job for future, job in zip(futures, jobs, strict=True)}
         for future in distributed.as_completed(futures):
-            future.result()
-            yield by_key[future.key]
+            yield by_key[future.key], future.result()
         client.run(_end_idle, settings)
 
 
-def _do_in_idle(idle: "SimpleQueue[Supervised]", job: Job) -> None:
+def _do_in_idle(idle: "SimpleQueue[Supervised]", job: Job) -> str | None:
     """Do a job in a worker that has none."""
     worker = idle.get()
     try:
-        worker.run(job)
+        return worker.run(job)
     finally:
         idle.put(worker)
 
 
-def _do_on_cluster(job: Job, settings: WorkerSettings) -> None:
+def _do_on_cluster(job: Job, settings: WorkerSettings) -> str | None:
     """Do a job in a process that no other thread of this Dask worker speaks to meanwhile."""
     if multiprocessing.current_process().daemon:
         raise UsageError(
@@ -105,7 +106,7 @@ def _do_on_cluster(job: Job, settings: WorkerSettings) -> None:
     except Empty:
         worker = Supervised(_settings_here(settings))
     try:
-        worker.run(job)
+        return worker.run(job)
     finally:
         idle.put(worker)
 
@@ -132,16 +133,3 @@ def _end_idle(settings: WorkerSettings) -> None:
         idle = _IDLE.pop(settings, SimpleQueue())
     while not idle.empty():
         idle.get_nowait().close()
-
-
-def _absolute(job: Job) -> Job:
-    """The job with paths that mean the same wherever a worker was started."""
-
-    def whole(path: Path | None) -> Path | None:
-        return path.absolute() if path is not None else None
-
-    scans = [
-        replace(scan, image=scan.image.absolute(), labels=whole(scan.labels), landmarks=whole(scan.landmarks))
-        for scan in (job.case.fixed, job.case.moving)
-    ]
-    return replace(job, run=job.run.absolute(), case=replace(job.case, fixed=scans[0], moving=scans[1]))
