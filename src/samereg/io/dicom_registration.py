@@ -127,9 +127,8 @@ def _deformable(path: Path, item: Dataset, is_big: bool) -> RegisteredPart:
         _only_matrix(path, item.get(f"{name}DeformationMatrixRegistrationSequence")) for name in ("Pre", "Post")
     )
     chained: list[Transform] = [before]
-    grids = item.get("DeformableRegistrationGridSequence") or ()
-    if len(grids):
-        chained.append(_field(path, grids[0], before, is_big))
+    grids = list(item.get("DeformableRegistrationGridSequence") or ())
+    chained += [_field(path, grid, before, is_big) for grid in grids[:1]]
     return RegisteredPart(
         frame_uid=str(item.get("SourceFrameOfReferenceUID") or ""),
         instance_uids=_images(item),
