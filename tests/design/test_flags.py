@@ -28,6 +28,7 @@ FLAGS = {
         "--orientation",
         "--series",
         "--confidence",
+        "--dicom",
         "--report",
         "--overwrite",
         *MACHINE,

@@ -22,7 +22,7 @@ SPECIAL = ("GenericAffine", "Warp", "TransformParameters.")
 """Names that other tools give."""
 
 NAMED = {
-    "files of a run": {"moved.nii.gz", "transform.h5", "inverse.h5", "confidence.nii.gz"},
+    "files of a run": {"moved.nii.gz", "transform.h5", "inverse.h5", "confidence.nii.gz", "registration.dcm", "/*.dcm"},
     "files of a demonstration and of a synthetic cohort": {
         *("fixed.nii.gz", "moving.nii.gz", "fixed_labels.nii.gz", "moving_labels.nii.gz", ".nii.gz"),
         *("images/phantom-[0-9][0-9][0-9]*-CE.nii.gz", "images/phantom-[0-9][0-9][0-9]*-NC.nii.gz"),

@@ -16,14 +16,15 @@ from torch import Tensor
 from samereg.app.progress import OnProgress
 from samereg.app.record import RunRecord
 from samereg.app.resampling import LABEL_MODES, moved_labels, resample_image
-from samereg.app.run_folder import RUN_FILES, RunFolder, RunResult
+from samereg.app.run_folder import RUN_FILES, RunFolder, RunResult, require_dicom
 from samereg.app.scans import read_scan, series_of_pair
 from samereg.app.session import Session
 from samereg.app.settings import RegisterSettings
 from samereg.errors import InputError, UsageError
 from samereg.geometry.grid import Grid
+from samereg.geometry.source import Source
 from samereg.geometry.transform import Transform
-from samereg.geometry.volume import Volume
+from samereg.geometry.volume import IN_MEMORY, Volume
 from samereg.image.label_likeness import label_likeness
 from samereg.io.atomic import atomic_directory
 from samereg.io.memory import ImageLike, of_kind, to_labels, to_volume
@@ -152,6 +153,7 @@ class RegisteredPair:
             result breaks; a result with faults is not to be trusted.
         confidence: expected error in mm on the fixed scan's grid, -1 outside the body, as the kind that the fixed scan
             came in; None unless asked for by ``confidence=True``.
+        sources: where the fixed and the moving scan came from.
     """
 
     moved: ImageLike
@@ -160,6 +162,7 @@ class RegisteredPair:
     matches: Matches
     record: RunRecord
     confidence: ImageLike | None = None
+    sources: tuple[Source, Source] = (IN_MEMORY, IN_MEMORY)
 
     @property
     def quality(self) -> Quality:
@@ -167,11 +170,18 @@ class RegisteredPair:
         return self.record.quality
 
     @plain_torch()
-    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
+    def save(self, folder: str | Path, *, overwrite: bool = False, dicom: bool = False) -> None:
         """Write what `samereg register` writes: moved scan, both transforms, matches and the run record.
+
+        Args:
+            folder: where the files go.
+            overwrite: into a folder that holds something.
+            dicom: write `registration.dcm` and the DICOM series `moved/` too; by default only if the registration was
+                asked for them by ``dicom=True``.
 
         Raises:
             UsageError: the folder holds something and `overwrite` is off.
+            InputError: DICOM is asked for, and a scan is none.
             FileError: the folder cannot be written.
         """
         result = RunResult(
@@ -182,8 +192,13 @@ class RegisteredPair:
             record=self.record,
             confidence=None if self.confidence is None else to_volume(self.confidence),
         )
+        dicom = dicom or self.record.settings.dicom
+        if dicom:
+            require_dicom(*self.sources)
         with atomic_directory(Path(folder), overwrite=overwrite, ours=RUN_FILES) as place:
             RunFolder(place).write(result)
+            if dicom:
+                RunFolder(place).write_dicom(result, fixed=self.sources[0], moving=self.sources[1])
 
 
 @own_torch()
@@ -223,6 +238,8 @@ def register(
     session = Session(device=settings.machine.device, embedding=settings.embedding)
     series = _series(fixed, moving, settings)
     volumes = _scan(fixed, "the fixed scan", series[0]), _scan(moving, "the moving scan", series[1])
+    if settings.dicom:
+        require_dicom(*(volume.source for volume in volumes))
     session.stages(settings)  # weights that do not fit are found before the scans are embedded
     first, second = (session.prepare(volume) for volume in volumes)
     found = session.register(first, second, settings, on_progress=on_progress)
@@ -233,6 +250,7 @@ def register(
         matches=found.result.matches,
         record=found.record,
         confidence=None if found.confidence is None else of_kind(found.confidence, fixed),
+        sources=(volumes[0].source, volumes[1].source),
     )
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from samereg.app.machine import prepare_machine
 from samereg.app.progress import OnProgress
-from samereg.app.run_folder import RUN_FILES, RunFolder
+from samereg.app.run_folder import RUN_FILES, RunFolder, require_dicom
 from samereg.app.scans import read_scan, series_of_pair
 from samereg.app.session import Registered, Session
 from samereg.app.settings import RegisterSettings
@@ -47,6 +47,8 @@ def register_files(
         prepare_machine(settings.machine, seed=settings.seed)
         series = series_of_pair(fixed_path, moving_path, settings.series or ())
         volumes = read_scan(fixed_path, series=series[0]), read_scan(moving_path, series=series[1])
+        if settings.dicom:
+            require_dicom(*(volume.source for volume in volumes))
         session = Session(device=settings.machine.device, embedding=settings.embedding)
         session.stages(settings)  # weights that do not fit are found before the scans are embedded
         if on_progress is not None:
@@ -54,4 +56,6 @@ def register_files(
         fixed, moving = (session.prepare(volume) for volume in volumes)
         found = session.register(fixed, moving, settings, on_progress=on_progress)
         RunFolder(folder).write(found.files())
+        if settings.dicom:
+            RunFolder(folder).write_dicom(found.files(), fixed=fixed.volume.source, moving=moving.volume.source)
     return found

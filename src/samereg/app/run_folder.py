@@ -8,9 +8,13 @@ from samereg.app.match_table import read_matches, write_matches
 from samereg.app.plain import from_plain
 from samereg.app.record import RunRecord, write_json
 from samereg.errors import FileError, InputError, UsageError
+from samereg.geometry.source import Source
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import Volume
+from samereg.io.dicom_images import write_series
 from samereg.io.images import read_volume, write_volume
+from samereg.io.transform_files import write_transform_file
+from samereg.io.transform_formats.spaces import Spaces
 from samereg.io.transforms import read_transform, write_transform
 from samereg.matching.matches import Matches
 
@@ -22,7 +26,12 @@ RECORD = "run.json"
 CONFIDENCE = "confidence.nii.gz"
 REPORT = "report.html"
 
-RUN_FILES = (MOVED, TRANSFORM, INVERSE, MATCHES, RECORD, CONFIDENCE, REPORT)
+REGISTRATION = "registration.dcm"
+"""The transform as a DICOM registration object, if DICOM is asked for."""
+MOVED_SERIES = "moved"
+"""The moved scan as a DICOM series: a folder of slices."""
+
+RUN_FILES = (MOVED, TRANSFORM, INVERSE, MATCHES, RECORD, CONFIDENCE, REPORT, REGISTRATION, f"{MOVED_SERIES}/*.dcm")
 """Every file that a registration or a report on it may leave; a new registration there replaces all of them."""
 
 
@@ -45,6 +54,21 @@ class RunResult:
     matches: Matches
     record: RunRecord
     confidence: Volume | None = None
+
+
+def require_dicom(*sources: Source) -> None:
+    """Refuse scans about which no DICOM object can be written, before anything is computed.
+
+    Raises:
+        InputError: a scan that did not come from DICOM, or has no frame of reference.
+    """
+    for source in sources:
+        if source.dicom is None:
+            raise InputError(
+                f"{source.label}: is no DICOM scan, and a DICOM result needs two; give DICOM folders, or no --dicom."
+            )
+        if source.frame_of_reference_uid is None:
+            raise InputError(f"{source.label}: has no FrameOfReferenceUID, which a DICOM registration is about.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +99,22 @@ class RunFolder:
         if result.confidence is not None:
             write_volume(result.confidence, self.path / CONFIDENCE)
         write_json(result.record, self.path / RECORD)
+
+    def write_dicom(self, result: RunResult, *, fixed: Source, moving: Source) -> None:
+        """Write the transform as a registration object, and the moved scan as a series derived from the moving one.
+
+        Args:
+            result: of the registration.
+            fixed: where the fixed scan came from.
+            moving: where the moving scan came from.
+
+        Raises:
+            InputError: a scan that did not come from DICOM, or has no frame of reference.
+            FileError: a file cannot be written.
+        """
+        spaces = Spaces(fixed_source=fixed, moving_source=moving)
+        write_transform_file(result.transform, self.path / REGISTRATION, spaces=spaces)
+        write_series(result.moved, self.path / MOVED_SERIES, source=moving, place=fixed)
 
     def read(self) -> RunResult:
         """Every file of a registration.

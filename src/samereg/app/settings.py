@@ -95,6 +95,9 @@ class RegisterSettings:
     confidence: bool = False
     """Also write confidence.nii.gz: the expected error in mm at every voxel of the body, -1 outside."""
 
+    dicom: bool = False
+    """Also write registration.dcm and the moved scan as a DICOM series, moved/; both scans have to be DICOM folders."""
+
     seed: Seed = 0
     """Seed of all random numbers: the same seed gives the same result."""
 

@@ -14,7 +14,8 @@ class Register:
     """Align a moving CT scan with a fixed one.
 
     Writes into the output folder: moved.nii.gz (the moving scan on the fixed scan's grid, in HU),
-    transform.h5 (fixed to moving world, what resampling needs), inverse.h5, matches.csv and run.json.
+    transform.h5 (fixed to moving world, what resampling needs), inverse.h5, matches.csv and run.json; with --dicom
+    registration.dcm and the series moved/ too.
     """
 
     fixed: FixedScan

@@ -5,9 +5,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pydicom
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_sequence_item
 from pydicom.sequence import Sequence as Items
+from pydicom.tag import Tag
 from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, UID, ExplicitVRLittleEndian, generate_uid
+from pydicom.valuerep import VR, DSfloat
 
 from samereg._version import __version__
 from samereg.errors import FileError
@@ -17,6 +22,7 @@ from samereg.io.dicom_headers import BAD_HEADER, quiet_pydicom
 from samereg.io.dicom_slices import Slice
 
 _UNICODE = "ISO_IR 192"
+_UNICODE_OF_PYTHON = "utf8"
 _SERIES_NUMBER = 9000
 """Of derived series: shown after those of the scanner."""
 
@@ -193,8 +199,24 @@ def refer_to_series(made: Dataset, sources: Sequence[Source]) -> None:
         made.StudiesContainingOtherReferencedInstancesSequence = Items(others)
 
 
+def encoded(keyword: str, items: Items) -> RawDataElement:
+    """A sequence as its bytes, for objects of many files that all have it: pydicom encodes each item anew otherwise."""
+    buffer = DicomBytesIO()
+    buffer.is_little_endian, buffer.is_implicit_VR = True, False
+    for item in items:
+        write_sequence_item(buffer, item, [_UNICODE_OF_PYTHON])
+    value = buffer.getvalue()
+    tag = Tag(keyword)
+    return RawDataElement(tag, VR.SQ, len(value), value, 0, is_implicit_VR=False, is_little_endian=True)
+
+
 def code(value: str, scheme: str, meaning: str) -> Items:
     """A sequence of one coded concept."""
     item = Dataset()
     item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
     return Items([item])
+
+
+def decimals(numbers: list[float]) -> list[DSfloat]:
+    """Numbers as DICOM's decimal strings of at most 16 characters, as exact as these can be."""
+    return [DSfloat(value + 0.0, auto_format=True) for value in numbers]

@@ -7,12 +7,11 @@ import torch
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import UID, DeformableSpatialRegistrationStorage, SpatialRegistrationStorage
-from pydicom.valuerep import DSfloat
 
 from samereg.geometry.affine import Affine
 from samereg.geometry.displacement import Displacement
 from samereg.geometry.source import Source
-from samereg.io.dicom_origin import code, image_references, new_object, refer_to_series, save
+from samereg.io.dicom_origin import code, decimals, image_references, new_object, refer_to_series, save
 from samereg.io.transform_formats.one_grid import OneGrid
 
 _ORTHOGONAL = 1e-6
@@ -83,11 +82,6 @@ def matrix_type(transform: Affine) -> str:
     if float(off_mm) > _ORTHOGONAL or float(torch.linalg.det(linear)) <= 0.0:
         return "AFFINE"
     return "RIGID" if float((scales - 1.0).abs().max()) <= _ORTHOGONAL else "RIGID_SCALE"
-
-
-def decimals(numbers: list[float]) -> list[DSfloat]:
-    """Numbers as DICOM's decimal strings of at most 16 characters, as exact as these can be."""
-    return [DSfloat(value + 0.0, auto_format=True) for value in numbers]
 
 
 def _registration(kind: UID, fixed: Source, moving: Source) -> FileDataset:
