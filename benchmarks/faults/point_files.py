@@ -58,8 +58,17 @@ def _points_value(points: Any, **columns: list[str]) -> Value:
     return {"points": array, **columns}
 
 
+def _table_text(path: Path) -> str:
+    """Text of a table: UTF-8, or what spreadsheets write where they do not write that."""
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252")
+
+
 def _csv_by_csv(folder: Path) -> Value:
-    text = (folder / "points.csv").read_bytes().decode("utf-8-sig")
+    text = _table_text(folder / "points.csv")
     rows = [row for row in csv.reader(io.StringIO(text, newline="")) if any(cell.strip() for cell in row)]
     if all(_isplain_number(cell) for cell in rows[0]):
         return _keypoints_of(rows)
@@ -72,7 +81,7 @@ def _csv_by_csv(folder: Path) -> Value:
 
 
 def _keypoints_by_csv(folder: Path) -> Value:
-    text = (folder / "keypoints.csv").read_bytes().decode("utf-8-sig")
+    text = _table_text(folder / "keypoints.csv")
     return _keypoints_of([row for row in csv.reader(text.splitlines()) if any(cell.strip() for cell in row)])
 
 
@@ -115,7 +124,7 @@ def _markups_by_json(folder: Path) -> Value:
 
 
 def _fcsv_by_csv(folder: Path) -> Value:
-    lines = (folder / "points.fcsv").read_bytes().decode("utf-8-sig").splitlines()
+    lines = _table_text(folder / "points.fcsv").splitlines()
     header = {
         key.strip().lower(): value.strip()
         for key, _, value in (line.lstrip("# ").partition("=") for line in lines if line.startswith("#"))

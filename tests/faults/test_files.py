@@ -51,6 +51,7 @@ FOUND = (
     ("vtk binary", "mesh.vtk", 73, 1, "3939393939393939393939393939393939393939", "raw"),
     ("vtk text", "mesh.vtk", 103, 6, "315f303030", "raw"),
     ("metaimage", "scan.mha", 217, 3, "", "raw"),
+    ("fcsv", "points.fcsv", 246, 1, "cb", "raw"),
 )
 """Damage that was read wrongly, crashed or hung: format, file, first byte, size, what comes there, and the view."""
 

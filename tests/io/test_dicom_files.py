@@ -267,6 +267,44 @@ def test_an_image_without_series_is_refused_by_name(tmp_path: Path) -> None:
         read_volume(tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+def test_an_image_whose_series_is_no_uid_is_refused_beside_one_that_is(tmp_path: Path) -> None:
+    def change(made: Dataset, number: int) -> None:
+        if number == 5:
+            made.SeriesInstanceUID = "x"
+
+    write_series(tmp_path, change=change)
+    with pytest.raises(FileError, match=rf"{slice_at(tmp_path, 5).name}: has a SeriesInstanceUID of 'x'"):
+        read_volume(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+def test_a_series_that_was_given_a_name_for_a_uid_is_read(tmp_path: Path) -> None:
+    assert_is_series(tmp_path, write_series(tmp_path, series="patient7-chest"))
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+@pytest.mark.parametrize("kind", ["1.2.840.1000", "1.2.840.10008.5.1.4.1.1", "not a uid"])
+def test_an_object_of_no_known_kind_and_modality_is_refused_by_name(kind: str, tmp_path: Path) -> None:
+    def change(made: Dataset, number: int) -> None:
+        if number == 5:
+            made.SOPClassUID = kind
+            del made.Modality, made.Rows
+
+    write_series(tmp_path, change=change)
+    with pytest.raises(FileError, match=rf"{slice_at(tmp_path, 5).name}: .*does not say what it holds"):
+        read_volume(tmp_path)
+
+
+def test_a_private_object_that_names_its_modality_is_no_obstacle(tmp_path: Path) -> None:
+    values = write_series(tmp_path)
+    made = dcmread(slice_at(tmp_path, 0))
+    made.SOPClassUID, made.Modality = "1.2.840.113619.4.30", "RAW"
+    del made.Rows, made.PixelData
+    made.save_as(tmp_path / "private.dcm")
+    assert_is_series(tmp_path, values)
+
+
 def test_a_screenshot_without_series_is_no_obstacle(tmp_path: Path) -> None:
     values = write_series(tmp_path)
     made = dataset(tmp_path / "shot.dcm", stored_values()[0], series="")

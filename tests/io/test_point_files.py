@@ -188,6 +188,17 @@ def test_a_mesh_moves_its_points_and_keeps_its_cells(binary: bool, title: str, t
 
 
 @pytest.mark.parametrize("binary", [False, True])
+def test_a_mesh_with_a_line_too_many_or_too_few_before_its_data_is_refused(binary: bool, tmp_path: Path) -> None:
+    # Its title, which says the frame, would be another line.
+    path = vtk_file(tmp_path / "in.vtk", binary=binary, title="SPACE=RAS")
+    content = path.read_bytes()
+    for damaged in (b"# vtk DataFile Version 3.0\n" + content, content.replace(b"SPACE=RAS\n", b"", 1)):
+        path.write_bytes(damaged)
+        with pytest.raises(FileError, match=r"in\.vtk: is damaged: its third line is '.+'; need ASCII or BINARY"):
+            read_vtk(path)
+
+
+@pytest.mark.parametrize("binary", [False, True])
 def test_another_reader_finds_cells_and_marks_in_a_moved_mesh(binary: bool, tmp_path: Path) -> None:
     legacy = pytest.importorskip("vtkmodules.vtkIOLegacy")
     source, out = vtk_file(tmp_path / "in.vtk", binary=binary), tmp_path / "out.vtk"

@@ -6,23 +6,23 @@ import pytest
 import torch
 
 from known_maps import bent_and_turned, error_mm
+from remembering import RememberingEmbedder
 from samereg.errors import NoOverlapError
 from samereg.estimate.deform import load_deformer
 from samereg.geometry.affine import Affine
 from samereg.geometry.grid import Grid, axis_aligned_grid, voxel_centres_mm
 from samereg.geometry.volume import Volume
-from samereg.matching.embed import EmbeddedVolume, EmbedderRecord, NetEmbedder, load_embedder
+from samereg.matching.embed import EmbeddedVolume, Embedder, EmbedderRecord, load_embedder
 from samereg.phantom.subject import default_grid, make_subject
 from samereg.pipeline.affine import AffineStage
 from samereg.pipeline.coarse import CoarseStage
-from samereg.pipeline.pair import Pair, prepare_scan
+from samereg.pipeline.pair import Pair, PreparedScan, prepare_scan
 from samereg.pipeline.recipes import affine_only, fast, named_recipe, same, same_plus
 from samereg.pipeline.register import register
-from samereg.pipeline.stage import Stage, beginning
+from samereg.pipeline.stage import Stage, StageResult, beginning
 
-every_recipe = pytest.mark.parametrize(
-    "stages", ["fast", "same", pytest.param("same++", marks=pytest.mark.slow)], indirect=True
-)
+SLOW = [pytest.param(recipe, marks=pytest.mark.slow) for recipe in ("same", "same++")]
+every_recipe = pytest.mark.parametrize("stages", ["fast", *SLOW], indirect=True)
 
 
 @pytest.fixture
@@ -33,13 +33,23 @@ def stages(request: pytest.FixtureRequest) -> tuple[Stage, ...]:
 
 
 @pytest.fixture(scope="module")
-def embedder() -> NetEmbedder:
-    return load_embedder("compact")
+def embedder() -> RememberingEmbedder:
+    return RememberingEmbedder(other=load_embedder("compact"))
 
 
 @pytest.fixture(scope="module")
 def scan() -> Volume:
     return make_subject(0, grid=default_grid()).volumes["NC"]
+
+
+@pytest.fixture(scope="module")
+def prepared(embedder: RememberingEmbedder, scan: Volume) -> PreparedScan:
+    return prepare_scan(scan, embedder)
+
+
+@pytest.fixture(scope="module")
+def aligned(embedder: RememberingEmbedder, prepared: PreparedScan) -> StageResult:
+    return AffineStage().run(Pair(fixed=prepared, moving=prepared, embedder=embedder), beginning())
 
 
 @every_recipe
@@ -76,18 +86,17 @@ def test_rigid_and_similarity_keep_shape(embedder, scan):
         assert torch.allclose(gram, scale * torch.eye(3, dtype=torch.float64), atol=1e-9)
 
 
-def test_a_coarse_stage_that_begins_beside_the_scan_says_so(embedder, scan):
-    far = prepare_scan(scan, embedder)
+def test_a_coarse_stage_that_begins_beside_the_scan_says_so(embedder, prepared):
     shift = Affine.from_parts(torch.eye(3, dtype=torch.float64), torch.full((3,), 5000.0, dtype=torch.float64))
     with pytest.raises(NoOverlapError, match="affine alignment has to come first"):
-        CoarseStage().run(Pair(fixed=far, moving=far, embedder=embedder), beginning(shift))
+        CoarseStage().run(Pair(fixed=prepared, moving=prepared, embedder=embedder), beginning(shift))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CountingEmbedder:
     """Embeds as another does, and counts how often."""
 
-    other: NetEmbedder
+    other: Embedder
     volumes: list[Volume] = field(default_factory=list)
 
     @property
@@ -107,15 +116,16 @@ class CountingEmbedder:
     [
         pytest.param(CoarseStage(), True, 1, id="the first round takes the matches of the affine stage"),
         pytest.param(CoarseStage(), False, 2, id="without any it finds its own"),
-        pytest.param(CoarseStage(reuse=False), True, 2, id="or when told to"),
+        pytest.param(CoarseStage(reuse=False), True, 2, id="or when told to", marks=pytest.mark.slow),
         pytest.param(CoarseStage(rounds=1), True, 1, id="the paper's one round moves the scan and matches it"),
     ],
 )
-def test_coarse_embeds_the_moved_scan_as_often_as_it_needs(embedder, scan, coarse, with_matches, embeddings):
-    prepared, counting = prepare_scan(scan, embedder), CountingEmbedder(other=embedder)
+def test_coarse_embeds_the_moved_scan_as_often_as_it_needs(
+    embedder, scan, prepared, aligned, coarse, with_matches, embeddings
+):
+    counting = CountingEmbedder(other=embedder)
     pair = Pair(fixed=prepared, moving=prepared, embedder=counting)
-    before = AffineStage().run(pair, beginning())
-    found = coarse.run(pair, before if with_matches else beginning(before.transform))
+    found = coarse.run(pair, aligned if with_matches else beginning(aligned.transform))
     assert len(counting.volumes) == embeddings
     points_mm = voxel_centres_mm(scan.grid)[60:130:8, 40:100:8, 50:160:8].flatten(0, 2)
     assert (found.transform.apply(points_mm) - points_mm).norm(dim=-1).median() < 0.5

@@ -95,16 +95,21 @@ def test_the_jitter_is_as_large_as_asked():
     assert not torch.equal(still.moved, moved.moved)
 
 
-@pytest.mark.parametrize("variant", ["vm", "sam-loss", "sam-corr", "sam-vm"])
+SLOW = [pytest.param(variant, marks=pytest.mark.slow) for variant in ("vm", "sam-loss", "sam-corr")]
+
+
+@pytest.mark.parametrize("variant", ["sam-vm", *SLOW])
 def test_training_lowers_the_loss(tmp_path, variant):
-    settings = replace(SMALL, variant=variant, steps=40, warm_up=4, crops=replace(SMALL.crops, jitter_mm=0.0))
+    settings = replace(SMALL, variant=variant, steps=24, warm_up=4, crops=replace(SMALL.crops, jitter_mm=0.0))
     losses: list[float] = []
     data = DeformData(train=pair_set())
     train_deform(data, settings, tmp_path, fabric=fabric(), on_progress=lambda _s, _n, loss: losses.append(loss))
     assert sum(losses[-8:]) / 8 < sum(losses[:8]) / 8 - 0.02
 
 
-@pytest.mark.parametrize("stop_after", [1, 3, 4])
+@pytest.mark.parametrize(
+    "stop_after", [pytest.param(1, marks=pytest.mark.slow), 3, pytest.param(4, marks=pytest.mark.slow)]
+)
 def test_an_interrupted_training_resumes_to_the_bit(tmp_path, stop_after):
     whole = weights(SMALL, tmp_path / "whole", validation=pair_set())
 

@@ -1,6 +1,7 @@
 """DICOM folders as volumes: which series, in which order, on which grid; never by file name."""
 
 import logging
+import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -27,6 +28,9 @@ from samereg.io.dicom_stack import (
 from samereg.io.stored import naming, require_usable_grid, whole_number_dtype
 
 _LOG = logging.getLogger(__name__)
+
+_UID = re.compile(r"[0-9.]+", re.ASCII)
+"""What UIDs are made of; scanners break the standard's further rules."""
 
 
 def read_series(folder: Path, *, series: str | None = None) -> Volume:
@@ -81,11 +85,15 @@ def holds_ct(path: Path) -> bool:
 
 
 def _refuse_unnamed(slices: list[Slice]) -> None:
-    for item in slices:
-        if not item.series_uid and item.modality in ("CT", ""):
+    may_be_ct = [item for item in slices if item.modality in ("CT", "")]
+    # Where no series has a valid UID, a tool that takes names out wrote others on purpose.
+    any_valid = any(_UID.fullmatch(item.series_uid) for item in may_be_ct)
+    for item in may_be_ct:
+        if not item.series_uid or (any_valid and not _UID.fullmatch(item.series_uid)):
+            found = f"a SeriesInstanceUID of {item.series_uid!r}" if item.series_uid else "no SeriesInstanceUID"
             raise FileError(
-                f"{item.path}: has no SeriesInstanceUID, which says what series it belongs to; need one in every "
-                "image, or the image elsewhere."
+                f"{item.path}: has {found}, which says what series it belongs to; need a valid one in every image, or "
+                "the image elsewhere."
             )
 
 

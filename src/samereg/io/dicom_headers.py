@@ -140,9 +140,11 @@ def _is_image(header: Dataset) -> bool:
     uid = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID")
     if "Rows" in header:
         return True
-    if not uid:
+    kind = UID(str(uid or ""))
+    # Private objects have a UID of their own, but name their modality; what names neither may have been a slice.
+    if kind.name == kind and not header.get("Modality"):
         raise ValueError("it does not say what it holds")
-    return UID(str(uid)).name.endswith("Image Storage")
+    return kind.name.endswith("Image Storage")
 
 
 def _damaged(path: Path, header: Dataset, reason: str) -> Damaged:

@@ -18,6 +18,7 @@ from samereg.io.point_formats.format import PointFormat, by_name, need_source
 from samereg.io.point_formats.points import OUTSIDE, MovedPoints, PointSet, between_lps_and
 
 _MAGIC = b"# vtk DataFile"
+_CODINGS = (b"ASCII", b"BINARY")
 _POINTS = re.compile(rb"\nPOINTS[ \t]+(\d+)[ \t]+(float|double)[ \t]*\r?\n")
 _DATASET = re.compile(rb"\nDATASET[ \t]+(\w+)")
 _WITH_POINTS = (b"POLYDATA", b"UNSTRUCTURED_GRID", b"STRUCTURED_GRID")
@@ -81,6 +82,9 @@ def _parse(path: Path) -> _Mesh:
         kind = dataset.group(1).decode() if dataset else "nothing"
         raise InputError(f"{path}: holds {kind}; need a mesh with POINTS of type float or double.")
     title, coding = content.split(b"\n", 3)[1:3]
+    if coding.strip().upper() not in _CODINGS:
+        found = coding[:40].decode("latin-1").strip()
+        raise FileError(f"{path}: is damaged: its third line is {found!r}; need ASCII or BINARY.")
     is_binary = coding.strip().upper() == b"BINARY"
     count, dtype = 3 * int(points.group(1)), _TYPES[points.group(2)]
     if count > len(content):
