@@ -19,7 +19,9 @@ from samereg.nets.precision import fastest_dtype
 INSTRUCTION_LIMITS = ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "OMP_NUM_THREADS")
 
 # Laws draw the same examples in every run, and a busy computer is no failure.
-settings.register_profile("steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+STEADY = {"derandomize": True, "deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("steady", max_examples=25, **STEADY)
+settings.register_profile("thorough", max_examples=500, **STEADY)  # --hypothesis-profile=thorough
 settings.load_profile("steady")
 
 # Workers of pytest-xdist share the cores; more threads than cores slow all of them down. Set in the environment too,

@@ -261,6 +261,7 @@ def preserved_random_state() -> Iterator[None]:
     np.random.set_state(kept[1])  # noqa: NPY002
 
 
+@pytest.mark.slow
 def test_a_scan_made_in_inference_mode_is_registered_like_any_other(results, scan, labels, tmp_path):
     with torch.inference_mode():
         made_there = samereg.Volume(

@@ -143,7 +143,7 @@ def test_several_files_go_through_one_transform_into_a_folder(place: Path, small
     assert torch.allclose(moved.data, shifted(small_ct.data, -1024.0), atol=1)
 
 
-@pytest.mark.parametrize("mode", ["cubic", "sinc"])
+@pytest.mark.parametrize("mode", ["cubic", pytest.param("sinc", marks=pytest.mark.slow)])
 def test_whole_voxels_are_moved_by_every_kernel_alike(place: Path, small_ct: Volume, mode: str) -> None:
     settings = ApplySettings(reference=place / "ct.nii.gz", interpolation=mode)
     apply_files(place / "shift.h5", (place / "ct.nii.gz",), place / "out.nii.gz", settings=settings)

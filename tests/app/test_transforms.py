@@ -64,10 +64,11 @@ def random_transform(choose: random.Random, grid: Grid) -> Transform:
     return kinds[choose.choice(list(kinds))]()
 
 
-def test_two_hundred_random_round_trips_are_true_or_refused_by_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize("trips", [25, pytest.param(200, marks=pytest.mark.slow)])
+def test_random_round_trips_are_true_or_refused_by_name(trips: int, tmp_path: Path) -> None:
     choose = random.Random(0)
     refusals, outcomes = [], {"true": 0, "says so": 0}
-    for number in range(200):
+    for number in range(trips):
         grid, other = random_grid(choose), random_grid(choose)
         transform = random_transform(choose, grid)
         format, file = choose.choice(list(FORMATS.items()))
@@ -90,7 +91,7 @@ def test_two_hundred_random_round_trips_are_true_or_refused_by_name(tmp_path: Pa
             assert f"{folder / file} takes points up to" in record.faults[0]
             outcomes["says so"] += 1
     assert all(file in sentence for file, sentence in refusals)
-    assert outcomes["true"] > 110, outcomes
+    assert outcomes["true"] > 0.55 * trips, outcomes
 
 
 @pytest.mark.parametrize("name", list(GRIDS))

@@ -147,7 +147,7 @@ def crowded_matches(seed: int, *, outliers: float, noise_mm: float) -> tuple[tor
 
 
 @pytest.mark.parametrize(("outliers", "noise_mm"), [(0.1, 5.0), (0.3, 10.0), (0.5, 5.0), (0.5, 10.0)])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_outliers_do_not_move_the_robust_map(seed, outliers, noise_mm):
     fixed, moving, truth = crowded_matches(seed, outliers=outliers, noise_mm=noise_mm)
     found = fit_robust(fixed, moving, weights=weights_of(fixed))
@@ -165,13 +165,14 @@ def test_the_robust_map_knows_its_inliers():
     assert bool(found.inliers[true_inliers].all())
 
 
-@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("fit", [fit_affine, *(pytest.param(fit, marks=pytest.mark.slow) for fit in FITS[1:])])
 def test_the_same_seed_gives_the_same_map_to_the_bit(fit):
     fixed, moving, _ = crowded_matches(1, outliers=0.4, noise_mm=8.0)
     first, second = (fit_robust(fixed, moving, weights=weights_of(fixed), fit=fit, seed=7) for _ in range(2))
     assert torch.equal(first.affine.matrix, second.affine.matrix)
 
 
+@pytest.mark.slow
 def test_the_robust_rigid_map_is_rigid():
     fixed, moving, _ = crowded_matches(1, outliers=0.4, noise_mm=3.0)
     linear = fit_robust(fixed, moving, weights=weights_of(fixed), fit=fit_rigid).affine.linear

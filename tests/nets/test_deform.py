@@ -47,7 +47,9 @@ def test_the_correlation_matters_where_it_is_taken(name):
     assert not build(name, correlation=False).takes_correlation
 
 
-@every_network
+@pytest.mark.parametrize(
+    "name", ["vm-unet", *(pytest.param(name, marks=pytest.mark.slow) for name in ("unet", "phnn"))]
+)
 def test_every_weight_learns(name):
     images, table = inputs()
     net = build(name, correlation=True)

@@ -71,7 +71,7 @@ def test_other_seed_gives_another_body(coarse):
     assert math.dist(coarse.landmarks_mm["carina"], other.landmarks_mm["carina"]) > 0.5
 
 
-@pytest.mark.parametrize("seed", [0, 11])
+@pytest.mark.parametrize("seed", [0, pytest.param(11, marks=pytest.mark.slow)])
 def test_all_organs_are_there_on_a_coarse_grid(seed):
     counts = torch.bincount(make_subject(seed, grid=_COARSE).labels.data.flatten().long(), minlength=36)
     assert [ORGAN_NAMES[value] for value in range(1, 36) if counts[value] < 3] == []
