@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Optional, Union
 
 from samereg.errors import UsageError
 from samereg.io.format_names import PointFormatName, TransformFormatName
-from samereg.validation import Count, CountOrZero, Range, Seed, accept
+from samereg.validation import Count, CountOrZero, Positive, Range, Seed, accept
 
 OptionalPath = Optional[Path]  # noqa: UP045
 OptionalText = Optional[str]  # noqa: UP045
@@ -139,17 +139,40 @@ class PairsSettings:
             UsageError: an impossible value; a start or series, which pairs do not share; two places to run at.
         """
         accept(self)
-        if self.registration.init is not None:
-            raise UsageError("Got --init, a transform that belongs to one pair; many pairs begin without.")
-        if self.registration.series is not None:
-            raise UsageError(
-                "Got --series, which belongs to one pair; need the columns fixed_series and moving_series of --pairs."
-            )
+        _refuse_settings_of_one_pair(self.registration)
         if self.scheduler and self.workers > 1:
             raise UsageError(
                 f"Got {self.workers} workers and the scheduler {self.scheduler}; need one of --workers, for this "
                 "computer, and --scheduler, whose cluster has its own."
             )
+
+
+FuseMethod = Literal["majority", "weighted", "staple"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FuseSettings:
+    """How labels are fused."""
+
+    registration: RegisterSettings = field(default_factory=RegisterSettings)
+    """Of every atlas with the target."""
+
+    method: FuseMethod = "weighted"
+    """majority: every atlas has one vote. weighted: votes count by the similarity of the embeddings at each place.
+    staple: each atlas is trusted as far as it agrees with the others."""
+
+    sharpness: Positive = 20.0
+    """Of the weights exp(sharpness x similarity): larger leaves the say to the most similar atlases."""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values, and settings that belong to one pair.
+
+        Raises:
+            UsageError: an impossible value, or a start or series, which atlases do not share.
+        """
+        accept(self)
+        _refuse_settings_of_one_pair(self.registration)
+        _refuse_outputs_of_one_registration(self.registration)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -221,3 +244,29 @@ class AffineSettings:
             seed=self.seed,
             machine=self.machine,
         )
+
+
+def _refuse_settings_of_one_pair(registration: RegisterSettings) -> None:
+    """Refuse what several pairs cannot share.
+
+    Raises:
+        UsageError: a start or a series.
+    """
+    if registration.init is not None:
+        raise UsageError("Got --init, a transform that belongs to one pair; many pairs begin without.")
+    if registration.series is not None:
+        raise UsageError(
+            "Got --series, which belongs to one pair; need folders of one CT series each, or the columns fixed_series "
+            "and moving_series of samereg cohort --pairs."
+        )
+
+
+def _refuse_outputs_of_one_registration(registration: RegisterSettings) -> None:
+    """Refuse what asks for files of a registration where none is written.
+
+    Raises:
+        UsageError: --dicom or --confidence.
+    """
+    for name in ("dicom", "confidence"):
+        if getattr(registration, name):
+            raise UsageError(f"Got --{name}, but this command writes no registration; leave it out, or use register.")

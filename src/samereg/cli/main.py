@@ -100,6 +100,11 @@ COMMANDS = (
         home=("samereg.cli.cohort", "Cohort"),
     ),
     Entry(
+        words=("fuse",),
+        summary="Label a scan by labelled scans of other subjects.",
+        home=("samereg.cli.fuse", "Fuse"),
+    ),
+    Entry(
         words=("affine",),
         summary="Find an affine start for another registration tool.",
         home=("samereg.cli.affine", "AffineStart"),

@@ -41,6 +41,14 @@ def grid_offset_vox(grid: Grid, stride_vox: int) -> tuple[int, int, int]:
     return d, h, w
 
 
+def lattice_of(grid: Grid, stride_vox: int) -> Grid:
+    """Grid of the places that `grid_points` takes."""
+    coarse = strided(grid, stride_vox)
+    affine = coarse.affine.clone()
+    affine[:3, 3] = grid.to_world(torch.tensor(grid_offset_vox(grid, stride_vox), dtype=torch.float64))
+    return Grid(shape=coarse.shape, affine=affine)
+
+
 def mask_at(mask: Bool[Tensor, "d h w"], grid: Grid, points_mm: Float64[Tensor, "n 3"]) -> Bool[Tensor, " n"]:
     """Which world points fall on a voxel of a mask; none beyond its grid."""
     index = grid.to_index(points_mm).round().long()

@@ -7,11 +7,11 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from samereg.geometry.affine import Affine
-from samereg.geometry.grid import Grid, strided
+from samereg.geometry.grid import Grid
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import Volume
 from samereg.image.resample import resample_volume
-from samereg.matching.points import grid_offset_vox, grid_points
+from samereg.matching.points import grid_points, lattice_of
 from samereg.matching.search import Search, search
 from samereg.matching.trust import FIELD_ERROR, FieldErrorModel
 from samereg.ops.ambient import own_torch
@@ -87,7 +87,7 @@ class Confidence:
             transform: fixed world to moving world.
             grid: of the result.
         """
-        lattice = _lattice(pair.fixed.model.grid, self.stride_vox)
+        lattice = lattice_of(pair.fixed.model.grid, self.stride_vox)
         points_mm = grid_points(pair.fixed.model.grid, body=pair.fixed.body, stride_vox=self.stride_vox)
         index = lattice.to_index(points_mm).round().long()
         known = torch.zeros(2, 1, *lattice.shape)
@@ -100,11 +100,3 @@ class Confidence:
         inside = resample_volume(body, Affine.identity(), grid, mode="nearest").data > 0
         data = torch.where(inside, error.data, UNKNOWN_MM)
         return Volume(data=data, grid=grid, background=UNKNOWN_MM, stored_dtype="float32")
-
-
-def _lattice(grid: Grid, stride_vox: int) -> Grid:
-    """Grid of the places that `grid_points` takes."""
-    coarse = strided(grid, stride_vox)
-    affine = coarse.affine.clone()
-    affine[:3, 3] = grid.to_world(torch.tensor(grid_offset_vox(grid, stride_vox), dtype=torch.float64))
-    return Grid(shape=coarse.shape, affine=affine)

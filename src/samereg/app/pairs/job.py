@@ -12,7 +12,7 @@ from samereg.app.pairs.record import PAIR_RECORD, InputState, PairRecord, PairSe
 from samereg.app.pairs.worker import PairWorker
 from samereg.app.record import sha256_of, write_json
 from samereg.app.resampling import carry_image, moved_labels
-from samereg.app.run_folder import RunFolder
+from samereg.app.run_folder import RunFolder, require_dicom
 from samereg.app.session import Registered
 from samereg.app.settings import RegisterSettings
 from samereg.errors import SameregError, is_out_of_memory
@@ -100,10 +100,12 @@ class PairJob:
     def _perform(self, worker: PairWorker) -> None:
         fixed = worker.hold(self.pair.fixed, keep=self.keep[0])
         moving = worker.hold(self.pair.moving, keep=self.keep[1])
+        if self.settings.dicom:
+            require_dicom(fixed.prepared.volume.source, moving.prepared.volume.source)
         found = worker.session.register(fixed.prepared, moving.prepared, self.settings)
         began = time.perf_counter()
         with staged_folder(self.output) as folder:
-            RunFolder(folder).write(found.files())
+            _write(found, RunFolder(folder), dicom=self.settings.dicom)
             _carry(found, self.pair, folder)
             before, after = _overlaps(found, self.pair)
             self.finish(found, self.pair, folder)
@@ -133,6 +135,13 @@ class PairJob:
             quality=found.record.quality,
             reason="; ".join([*verdict.faults, *verdict.notes]),
         )
+
+
+def _write(found: Registered, folder: RunFolder, *, dicom: bool) -> None:
+    folder.write(found.files())
+    if dicom:
+        sources = found.fixed.volume.source, found.moving.volume.source
+        folder.write_dicom(found.files(), fixed=sources[0], moving=sources[1])
 
 
 def _carry(found: Registered, pair: ScanPair, folder: Path) -> None:
