@@ -10,7 +10,7 @@ from samereg.estimate import coarse
 from samereg.estimate.coarse import SMALLEST_JACOBIAN, RegularisedFill, fill_linear, fill_regularised
 from samereg.geometry.displacement import Displacement
 from samereg.geometry.fields import jacobian_determinant_mm, resample_displacement
-from samereg.geometry.grid import corners_mm, strided
+from samereg.geometry.grid import axis_aligned_grid, corners_mm, strided, voxel_centres_mm
 
 NO_POINTS = torch.zeros(0, 3, dtype=torch.float64)
 
@@ -63,6 +63,35 @@ def test_never_folds(smoothing_mm, amplitude_mm):
     assert float(jacobian_determinant_mm(found.displacement).min()) >= SMALLEST_JACOBIAN
     on_voxels = resample_displacement(found.displacement, strided(matches.grid, 2))
     assert float(jacobian_determinant_mm(on_voxels).min()) > 0.0
+
+
+def stretched_body():
+    """Matches of a body 100 mm wide, and a grid around it that is twice as wide."""
+    grid = axis_aligned_grid((49, 49, 49), (4.0, 4.0, 4.0), (-96.0, -96.0, -96.0))
+    fixed_mm = voxel_centres_mm(axis_aligned_grid((7, 7, 7), (16.0, 16.0, 16.0), (-48.0, -48.0, -48.0))).flatten(0, 2)
+    stretch = torch.tensor([0.3, -0.3, 0.2], dtype=torch.float64)
+    bend_mm = 10.0 * (fixed_mm[:, [1, 2, 0]] / 48.0) ** 2
+    return fixed_mm, stretch * fixed_mm + bend_mm, grid
+
+
+def filled_body():
+    fixed_mm, displacement_mm, grid = stretched_body()
+    weights = torch.ones(len(fixed_mm), dtype=torch.float64)
+    settings = RegularisedFill(smoothing_mm=7.0, lattice_mm=12.0)
+    return fill_regularised(fixed_mm, displacement_mm, weights=weights, grid=grid, settings=settings).displacement
+
+
+def test_a_field_levels_off_beyond_its_matches():
+    _, displacement_mm, _ = stretched_body()
+    assert float(filled_body().data.abs().max()) < 1.5 * float(displacement_mm.abs().max())
+
+
+def test_a_field_hangs_on_its_matches_and_not_on_when_the_solver_stops(monkeypatch):
+    usual = filled_body()
+    monkeypatch.setattr(coarse, "FINAL_TOLERANCE", coarse.FINAL_TOLERANCE / 1000.0)
+    # Up to one spacing of the matches beyond the outermost; without the penalty of slopes this is 2 mm.
+    near = voxel_centres_mm(usual.grid).abs().amax(-1) < 65.0
+    assert float((usual.data - filled_body().data).norm(dim=0)[near].max()) < 0.6
 
 
 def test_matches_that_turn_space_inside_out_are_not_followed():

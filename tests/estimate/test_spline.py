@@ -82,7 +82,9 @@ def test_no_other_control_points_cost_less(smoothing_mm):
     points = points_inside(GRID, 300)
     displacement = torch.randn(300, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     weights = torch.linspace(0.5, 1.5, 300, dtype=torch.float64)
-    problem = spline_problem(LATTICE, points, displacement, weights=weights, smoothing_mm=smoothing_mm)
+    problem = spline_problem(
+        LATTICE, points, displacement, weights=weights, smoothing_mm=smoothing_mm, levelling_mm=30.0
+    )
     solved = solve(problem, weights, start=problem.level, tolerance=1e-4)
     assert solved.residual <= 1e-4
 
@@ -98,7 +100,10 @@ def test_a_smaller_smoothing_follows_the_points_more_closely():
     points = points_inside(GRID, 300)
     displacement = torch.randn(300, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     ones = torch.ones(300, dtype=torch.float64)
-    problems = [spline_problem(LATTICE, points, displacement, weights=ones, smoothing_mm=s) for s in (3.0, 30.0)]
+    problems = [
+        spline_problem(LATTICE, points, displacement, weights=ones, smoothing_mm=s, levelling_mm=30.0)
+        for s in (3.0, 30.0)
+    ]
     near, far = (residual_mm(p, solve(p, ones, start=p.level, tolerance=1e-6).solution).mean() for p in problems)
     assert near < far
 

@@ -61,6 +61,7 @@ def spline_problem(
     *,
     weights: Float64[Tensor, " n"],
     smoothing_mm: float,
+    levelling_mm: float,
 ) -> SplineProblem:
     """The problem of following displacements at points.
 
@@ -70,6 +71,7 @@ def spline_problem(
         displacement_mm: displacement of each.
         weights: trust in each, of mean 1.
         smoothing_mm: the penalty weighs as much as the data at a wave number of 1 over this length.
+        levelling_mm: at a wave number of 1 over this length the penalty of slopes equals that of roughness.
     """
     return SplineProblem(
         points_mm=points_mm,
@@ -78,7 +80,7 @@ def spline_problem(
         lattice=lattice,
         sampling=sampling(lattice, points_mm),
         cosines=cosines(lattice),
-        penalty=_penalty(lattice, smoothing_mm),
+        penalty=_penalty(lattice, smoothing_mm, levelling_mm),
     )
 
 
@@ -162,8 +164,13 @@ def _transposed(along: AlongAxes) -> AlongAxes:
     return along_d, along_h, along_w
 
 
-def _penalty(lattice: SplineLattice, smoothing_mm: float) -> Float64[Tensor, "d h w"]:
-    """``s h^3 k^6``: the penalty weighs as much as the data at a wave number of 1 / `smoothing_mm`."""
+def _penalty(lattice: SplineLattice, smoothing_mm: float, levelling_mm: float) -> Float64[Tensor, "d h w"]:
+    """``s h^3 (k^6 + k^2 / l^4)``: it weighs as much as the data at a wave number of 1 / `smoothing_mm`.
+
+    The first term alone lets a field grow as a square beyond its matches, and leaves the linear system so badly
+    conditioned that what stands there is decided by when the solver stops.
+    """
     stiffness = MATCHES_PER_MM3 * smoothing_mm**6 * lattice.spacing_mm**3
-    penalty: Tensor = stiffness * squared_frequencies(lattice) ** 3
+    squared = squared_frequencies(lattice)
+    penalty: Tensor = stiffness * (squared**3 + squared / levelling_mm**4)
     return penalty
