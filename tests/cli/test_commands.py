@@ -82,7 +82,8 @@ def test_register_passes_every_flag_on(monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder(found())
     monkeypatch.setattr(registration, "register_files", recorder)
     words = "register -f a.nii -m b.nii -o out --preset affine --filter threshold --affine-model rigid"
-    words += " --init theirs.mat --init-format greedy"
+    words += " --init theirs.mat --init-format greedy --fixed-landmarks f.csv --moving-landmarks m.csv"
+    words += " --fixed-mask f.nii --moving-mask m.nii --ignore-labels 3 5"
     words += " --filler linear --embedding mine.safetensors --deform bent.safetensors --series 1.2 1.3 --overwrite"
     words += " --device cpu --threads 3 --seed 9 -q"
     assert main(words.split()) == 0
@@ -94,6 +95,11 @@ def test_register_passes_every_flag_on(monkeypatch: pytest.MonkeyPatch) -> None:
         affine_model="rigid",
         init=Path("theirs.mat"),
         init_format="greedy",
+        fixed_landmarks=Path("f.csv"),
+        moving_landmarks=Path("m.csv"),
+        fixed_mask=Path("f.nii"),
+        moving_mask=Path("m.nii"),
+        ignore_labels=(3, 5),
         filler="linear",
         embedding="mine.safetensors",
         deform="bent.safetensors",

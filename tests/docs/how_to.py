@@ -88,6 +88,10 @@ def write_material(place: Path) -> None:
         shutil.copy(place / "cohort" / "labels" / f"phantom-{subject}.nii.gz", place / f"{name}_labels.nii.gz")
         shutil.copytree(place / "cohort" / "images", place / "scans", dirs_exist_ok=True)
     shutil.copy(place / "cohort" / "landmarks" / "phantom-100.csv", place / "points.csv")
+    for scan, subject in (("fixed", 100), ("moving", 101)):
+        header, *rows = (place / "cohort" / "landmarks" / f"phantom-{subject}.csv").read_text().splitlines()
+        clicks = [row for row in rows if row.startswith(("carina", "left_diaphragm", "right_diaphragm"))]
+        (place / f"{scan}_clicks.csv").write_text("\n".join([header, *clicks]) + "\n")
     shutil.copy(place / "cohort" / "labels.csv", place / "labels.csv")
     for study, scan in (("study1", "fixed"), ("study2", "moving")):
         write_dicom(sitk.ReadImage(str(place / f"{scan}.nii.gz")), place / study, series=SERIES[study])

@@ -13,6 +13,7 @@ from jaxtyping import Float64
 from numpy.typing import NDArray
 from torch import Tensor
 
+from samereg.app.guiding import read_guidance
 from samereg.app.progress import OnProgress
 from samereg.app.record import RunRecord
 from samereg.app.resampling import LABEL_MODES, moved_labels, resample_image
@@ -227,7 +228,7 @@ def register(
 
     Raises:
         UsageError: no image, no such device, or a setting that does not exist or is impossible.
-        InputError: a scan that cannot be used.
+        InputError: a scan, landmarks or a mask that cannot be used.
         NoOverlapError: too little common anatomy.
         MirroredError: one scan is a mirror image.
         WeightsError: weights that are missing, damaged, or do not belong together.
@@ -240,9 +241,11 @@ def register(
     volumes = _scan(fixed, "the fixed scan", series[0]), _scan(moving, "the moving scan", series[1])
     if settings.dicom:
         require_dicom(*(volume.source for volume in volumes))
-    session.stages(settings)  # weights that do not fit are found before the scans are embedded
+    # Weights, landmarks and masks that do not fit are found before the scans are embedded.
+    session.stages(settings)
+    guidance = read_guidance(settings, *volumes)
     first, second = (session.prepare(volume) for volume in volumes)
-    found = session.register(first, second, settings, on_progress=on_progress)
+    found = session.register(first, second, settings, guidance=guidance, on_progress=on_progress)
     return RegisteredPair(
         moved=of_kind(found.moved, moving),
         transform=PairTransform(map=found.transform, grid=first.volume.grid),

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from samereg._version import __version__
+from samereg.app.guiding import GuidanceRecord
 from samereg.app.plain import Plain, to_plain
 from samereg.app.settings import RegisterSettings
 from samereg.app.verdict import Verdict, VerdictLimits
@@ -100,6 +101,7 @@ class RunRecord:
         seconds: wall time of preparing and registering, without reading and writing.
         exit_status: exit code of the command: 10 exactly where the verdict is failed.
         limits: bounds of the verdict.
+        guidance: landmarks, with how each is kept, and masks; None where nothing guided.
     """
 
     versions: Versions
@@ -117,6 +119,7 @@ class RunRecord:
     seconds: float
     exit_status: int
     limits: VerdictLimits = field(default_factory=VerdictLimits)
+    guidance: GuidanceRecord | None = None
 
 
 def versions() -> Versions:

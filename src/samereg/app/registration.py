@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from samereg.app.guiding import read_guidance
 from samereg.app.machine import prepare_machine
 from samereg.app.progress import OnProgress
 from samereg.app.run_folder import RUN_FILES, RunFolder, require_dicom
@@ -50,11 +51,13 @@ def register_files(
         if settings.dicom:
             require_dicom(*(volume.source for volume in volumes))
         session = Session(device=settings.machine.device, embedding=settings.embedding)
-        session.stages(settings)  # weights that do not fit are found before the scans are embedded
+        # Weights, landmarks and masks that do not fit are found before the scans are embedded.
+        session.stages(settings)
+        guidance = read_guidance(settings, *volumes)
         if on_progress is not None:
             on_progress("preparing and embedding both scans", 0, 0)
         fixed, moving = (session.prepare(volume) for volume in volumes)
-        found = session.register(fixed, moving, settings, on_progress=on_progress)
+        found = session.register(fixed, moving, settings, guidance=guidance, on_progress=on_progress)
         RunFolder(folder).write(found.files())
         if settings.dicom:
             RunFolder(folder).write_dicom(found.files(), fixed=fixed.volume.source, moving=moving.volume.source)

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from samereg.app.guiding import guidance_record, read_guidance
 from samereg.app.machine import choose_device
 from samereg.app.record import MachineRecord, RunRecord, describe_device, input_record, named_settings, versions
 from samereg.app.run_folder import RunResult
@@ -26,6 +27,7 @@ from samereg.matching.embed import Embedder, load_embedder
 from samereg.ops.ambient import own_torch
 from samereg.pipeline.affine import AffineStage
 from samereg.pipeline.confidence import confidence_of
+from samereg.pipeline.guidance import Guidance, LandmarkStage, StartStage
 from samereg.pipeline.pair import Pair, PreparedScan
 from samereg.pipeline.query import Answers, Query
 from samereg.pipeline.recipes import ORIENTATIONS, preset
@@ -137,6 +139,7 @@ class Session:
         moving: PreparedScan,
         settings: RegisterSettings | None = None,
         *,
+        guidance: Guidance | None = None,
         limits: VerdictLimits | None = None,
         on_progress: OnProgress | None = None,
     ) -> Registered:
@@ -148,23 +151,28 @@ class Session:
             fixed: scan that stays.
             moving: the other.
             settings: preset and choices; the embedding is the session's own.
+            guidance: landmarks and masks in memory, in place of those that the settings name.
             limits: bounds of the verdict.
             on_progress: told about each step.
 
         Raises:
             UsageError: settings that do not go together.
+            InputError: landmarks or masks that cannot be used.
             NoOverlapError: too little common anatomy.
             MirroredError: one scan is a mirror image.
             WeightsError: the deformation network is missing, damaged, or belongs to another embedding.
         """
         began = time.perf_counter()
         settings, limits = settings or RegisterSettings(), limits or VerdictLimits()
-        stages, start = self.stages(settings), _start(settings, fixed, moving)
-        result = register_pair(self._pair(fixed, moving), stages=stages, start=start, on_progress=on_progress)
+        guidance = guidance or read_guidance(settings, fixed.volume, moving.volume)
+        stages, start = _keeping(self.stages(settings), guidance, settings), _start(settings, fixed, moving)
+        result = register_pair(
+            self._pair(fixed, moving), stages=stages, start=start, guidance=guidance, on_progress=on_progress
+        )
         confidence = None
         if settings.confidence:
             confidence = confidence_of(self._pair(fixed, moving), result.transform, result.turns)
-        verdict = judge(result.quality, limits, result.turns.notes)
+        verdict = judge(result.quality, limits, (*result.turns.notes, *_lost_landmarks(result)))
         deformer = self._deformer(settings)
         record = RunRecord(
             versions=versions(),
@@ -175,6 +183,7 @@ class Session:
             recipe=tuple(named_settings(stage) for stage in stages),
             fixed=input_record(fixed.volume),
             moving=input_record(moving.volume),
+            guidance=guidance_record(guidance, result.landmarks),
             stages=result.stages,
             quality=result.quality,
             limits=limits,
@@ -276,6 +285,23 @@ def require_same_embedding(deformer: Deformer, embedder: Embedder) -> None:
             f"'{embedding.name}' is {embedding.checksum[:12]}...; need a deformation network trained with it "
             "(samereg train deform --embedding), or --preset fast"
         )
+
+
+def _keeping(stages: tuple[Stage, ...], guidance: Guidance, settings: RegisterSettings) -> tuple[Stage, ...]:
+    """The stages, with what keeps landmarks before and after them."""
+    if not len(guidance.landmarks):
+        return stages
+    first = (StartStage(),) if settings.init is not None else ()
+    return (*first, *stages, LandmarkStage())
+
+
+def _lost_landmarks(result: Registration) -> tuple[str, ...]:
+    """What the last stage says if it could not keep every landmark, as a note for the verdict."""
+    return tuple(
+        stage.outcome.message
+        for stage in result.stages
+        if stage.name == LandmarkStage().name and not stage.outcome.converged
+    )
 
 
 def _start(settings: RegisterSettings, fixed: PreparedScan, moving: PreparedScan) -> Transform | None:

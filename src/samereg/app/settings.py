@@ -16,11 +16,15 @@ OptionalPath = Optional[Path]  # noqa: UP045
 OptionalText = Optional[str]  # noqa: UP045
 OptionalNumber = Optional[int]  # noqa: UP045
 OptionalTexts = Union[None, tuple[str, ...]]  # noqa: UP007
+OptionalNumbers = Union[None, tuple[int, ...]]  # noqa: UP007
 """Written in this way and order because tyro checks the defaults of `Path | None` and of tuples by typeguard, which
 loads asyncio and takes half of the time of `--help`."""
 
 TransformFormatOrAuto = Literal["auto", TransformFormatName]
 PointFormatOrAuto = Literal["auto", PointFormatName]
+
+GUIDING = ("fixed_landmarks", "moving_landmarks", "fixed_mask", "moving_mask", "ignore_labels")
+"""Settings of a registration that say what a user knows about one pair."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,6 +73,22 @@ class RegisterSettings:
 
     init_format: TransformFormatOrAuto = "auto"
     """File format of that transform, if it cannot be detected."""
+
+    fixed_landmarks: OptionalPath = None
+    """Points of the fixed scan, in any point format, whose places in the moving scan are known: the registration keeps
+    them. Needs --moving-landmarks."""
+
+    moving_landmarks: OptionalPath = None
+    """The same places in the moving scan, paired by name, or by order where there are no names."""
+
+    fixed_mask: OptionalPath = None
+    """Image that is above 0 where matches and similarities count in the fixed scan."""
+
+    moving_mask: OptionalPath = None
+    """The same for the moving scan."""
+
+    ignore_labels: OptionalNumbers = None
+    """Labels of the masks that do not count; everything else does then, the background included."""
 
     filter: Literal["stable", "threshold"] = "stable"
     """How wrong matches are rejected: stable, by cycle consistency; threshold, by the paper's similarity threshold."""
@@ -250,7 +270,7 @@ def _refuse_settings_of_one_pair(registration: RegisterSettings) -> None:
     """Refuse what several pairs cannot share.
 
     Raises:
-        UsageError: a start or a series.
+        UsageError: a start or a series, landmarks or masks.
     """
     if registration.init is not None:
         raise UsageError("Got --init, a transform that belongs to one pair; many pairs begin without.")
@@ -259,6 +279,10 @@ def _refuse_settings_of_one_pair(registration: RegisterSettings) -> None:
             "Got --series, which belongs to one pair; need folders of one CT series each, or the columns fixed_series "
             "and moving_series of samereg cohort --pairs."
         )
+    for name in GUIDING:
+        if getattr(registration, name) is not None:
+            flag = f"--{name.replace('_', '-')}"
+            raise UsageError(f"Got {flag}, which belongs to one pair; guide that pair by samereg register.")
 
 
 def _refuse_outputs_of_one_registration(registration: RegisterSettings) -> None:

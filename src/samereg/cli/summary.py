@@ -17,6 +17,7 @@ def print_summary(record: RunRecord, output: Path) -> None:
         "overlap": f"{100 * quality.overlap_fraction:.0f} % of the fixed body",
         "folded voxels": f"{100 * quality.folded_fraction:.3f} %",
         "inverse consistency": f"{quality.inverse_consistency_mm:.3f} mm (mean)",
+        **_landmarks(record),
         "computed on": f"{record.machine.device}, {record.embedding.precision}",
         "time": ", ".join(f"{stage.name} {stage.seconds:.1f} s" for stage in record.stages)
         + f", all {record.seconds:.1f} s",
@@ -24,6 +25,15 @@ def print_summary(record: RunRecord, output: Path) -> None:
         + (" confidence.nii.gz" if record.settings.confidence else ""),
     }
     print_facts(f"{record.moving.path} -> {record.fixed.path}", facts)
+
+
+def _landmarks(record: RunRecord) -> dict[str, str]:
+    """How well landmarks are kept, if there are any."""
+    kept = record.guidance.landmarks if record.guidance else ()
+    if not kept:
+        return {}
+    started, left = (max(column) for column in zip(*((each.start_mm, each.left_mm) for each in kept), strict=True))
+    return {"landmarks": f"{len(kept)}, off by up to {left:.1f} mm; by {started:.1f} mm before"}
 
 
 def report_faults(faults: Sequence[str]) -> None:

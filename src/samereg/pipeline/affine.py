@@ -1,17 +1,25 @@
 """SAM-affine: an affine map from matches on a grid of points (SAME, section 2.2, eq. 1)."""
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Literal
 
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
 from samereg.errors import NoOverlapError
 from samereg.estimate.affine import Fit, fit_affine, fit_rigid, fit_robust, fit_similarity
+from samereg.estimate.outcome import Outcome
+from samereg.geometry.affine import Affine
 from samereg.matching.filters import MatchFilter, StableFilter
+from samereg.matching.landmarks import agreeing
 from samereg.matching.matches import Matches
 from samereg.matching.points import STRIDE_VOX, grid_points
 from samereg.matching.search import Search, match
 from samereg.matching.stable import stable_points
+from samereg.pipeline.guidance import only_counted, rough_map
 from samereg.pipeline.orientation import OrientationSearch, Turns
 from samereg.pipeline.pair import Pair
 from samereg.pipeline.stage import StageResult
@@ -40,6 +48,8 @@ class AffineStage:
         fewest_used: nor is a smaller share of the points of the fixed body.
         agree_mm: matches this near to the map agree with it, as far as one map can tell between two people.
         fewest_agreeing: a smaller share of matches that agree is no basis either.
+        landmark_share: weight of a landmark as a share of that of all matches together; all landmarks together weigh as
+            much as all matches at most. Larger follows the landmarks more than the rest of the body.
         seed: of the robust fit's random subsets.
         orientation: how `turns` finds which way round the scans lie; None trusts both headers. `run` takes the pair as
             it is given.
@@ -55,6 +65,7 @@ class AffineStage:
     fewest_used: Fraction = 0.05
     agree_mm: PositiveMm = 30.0
     fewest_agreeing: Fraction = 0.3
+    landmark_share: Fraction = 0.33
     seed: CountOrZero = 0
     orientation: OrientationSearch | None = field(default_factory=OrientationSearch)
 
@@ -79,43 +90,64 @@ class AffineStage:
         return turns
 
     def run(self, pair: Pair, before: StageResult) -> StageResult:  # noqa: ARG002
-        """The map that the matches agree on; what was found before does not matter to it.
+        """The map that the matches and landmarks agree on; what was found before does not matter to it.
 
         Raises:
-            NoOverlapError: too few matches, or too few that agree.
+            NoOverlapError: too few matches, or too few that agree, and no landmarks that give a rigid map.
         """
         matches = self.match(pair)
-        weights = self.filter.weights(matches)
-        used = matches.used
+        if len(pair.landmarks):
+            around = rough_map(pair.landmarks)
+            fits = agreeing(pair.landmarks, matches.fixed_mm, matches.moving_mm, around)
+            matches = replace(matches, used=matches.used & fits)
         needed = max(self.fewest_matches, ceil(self.fewest_used * len(matches)))
-        if int(used.sum()) < needed:
-            raise NoOverlapError(
-                f"only {int(used.sum())} of {len(matches)} points of the fixed scan have a trustworthy match in the "
-                f"moving scan; at least {needed} are needed: do both show the same anatomy?"
-            )
+        if int(matches.used.sum()) >= needed:
+            return self._fitted(pair, matches)
+        if pair.landmarks.give_a_rotation:
+            outcome = Outcome(converged=True, message="too few matches: a rigid map of the landmarks", iterations=1)
+            return StageResult(transform=rough_map(pair.landmarks), matches=None, outcome=outcome)
+        raise NoOverlapError(
+            f"only {int(matches.used.sum())} of {len(matches)} points of the fixed scan have a trustworthy match in "
+            f"the moving scan; at least {needed} are needed: do both show the same anatomy?"
+        )
+
+    def _fitted(self, pair: Pair, matches: Matches) -> StageResult:
+        """The robust fit; landmarks that give a rigid map decide, however few matches agree."""
+        used, landmarks = matches.used, pair.landmarks
+        weights = self.filter.weights(matches)[used]
+        trust = torch.full((len(landmarks),), self._landmark_weight(weights, len(landmarks)), dtype=torch.float64)
         fit = fit_robust(
-            matches.fixed_mm[used],
-            matches.moving_mm[used],
-            weights=weights[used],
+            torch.cat([matches.fixed_mm[used], landmarks.fixed_mm]),
+            torch.cat([matches.moving_mm[used], landmarks.moving_mm]),
+            weights=torch.cat([weights, trust]),
             fit=FITS[self.model],
             inlier_mm=self.inlier_mm,
             seed=self.seed,
         )
-        residual_mm = (fit.affine.apply(matches.fixed_mm[used]) - matches.moving_mm[used]).norm(dim=1)
+        if not landmarks.give_a_rotation:
+            self._refuse_disagreement(fit.affine, matches)
+        return StageResult(transform=fit.affine, matches=matches, outcome=fit.outcome)
+
+    def _landmark_weight(self, weights: Float64[Tensor, " n"], count: int) -> float:
+        """Weight of each landmark: `landmark_share` of all matches, together that of all at most."""
+        return float(weights.sum()) * min(self.landmark_share, 1.0 / max(1, count))
+
+    def _refuse_disagreement(self, affine: Affine, matches: Matches) -> None:
+        used = matches.used
+        residual_mm = (affine.apply(matches.fixed_mm[used]) - matches.moving_mm[used]).norm(dim=1)
         share = float((residual_mm < self.agree_mm).double().mean())
         if share < self.fewest_agreeing:
             raise NoOverlapError(
                 f"only {share:.0%} of {int(used.sum())} matches agree on one {self.model} map; at least "
                 f"{self.fewest_agreeing:.0%} are needed: do both scans show the same anatomy?"
             )
-        return StageResult(transform=fit.affine, matches=matches, outcome=fit.outcome)
 
     def match(self, pair: Pair) -> Matches:
         """Filtered matches of a grid of points in the fixed body."""
         points_mm = stable_points(
             pair.fixed.embedded,
             pair.moving.embedded,
-            grid_points(pair.fixed.model.grid, body=pair.fixed.body, stride_vox=self.stride_vox),
+            grid_points(pair.fixed.model.grid, body=pair.fixed.counted, stride_vox=self.stride_vox),
             places=(pair.fixed.places, pair.moving.places),
             settings=self.search,
             rounds=self.stable_rounds,
@@ -128,4 +160,4 @@ class AffineStage:
             moving_places=pair.moving.places,
             settings=self.search,
         )
-        return self.filter.keep(found)
+        return only_counted(pair, self.filter.keep(found))

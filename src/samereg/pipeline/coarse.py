@@ -6,24 +6,29 @@ SAME, section 2.2, in the pull-back direction: the field carries fixed points to
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import torch
+
 from samereg.errors import NoOverlapError
 from samereg.estimate.coarse import RegularisedFill, fill_linear, fill_regularised
 from samereg.estimate.fading import faded_out
 from samereg.estimate.outcome import Outcome
+from samereg.geometry.affine import Affine
 from samereg.geometry.chain import chain
 from samereg.geometry.displacement import Displacement
-from samereg.geometry.grid import Grid, padded
+from samereg.geometry.grid import padded
 from samereg.geometry.transform import Transform
 from samereg.image.resample import resample_volume
 from samereg.matching.embed import EmbeddedVolume
 from samereg.matching.filters import MatchFilter, StableFilter
+from samereg.matching.landmarks import Landmarks, agreeing
 from samereg.matching.matches import Matches
 from samereg.matching.points import STRIDE_VOX, grid_points, mask_at
 from samereg.matching.search import Search, candidates, match
 from samereg.matching.stable import stable_points
+from samereg.pipeline.guidance import only_counted
 from samereg.pipeline.pair import Pair
 from samereg.pipeline.stage import StageResult
-from samereg.validation import Count, CountOrZero, PositiveMm, check_ranges
+from samereg.validation import Count, CountOrZero, PositiveMm, Weight, check_ranges
 
 Filler = Literal["regularised", "linear"]
 
@@ -48,6 +53,9 @@ class CoarseStage:
             later ones move the scan, embed and match.
         later_reach_mm: reach of the search in every round but the first.
         fewest_matches: fewer used matches than this are no basis for a field.
+        landmark_weight: of each landmark, where the best match has 1: about as many matches as lie within reach of the
+            smoothing around it, so that the field follows the landmark. Larger keeps landmarks more exactly.
+        guided_reach_mm: reach of the search where landmarks led to what was found before.
     """
 
     filler: Filler = "regularised"
@@ -64,6 +72,8 @@ class CoarseStage:
     reuse: bool = True
     later_reach_mm: PositiveMm = 40.0
     fewest_matches: CountOrZero = 60
+    landmark_weight: Weight = 100.0
+    guided_reach_mm: PositiveMm = 80.0
 
     def __post_init__(self) -> None:
         """Refuse numbers out of bounds."""
@@ -86,15 +96,21 @@ class CoarseStage:
             if number == 0 and earlier is not None:
                 matches = earlier
             else:
-                search = replace(self.search, reach_mm=self.later_reach_mm) if number else self.search
-                matches = self._match(pair, so_far, search)
+                matches = self._match(pair, so_far, self._search_of(number, pair.landmarks))
+            matches = _trusting(pair.landmarks, matches, start)
             self._refuse_too_few(matches)
             settings = self.last_fill if number == self.rounds - 1 else self.fill
             # One field is fitted to all matches, not one on top of another, so that what the filler promises of its
             # field holds for the result.
-            found, outcome = self._fill(matches, start, pair.fixed.model.grid, settings)
+            found, outcome = self._fill(pair, matches, start, settings)
             so_far = chain(found, start)
         return StageResult(transform=chain(faded_out(found), start), matches=matches, outcome=outcome)
+
+    def _search_of(self, number: int, landmarks: Landmarks) -> Search:
+        """How matches are looked for in one round."""
+        if number:
+            return replace(self.search, reach_mm=self.later_reach_mm)
+        return replace(self.search, reach_mm=self.guided_reach_mm) if len(landmarks) else self.search
 
     def _refuse_too_few(self, matches: Matches) -> None:
         used = int(matches.used.sum())
@@ -109,7 +125,7 @@ class CoarseStage:
         fixed, stride = pair.fixed, search.stride_vox
         moved = self._moved(pair, start)
         places_mm = grid_points(moved.grid, stride_vox=stride)
-        inside = mask_at(pair.moving.body, pair.moving.model.grid, start.apply(places_mm))
+        inside = mask_at(pair.moving.counted, pair.moving.model.grid, start.apply(places_mm))
         if not bool(inside.any()):
             raise NoOverlapError(
                 "the scans do not overlap where SAM-coarse begins; an affine alignment has to come first"
@@ -118,7 +134,7 @@ class CoarseStage:
         points_mm = stable_points(
             fixed.embedded,
             moved,
-            grid_points(fixed.model.grid, body=fixed.body, stride_vox=self.stride_vox),
+            grid_points(fixed.model.grid, body=fixed.counted, stride_vox=self.stride_vox),
             places=(fixed.places, moving_places),
             settings=search,
             rounds=self.stable_rounds,
@@ -131,7 +147,7 @@ class CoarseStage:
             moving_places=moving_places,
             settings=search,
         )
-        return self.filter.keep(replace(found, moving_mm=start.apply(found.moving_mm)))
+        return only_counted(pair, self.filter.keep(replace(found, moving_mm=start.apply(found.moving_mm))))
 
     def _moved(self, pair: Pair, start: Transform) -> EmbeddedVolume:
         margin = (self.margin_vox, self.margin_vox, self.margin_vox)
@@ -139,15 +155,26 @@ class CoarseStage:
         return pair.embedder.embed(resample_volume(pair.moving.model, start, grid))
 
     def _fill(
-        self, matches: Matches, start: Transform, grid: Grid, settings: RegularisedFill
+        self, pair: Pair, matches: Matches, start: Transform, settings: RegularisedFill
     ) -> tuple[Displacement, Outcome]:
-        """Field that carries fixed points to where `start` takes them to their matches."""
-        used = matches.used
-        fixed_mm = matches.fixed_mm[used]
-        displacement_mm = start.inverse().apply(matches.moving_mm[used]) - fixed_mm
+        """Field that carries fixed points to where `start` takes them to their matches, landmarks among them."""
+        used, landmarks, grid = matches.used, pair.landmarks, pair.fixed.model.grid
+        fixed_mm = torch.cat([matches.fixed_mm[used], landmarks.fixed_mm])
+        displacement_mm = start.inverse().apply(torch.cat([matches.moving_mm[used], landmarks.moving_mm])) - fixed_mm
         if self.filler == "linear":
             filled = fill_linear(fixed_mm, displacement_mm, grid)
             return filled, Outcome(converged=True, message="interpolated", iterations=1)
-        weights = self.filter.weights(matches)[used]
+        trust = torch.full((len(landmarks),), self.landmark_weight, dtype=torch.float64)
+        weights = torch.cat([self.filter.weights(matches)[used], trust])
         solved = fill_regularised(fixed_mm, displacement_mm, weights=weights, grid=grid, settings=settings)
         return solved.displacement, solved.outcome
+
+
+def _trusting(landmarks: Landmarks, matches: Matches, start: Transform) -> Matches:
+    """The same matches, those that contradict a landmark no longer used."""
+    if not len(landmarks):
+        return matches
+    back = start.inverse()
+    moved = replace(landmarks, moving_mm=back.apply(landmarks.moving_mm))
+    fits = agreeing(moved, matches.fixed_mm, back.apply(matches.moving_mm), Affine.identity())
+    return replace(matches, used=matches.used & fits)

@@ -8,6 +8,7 @@ from samereg.estimate.outcome import Outcome
 from samereg.geometry.chain import chain
 from samereg.matching.reduce import Reduction
 from samereg.pipeline.features import aligned_scans
+from samereg.pipeline.guidance import continued
 from samereg.pipeline.pair import Pair
 from samereg.pipeline.stage import StageResult
 from samereg.validation import Count, check_ranges
@@ -42,7 +43,7 @@ class DeformStage:
         outcome = Outcome(converged=True, message="predicted", iterations=self.passes)
         for _ in range(self.passes):
             scans = aligned_scans(pair, transform, reduction=self.reduction)
-            predicted = self.deformer.predict(scans)
+            predicted = continued(self.deformer.predict(scans), pair, scans.seen)
             if self.deformer.record.header.form == "velocity":
                 step, outcome = flow_of(predicted, scans.grid)
                 transform = chain(step, transform)

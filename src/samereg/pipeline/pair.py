@@ -1,7 +1,7 @@
 """Two scans made ready for the stages: model space, body, embedding; each computed once."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from jaxtyping import Bool
 from torch import Tensor
@@ -10,6 +10,7 @@ from samereg.geometry.volume import Volume
 from samereg.image.body import body_mask
 from samereg.image.preprocess import from_window, to_model_space
 from samereg.matching.embed import EmbeddedVolume, Embedder
+from samereg.matching.landmarks import Landmarks, no_landmarks
 from samereg.matching.points import grid_points
 from samereg.matching.search import Candidates, Search, candidates
 from samereg.ops.ambient import own_torch
@@ -26,6 +27,7 @@ class PreparedScan:
         embedded: its embedding.
         places: where matches may lie in it.
         seconds: what it took to prepare; 0 if it came from a store.
+        mask: voxels where matches and similarities count, on the grid of `model`; None for everywhere.
     """
 
     volume: Volume
@@ -34,6 +36,12 @@ class PreparedScan:
     embedded: EmbeddedVolume
     places: Candidates
     seconds: float = 0.0
+    mask: Bool[Tensor, "d h w"] | None = None
+
+    @property
+    def counted(self) -> Bool[Tensor, "d h w"]:
+        """Voxels of the patient where matches and similarities count."""
+        return self.body if self.mask is None else self.body & self.mask.to(self.body.device)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -44,11 +52,13 @@ class Pair:
         fixed: the scan that stays.
         moving: the scan to be aligned with it.
         embedder: for stages that embed again.
+        landmarks: pairs of points that every stage trusts, in the worlds of both scans.
     """
 
     fixed: PreparedScan
     moving: PreparedScan
     embedder: Embedder
+    landmarks: Landmarks = field(default_factory=no_landmarks)
 
 
 @own_torch()

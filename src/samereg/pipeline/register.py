@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from samereg.estimate.outcome import Outcome
+from samereg.geometry.chain import chain
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import Volume
 from samereg.matching.embed import Embedder
 from samereg.matching.matches import Matches, no_matches
 from samereg.ops.ambient import own_torch
 from samereg.pipeline.affine import AffineStage
+from samereg.pipeline.guidance import Guidance, LandmarkResidual, LandmarkStage, guided, residuals
 from samereg.pipeline.orientation import Turns, between, turned_pair, worlds
 from samereg.pipeline.pair import Pair, prepare_scan
 from samereg.pipeline.quality import Quality, measure
@@ -54,6 +56,7 @@ class Registration:
         quality: measured without labels.
         turns: what was done about headers that are wrong about the way round a scan lies; the transforms and matches
             are between the scans as stored all the same.
+        landmarks: how each landmark of the user is kept.
     """
 
     transform: Transform
@@ -62,6 +65,7 @@ class Registration:
     stages: tuple[StageReport, ...]
     quality: Quality
     turns: Turns = field(default_factory=Turns)
+    landmarks: tuple[LandmarkResidual, ...] = ()
 
 
 @own_torch()
@@ -102,6 +106,7 @@ def register_pair(
     *,
     stages: tuple[Stage, ...],
     start: Transform | None = None,
+    guidance: Guidance | None = None,
     on_progress: OnProgress | None = None,
 ) -> Registration:
     """Align the moving scan of a pair with its fixed one.
@@ -110,9 +115,11 @@ def register_pair(
         stored: both scans, made ready as they are stored.
         stages: a recipe of `pipeline/recipes.py`; at least one stage.
         start: see `register`.
+        guidance: landmarks and masks; landmarks are kept exactly if the stages end with a `LandmarkStage`.
         on_progress: told about each step; making the scans ready counts as one that is done.
 
     Raises:
+        InputError: landmarks that contradict each other, or a mask that leaves nothing.
         NoOverlapError: too little common anatomy.
         MirroredError: one scan is a mirror image.
     """
@@ -120,16 +127,19 @@ def register_pair(
     clock.start("comparing how both scans lie")
     finders = [stage for stage in stages if isinstance(stage, AffineStage)] if start is None else []
     turns = finders[0].turns(stored) if finders else Turns()
-    pair = turned_pair(stored, turns)
+    to_fixed, to_moving = worlds(stored, turns)
+    pair = guided(turned_pair(stored, turns), guidance or Guidance(), (to_fixed, to_moving), start)
     prepared = Outcome(converged=True, message="embedded both scans", iterations=1)
     seconds = round(stored.fixed.seconds + stored.moving.seconds + clock.stop(), 3)
     reports = [StageReport(name="prepare", seconds=seconds, outcome=prepared, matches=0, used=0)]
     result = beginning(start)
+    uncorrected = result.transform
     matches: Matches | None = None
     for stage in stages:
         clock.start(stage.name)
         result = stage.run(pair, result)
         matches = matches if result.matches is None else result.matches
+        uncorrected = uncorrected if isinstance(stage, LandmarkStage) else result.transform
         reports.append(_report(stage, result, clock.stop()))
     clock.start("inverting and checking")
     matches = no_matches() if matches is None else matches
@@ -137,7 +147,6 @@ def register_pair(
     quality = measure(pair, result.transform, inverse, matches)
     inverted = Outcome(converged=True, message="inverted and measured", iterations=1)
     reports.append(StageReport(name="inverse", seconds=clock.stop(), outcome=inverted, matches=0, used=0))
-    to_fixed, to_moving = worlds(stored, turns)
     from_fixed, from_moving = to_fixed.inverse(), to_moving.inverse()
     return Registration(
         transform=between(to_fixed, result.transform, from_moving),
@@ -148,6 +157,7 @@ def register_pair(
         stages=tuple(reports),
         quality=quality,
         turns=turns,
+        landmarks=residuals(pair.landmarks, start or chain(from_fixed, to_moving), uncorrected, result.transform),
     )
 
 

@@ -238,7 +238,13 @@ def test_only_scans_of_several_pairs_are_kept_on_disk_and_those_of_one_fixed_sca
 
 
 def test_settings_of_one_pair_and_two_places_to_run_at_are_refused() -> None:
-    for changes, words in ((("init", Path("x.h5")), "--init"), (("series", ("1.2",)), "--series")):
+    of_one_pair = (
+        (("init", Path("x.h5")), "--init"),
+        (("series", ("1.2",)), "--series"),
+        (("moving_landmarks", Path("x.csv")), "--moving-landmarks"),
+        (("fixed_mask", Path("x.nii")), "--fixed-mask"),
+    )
+    for changes, words in of_one_pair:
         with pytest.raises(UsageError, match=words):
             PairsSettings(registration=replace(RegisterSettings(), **dict([changes])))
     with pytest.raises(UsageError, match=r"--workers.*--scheduler"):
