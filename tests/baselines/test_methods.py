@@ -65,7 +65,7 @@ VOXELS_WITHIN_MM = 1.5 * SPACING_MM
 """One and a half voxels: clearly nearer than any affine map."""
 
 CASES = [
-    Case(method=QUICK_AFFINE, within_mm=AFFINE_WITHIN_MM),
+    pytest.param(Case(method=QUICK_AFFINE, within_mm=AFFINE_WITHIN_MM), marks=pytest.mark.slow),
     Case(method=QUICK_DEEDS, within_mm=VOXELS_WITHIN_MM),
     pytest.param(Case(method=ElastixAffine(), within_mm=AFFINE_WITHIN_MM), marks=pytest.mark.slow),
     pytest.param(Case(method=FFD(spacing_mm=24.0, iterations=50), within_mm=VOXELS_WITHIN_MM), marks=pytest.mark.slow),
@@ -109,6 +109,7 @@ def test_a_known_map_is_found_in_its_direction_and_nothing_is_left_behind(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_fixed_scan_may_lie_oblique_too() -> None:
     pytest.importorskip("numba", reason="numba is not installed")
     upright, oblique, to_upright = scans()

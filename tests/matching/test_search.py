@@ -78,9 +78,9 @@ def test_a_scan_matches_itself_to_half_a_millimetre():
 def test_chunks_do_not_change_the_answer(monkeypatch):
     fixed, moving = shifted_pair()
     whole = match(fixed, moving, inner_points())
-    monkeypatch.setattr("samereg.matching.search.TABLE_ELEMENTS", 5000)
+    monkeypatch.setattr("samereg.matching.search.TABLE_ELEMENTS", 20000)
     monkeypatch.setattr("samereg.matching.search.TABLE_QUERIES", 11)
-    monkeypatch.setattr("samereg.matching.search.BLOCK_PLACES", 5)
+    monkeypatch.setattr("samereg.matching.search.BLOCK_PLACES", 17)
     parts = match(fixed, moving, inner_points(), settings=Search(fine_rows=7))
     # products of other shapes may round differently
     assert torch.allclose(whole.moving_mm, parts.moving_mm, atol=1e-4)

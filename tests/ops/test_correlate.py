@@ -52,7 +52,7 @@ def test_finds_a_shift():
 
 
 def test_gradients_are_those_of_finite_differences():
-    fixed, moving = (m.requires_grad_() for m in maps((1, 2, 3, 3, 4)))
+    fixed, moving = (m.requires_grad_() for m in maps((1, 1, 2, 2, 3)))
     assert torch.autograd.gradcheck(correlate, (fixed, moving))
 
 

@@ -4,17 +4,19 @@ import pytest
 import torch
 
 from samereg.geometry.affine import Affine
-from samereg.geometry.grid import Grid
+from samereg.geometry.grid import Grid, axis_aligned_grid
 from samereg.geometry.volume import Volume
 from samereg.matching.embed import load_embedder
 from samereg.matching.modes import find_modes
 from samereg.matching.points import grid_points
-from samereg.phantom.subject import default_grid, make_subject
+from samereg.phantom.subject import make_subject
 from samereg.pipeline.confidence import UNKNOWN_MM, Confidence
 from samereg.pipeline.pair import Pair, prepare_scan
 from samereg.pipeline.query import Query
 
-CUT = 60
+MIDDLE = axis_aligned_grid((144, 112, 128), (2.0, 2.0, 2.0), (-127.0, -111.0, -143.0))
+"""The middle of the phantom's chest."""
+CUT = 45
 """Slices of 2 mm that the moving scan lacks at its lower end."""
 
 
@@ -22,7 +24,7 @@ CUT = 60
 def pair():
     """One subject in both phases; the moving scan ends higher up."""
     embedder = load_embedder()
-    subject = make_subject(0, grid=default_grid())
+    subject = make_subject(0, grid=MIDDLE)
     whole = subject.volumes["CE"]
     affine = whole.grid.affine.clone()
     affine[:3, 3] = whole.grid.to_world(torch.tensor([float(CUT), 0.0, 0.0], dtype=torch.float64))

@@ -100,11 +100,11 @@ SLOW = [pytest.param(variant, marks=pytest.mark.slow) for variant in ("vm", "sam
 
 @pytest.mark.parametrize("variant", ["sam-vm", *SLOW])
 def test_training_lowers_the_loss(tmp_path, variant):
-    settings = replace(SMALL, variant=variant, steps=24, warm_up=4, crops=replace(SMALL.crops, jitter_mm=0.0))
+    settings = replace(SMALL, variant=variant, steps=16, warm_up=2, crops=replace(SMALL.crops, jitter_mm=0.0))
     losses: list[float] = []
     data = DeformData(train=pair_set())
     train_deform(data, settings, tmp_path, fabric=fabric(), on_progress=lambda _s, _n, loss: losses.append(loss))
-    assert sum(losses[-8:]) / 8 < sum(losses[:8]) / 8 - 0.02
+    assert sum(losses[-5:]) / 5 < sum(losses[:5]) / 5 - 0.02
 
 
 @pytest.mark.parametrize(
@@ -130,16 +130,16 @@ def test_an_interrupted_training_resumes_to_the_bit(tmp_path, stop_after):
 
 
 def test_fine_tuning_begins_with_the_given_weights(tmp_path):
-    first = train_deform(DeformData(train=pair_set()), SMALL, tmp_path / "first", fabric=fabric())
+    first = train_deform(DeformData(train=pair_set()), replace(SMALL, steps=2), tmp_path / "first", fabric=fabric())
     still = replace(SMALL, steps=1, learning_rate=0.0)
     kept = weights(still, tmp_path / "second", start=first)
     assert torch.equal(kept, torch.cat([p.flatten() for p in first.state_dict().values()]))
 
 
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
-    weights(SMALL, tmp_path)
+    weights(replace(SMALL, steps=1), tmp_path)
     with pytest.raises(UsageError, match="variant"):
-        weights(replace(SMALL, variant="vm"), tmp_path)
+        weights(replace(SMALL, steps=1, variant="vm"), tmp_path)
 
 
 def test_training_without_pairs_is_refused(tmp_path):
