@@ -31,12 +31,12 @@ from samereg.image.preprocess import from_window
 from samereg.matching.embed import load_embedder
 from samereg.matching.points import grid_points
 from samereg.matching.search import search
-from samereg.matching.trust import FARTHEST_MM, LONGEST_CYCLE_MM
+from samereg.matching.trust import FARTHEST_MM, MAX_CYCLE_MM
 from samereg.pipeline.confidence import Confidence
 from samereg.pipeline.pair import Pair, prepare_scan
 from samereg.pipeline.query import Query
 from samereg.pipeline.recipes import fast, same
-from samereg.pipeline.stage import run_in_turn
+from samereg.pipeline.stage import run_sequence
 
 POINTS = 400
 """Surface points of each organ."""
@@ -71,7 +71,7 @@ def main() -> None:
     stages = same(load_deformer("sam-vm"))
     matches, fields, views = [], [], []
     for labelled in labelled_pairs(options.data, options.set, load_embedder()):
-        transform = run_in_turn(stages, labelled.pair).transform
+        transform = run_sequence(stages, labelled.pair).transform
         for label, points_mm in surface_points(labelled.fixed_labels):
             surface = Surface.of(labelled.moving_labels, label)
             if surface is not None:
@@ -127,9 +127,7 @@ def surface_points(labels: LabelMap) -> Iterator[tuple[int, Float64[Tensor, "n 3
 def match_sample(pair: Pair, points_mm: Float64[Tensor, "n 3"], surface: Surface) -> Sample:
     """What a query says of surface points, and the estimated error."""
     answers = Query(candidates=2).run(pair, points_mm)
-    features = torch.stack(
-        [1.0 - answers.similarity[:, 0].float(), answers.cycle_mm.clamp(max=LONGEST_CYCLE_MM)], dim=1
-    )
+    features = torch.stack([1.0 - answers.similarity[:, 0].float(), answers.cycle_mm.clamp(max=MAX_CYCLE_MM)], dim=1)
     return Sample(
         features=features, expected=answers.expected_mm, measured=surface.error_mm(answers.candidates_mm[:, 0])
     )
@@ -153,7 +151,7 @@ def view_samples(labelled: LabelledPair) -> Iterator[Sample]:
     """For each side, what a query says of points of the body, and whether they are out of view (1) or not (0)."""
     pair = labelled.pair
     points_mm = grid_points(pair.fixed.model.grid, body=pair.fixed.body, stride_vox=STRIDE_VOX)
-    transform = run_in_turn(fast(), pair).transform
+    transform = run_sequence(fast(), pair).transform
     there_mm = transform.apply(points_mm)
     for axis, end in SIDES:
         cropped = crop(from_window(pair.moving.model), there_mm, axis=axis, end=end)
@@ -161,7 +159,7 @@ def view_samples(labelled: LabelledPair) -> Iterator[Sample]:
         answers = Query(candidates=2).run(Pair(fixed=pair.fixed, moving=moving, embedder=pair.embedder), points_mm)
         out: Bool[Tensor, " n"] = ~cropped.grid.contains(there_mm)
         near = answers.beyond_mm.clamp(-FARTHEST_MM, FARTHEST_MM)
-        features = torch.cat([near, answers.cycle_mm.clamp(max=LONGEST_CYCLE_MM)[:, None]], dim=1)
+        features = torch.cat([near, answers.cycle_mm.clamp(max=MAX_CYCLE_MM)[:, None]], dim=1)
         yield Sample(features=features, expected=answers.outside.float(), measured=out.float())
 
 

@@ -79,13 +79,13 @@ def _run_part(part: str, options: argparse.Namespace, folder: Path) -> None:
             keep_rows(rows, lambda row: row["verdict"] in GOOD)
         run_cases(options.cases, options.seed, rows, on_case=_Teller().case)
     elif part == "kills":
-        run_kills(options.kills, options.seed, rows, place, on_kill=_say)
+        run_kills(options.kills, options.seed, rows, place, on_kill=_report_error)
     elif part == "disks":
-        run_disks(rows, place, on_check=_say)
+        run_disks(rows, place, on_check=_report_error)
     elif part == "memory":
-        run_memory(rows, place, on_step=_say)
+        run_memory(rows, place, on_step=_report_error)
     else:
-        run_repeats(rows, place, on_step=_say)
+        run_repeats(rows, place, on_step=_report_error)
 
 
 class _Teller:
@@ -98,10 +98,10 @@ class _Teller:
         """Hear of one case."""
         if verdict not in GOOD or time.monotonic() - self._last > _TOLD_EVERY_S:
             self._last = time.monotonic()
-            _say(f"case {number}", verdict)
+            _report_error(f"case {number}", verdict)
 
 
-def _say(what: str, how: str) -> None:
+def _report_error(what: str, how: str) -> None:
     print(f"{what}: {how}", file=sys.stderr, flush=True)
 
 

@@ -18,7 +18,7 @@ WRONG, CRASH, HANG, MEMORY, MUTE = "silent wrong", "crash", "hang", "memory", "m
 GOOD = (SAME, REFUSED, DIFFERENT)
 """Endings that are allowed; `mute` is a refusal whose sentence does not name the file."""
 
-MOST_MEMORY_BYTES = 256 * 2**20
+MAX_MEMORY_BYTES = 256 * 2**20
 """What reading a base of a few kilobytes may need beyond the process, however large its header says it is."""
 EXIT_CODES = (2, 3, 4, 5)
 
@@ -71,7 +71,7 @@ def judge(
     grown = peak_bytes() - before
     if on_read is not None:
         on_read()
-    if grown > MOST_MEMORY_BYTES + 8 * base.size:
+    if grown > MAX_MEMORY_BYTES + 8 * base.size:
         return Ending(verdict=MEMORY, detail=f"{grown / 2**20:.0f} MiB")
     if ending is not None:
         return ending

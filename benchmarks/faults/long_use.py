@@ -18,10 +18,10 @@ from samereg.app.api import register
 from samereg.cli.main import main
 
 REGISTRATIONS, WARM_UP = 50, 10
-MOST_GROWTH = 0.05
+MAX_GROWTH = 0.05
 """Of memory, from the registrations after the warm-up to the last ones."""
 REPEATS = 5
-MOST_DIFFERENCE_MM = 0.5
+MAX_DIFFERENCE_MM = 0.5
 """Between transforms of one and of two threads: sums in another order, over a search with ties."""
 
 Told = Callable[[str, str], None]

@@ -8,11 +8,11 @@ import numpy as np
 
 from benchmarks.faults.splices import RAW, Recipe, Splice, view_of
 
-LONGEST_BLOCK = 2048
+MAX_BLOCK = 2048
 """Bytes that one block holds at most."""
 HEADER_BYTES = 1024
 """Half of all flips hit the beginning of a file, where headers are."""
-MOST_SPLICES = 3
+MAX_SPLICES = 3
 
 MAGICS = (
     b"\x5c\x01\x00\x00",
@@ -79,7 +79,7 @@ class Target:
 
 def random_recipe(name: str, target: Target, random: np.random.Generator) -> Recipe:
     """One to three mutations of a base, most often one."""
-    count = int(random.choice([1, 1, 1, 2, MOST_SPLICES]))
+    count = int(random.choice([1, 1, 1, 2, MAX_SPLICES]))
     splices: list[Splice] = []
     for _ in range(count):
         made = _one(target, random)
@@ -130,24 +130,24 @@ def _truncate(content: bytes, random: np.random.Generator) -> _Made:
 
 
 def _extend(content: bytes, random: np.random.Generator) -> _Made:
-    return len(content), 0, random.bytes(int(random.integers(1, LONGEST_BLOCK)))
+    return len(content), 0, random.bytes(int(random.integers(1, MAX_BLOCK)))
 
 
 def _zero(content: bytes, random: np.random.Generator) -> _Made:
     at = _place(content, random)
-    size = min(int(random.integers(1, LONGEST_BLOCK)), len(content) - at)
+    size = min(int(random.integers(1, MAX_BLOCK)), len(content) - at)
     return at, size, bytes(size)
 
 
 def _duplicate(content: bytes, random: np.random.Generator) -> _Made:
     at = _place(content, random)
-    block = content[at : at + int(random.integers(1, LONGEST_BLOCK))]
+    block = content[at : at + int(random.integers(1, MAX_BLOCK))]
     return at, 0, block
 
 
 def _repeat_elsewhere(content: bytes, random: np.random.Generator) -> _Made:
     source, at = _place(content, random), _place(content, random)
-    block = content[source : source + int(random.integers(1, LONGEST_BLOCK))][: len(content) - at]
+    block = content[source : source + int(random.integers(1, MAX_BLOCK))][: len(content) - at]
     return at, len(block), block
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.faults.disks import COMMANDS, ENVIRONMENTS, FULL_BYTES
-from benchmarks.faults.judge import CRASH, DIFFERENT, HANG, MEMORY, MOST_MEMORY_BYTES, MUTE, REFUSED, SAME, WRONG
+from benchmarks.faults.judge import CRASH, DIFFERENT, HANG, MAX_MEMORY_BYTES, MEMORY, MUTE, REFUSED, SAME, WRONG
 from benchmarks.faults.kills import WORKS
-from benchmarks.faults.long_use import MOST_DIFFERENCE_MM, MOST_GROWTH, REGISTRATIONS, WARM_UP, memory_growth
+from benchmarks.faults.long_use import MAX_DIFFERENCE_MM, MAX_GROWTH, REGISTRATIONS, WARM_UP, memory_growth
 from benchmarks.faults.records import read_rows
 from benchmarks.faults.worker import BY_NAME, LIMIT_S
 
@@ -85,8 +85,8 @@ def bars_met(run: Run) -> bool:
     """Whether no damaged file was read wrongly or ended in anything but a sentence, and nothing else failed."""
     bad = sum(row["verdict"] not in (SAME, REFUSED, DIFFERENT) for row in run.rows("files"))
     faults = sum(bool(row["fault"]) for part in ("kills", "disks") for row in run.rows(part))
-    grown = run.rows("memory") and memory_growth(run.rows("memory")) > MOST_GROWTH
-    repeated = all(not row["differing"] and row["largest_mm"] <= MOST_DIFFERENCE_MM for row in run.rows("repeat"))
+    grown = run.rows("memory") and memory_growth(run.rows("memory")) > MAX_GROWTH
+    repeated = all(not row["differing"] and row["largest_mm"] <= MAX_DIFFERENCE_MM for row in run.rows("repeat"))
     return bad == 0 and faults == 0 and not grown and repeated
 
 
@@ -108,7 +108,7 @@ def _files(rows: list[dict[str, Any]]) -> str:
         kinds=", ".join(f"{kind} ({count})" for kind, count in kinds.most_common()),
         errors=", ".join(f"{name} {count}" for name, count in errors.most_common()),
         limit=f"{LIMIT_S:g}",
-        memory=MOST_MEMORY_BYTES // 2**20,
+        memory=MAX_MEMORY_BYTES // 2**20,
     )
     every = [("**all**", len(rows), *(total[word] for word in _COLUMNS))]
     rules = [(name, format.legitimate) for name, format in BY_NAME.items()]
@@ -182,7 +182,7 @@ def _memory(rows: list[dict[str, Any]]) -> str:
     return (
         f"## {REGISTRATIONS} registrations in one process\n\n"
         f"Memory of the process, median of the last {WARM_UP} registrations against the {WARM_UP} after the warm-up: "
-        f"{100 * growth:+.2f} % (bound: {100 * MOST_GROWTH:g} %).\n\n" + _table(("registration", "MiB"), points)
+        f"{100 * growth:+.2f} % (bound: {100 * MAX_GROWTH:g} %).\n\n" + _table(("registration", "MiB"), points)
     )
 
 
@@ -193,5 +193,5 @@ def _repeat(rows: list[dict[str, Any]]) -> str:
         "## The same again\n\n"
         f"{row['runs']} registrations of one pair with one seed and one thread; files that differ in their bytes: "
         f"{differing} (HDF5 files by their numbers, records without times). With two threads the transform differs by "
-        f"at most {row['largest_mm']:.4f} mm (bound: {MOST_DIFFERENCE_MM:g} mm).\n"
+        f"at most {row['largest_mm']:.4f} mm (bound: {MAX_DIFFERENCE_MM:g} mm).\n"
     )

@@ -23,7 +23,7 @@ from benchmarks.faults.splices import Recipe, mutated, recipe_of
 
 LIMIT_S = 30.0
 """A case of a few kilobytes that takes longer hangs; machines may be busy."""
-MOST_ADDRESSES_BYTES = 4 * 2**30
+MAX_ADDRESSES_BYTES = 4 * 2**30
 """Address space beyond the process: larger requests fail at once, smaller ones show as memory."""
 _READY, _READ = "ready", "read"
 
@@ -138,4 +138,4 @@ def _quieten() -> None:
 
 def _limit_addresses() -> None:
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + MOST_ADDRESSES_BYTES, used + MOST_ADDRESSES_BYTES))
+    resource.setrlimit(resource.RLIMIT_AS, (used + MAX_ADDRESSES_BYTES, used + MAX_ADDRESSES_BYTES))

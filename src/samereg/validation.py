@@ -110,7 +110,7 @@ def changed(settings: Settings, changes: Mapping[str, object]) -> Settings:
         if name not in taken:
             taken[name] = changed(part, {key: rest.pop(key) for key in list(rest) if key in known})
     if rest:
-        raise UsageError(f"There is no setting '{next(iter(rest))}'; known are {', '.join(names_of(settings))}.")
+        raise UsageError(f"Unknown setting '{next(iter(rest))}'; need one of {', '.join(names_of(settings))}.")
     return replace(settings, **taken)  # type: ignore[type-var]
 
 

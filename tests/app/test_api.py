@@ -180,7 +180,7 @@ def test_a_seed_that_is_no_whole_number_is_refused(seed: object) -> None:
 def test_a_choice_that_does_not_exist_is_refused(paths: tuple[Path, Path]) -> None:
     with pytest.raises(UsageError, match=r"preset='fastest'; need one of 'default', 'best', 'fast', 'affine'"):
         samereg.register(*paths, unchecked_settings(), preset="fastest")
-    with pytest.raises(UsageError, match="There is no setting 'presett'"):
+    with pytest.raises(UsageError, match="Unknown setting 'presett'"):
         samereg.register(*paths, presett="fast")
 
 

@@ -163,7 +163,7 @@ def _deformer(*_: object) -> list[Tensor]:
 
 
 def _run_stages(scan: samereg.Volume, *_: object) -> list[Tensor]:
-    stages = AffineStage(fewest_matches=10), CoarseStage(fewest_matches=10)
+    stages = AffineStage(min_matches=10), CoarseStage(min_matches=10)
     found = samereg.run_stages(scan, scan, stages=stages, embedder=samereg.load_embedder())
     return [*ends_of(found.transform), found.inverse.apply(POINTS_MM), found.matches.moving_mm]
 

@@ -32,7 +32,7 @@ def test_a_negative_number_of_threads_is_refused() -> None:
 
 
 def test_a_negative_seed_is_refused() -> None:
-    with pytest.raises(UsageError, match="has to be 0"):
+    with pytest.raises(UsageError, match="must be 0"):
         prepare_machine(MachineSettings(device="cpu"), seed=-1)
 
 

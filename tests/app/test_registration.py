@@ -156,7 +156,7 @@ def test_a_result_that_fails_its_check_is_written_and_says_so(
     answer(lambda: replace(known_answer(), quality=replace(GOOD, folded_fraction=0.5)))
     record = register_files(*pair, tmp_path / "out", settings=RegisterSettings()).record
     assert record.exit_status == 10
-    assert record.faults == ("folded space: 50.000 %, above 5.000 %",)
+    assert record.faults == ("folding: 50.000 %, above 5.000 %",)
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
 
 
@@ -187,7 +187,7 @@ def test_a_scan_without_a_body_is_refused_by_name(pair: tuple[Path, Path], small
     specks = small_ct.data.clone()
     specks[..., 1::2], specks[..., 1::2, :] = -1000, -1000
     write_volume(replace(small_ct, data=specks), tmp_path / "specks.nii.gz")
-    with pytest.raises(InputError, match=r"specks\.nii\.gz: holds no body"):
+    with pytest.raises(InputError, match=r"specks\.nii\.gz: shows no body"):
         register_files(pair[0], tmp_path / "specks.nii.gz", tmp_path / "out", settings=RegisterSettings())
 
 
@@ -228,7 +228,7 @@ def test_a_setting_that_is_impossible_is_refused_by_name(name: str, value: objec
 
 
 def test_a_setting_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(UsageError, match="There is no setting 'presett'; known are preset, init, "):
+    with pytest.raises(UsageError, match="Unknown setting 'presett'; need one of preset, init, "):
         changed(RegisterSettings(), {"presett": "fast"})
 
 

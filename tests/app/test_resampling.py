@@ -284,7 +284,7 @@ def test_inputs_of_one_name_are_refused_before_anything_is_written(place: Path, 
 def test_an_input_is_never_written_over(place: Path, name: str) -> None:
     before = (place / name).read_bytes()
     settings = ApplySettings(reference=place / "ct.nii.gz")
-    with pytest.raises(UsageError, match="is an input too"):
+    with pytest.raises(UsageError, match="is also an input"):
         apply_files(place / "shift.h5", (place / "labels.nii.gz",), place / name, settings=settings, overwrite=True)
     assert (place / name).read_bytes() == before
 

@@ -66,7 +66,7 @@ def test_the_worst_figure_decides_and_comes_first() -> None:
     verdict = judge(replace(GOOD, overlap_fraction=0.5, match_error_mm=90.0), LIMITS)
     assert verdict.level == "failed"
     assert [(finding.name, finding.level) for finding in verdict.reasons] == [
-        ("Matches off the transform", "failed"),
+        ("Match error", "failed"),
         ("Overlap", "doubtful"),
     ]
 

@@ -27,8 +27,8 @@ def finished(tmp_path_factory, small_dataset):
 
 
 def test_every_method_has_a_record_for_every_pair(finished, small_dataset):
-    run, tally = finished
-    assert (tally.made, tally.kept, tally.failed) == (12, 0, 0)
+    run, result = finished
+    assert (result.new, result.reused, result.failed) == (12, 0, 0)
     records = read_records(run)
     assert {(r.method, f"{r.fixed}__{r.moving}") for r in records} == {
         (method.name, case.name) for method in EASY for case in small_dataset.cases
@@ -44,13 +44,13 @@ def test_the_centre_of_mass_finds_the_shift_that_the_bodies_were_given(finished)
     for record in read_records(run):
         if record.method == "centre-of-mass":
             # The noise of the scan, cut at the body's edge, moves the centre by a small part of a 5 mm voxel.
-            assert record.scores.landmarks.largest_mm < 0.5
+            assert record.scores.landmarks.max_mm < 0.5
             assert record.scores.dice > 0.98
 
 
 def test_tables_figures_and_index_are_written_and_every_link_leads_somewhere(finished):
-    run, tally = finished
-    names = {path.relative_to(run).as_posix() for path in tally.files}
+    run, result = finished
+    names = {path.relative_to(run).as_posix() for path in result.files}
     for name in ("table-1", "table-2", "scores", "statistics", "groups", "dice-by-pair"):
         assert {f"tables/{name}{suffix}" for suffix in (".md", ".tex", ".csv")} <= names
     assert {"index.html", "figures/figure-3.png", "figures/figure-3.svg", "figures/dice-against-time.png"} <= names
@@ -86,13 +86,13 @@ def test_every_pair_has_a_row_and_every_method_a_column(finished, small_dataset)
 
 def test_tables_of_a_run_that_still_goes_on_say_how_many_pairs_they_rest_on(small_dataset, tmp_path):
     only_tables = replace(SETTINGS, tables_only=True)
-    with pytest.raises(UsageError, match="holds no results"):
+    with pytest.raises(UsageError, match="has no results"):
         run_benchmark(small_dataset, EASY, tmp_path, settings=only_tables)
     run_benchmark(small_dataset, EASY, tmp_path, settings=SETTINGS)
     gone = next((tmp_path / "cases" / "centre-of-mass").rglob("*.json"))
     gone.unlink()
-    tally = run_benchmark(small_dataset, EASY, tmp_path, settings=only_tables)
-    assert (tally.made, tally.kept, tally.left) == (0, 11, 1)
+    result = run_benchmark(small_dataset, EASY, tmp_path, settings=only_tables)
+    assert (result.new, result.reused, result.remaining) == (0, 11, 1)
     assert not gone.exists()
     pairs = sum(case.task == gone.parent.name for case in small_dataset.cases)
     row = next(r for r in (tmp_path / "tables" / "table-1.md").read_text().splitlines() if "centre of mass" in r)
@@ -102,8 +102,8 @@ def test_tables_of_a_run_that_still_goes_on_say_how_many_pairs_they_rest_on(smal
 def test_a_second_run_makes_nothing_anew(finished, small_dataset):
     run, _ = finished
     before = {path: path.stat().st_mtime_ns for path in (run / "cases").rglob("*.json")}
-    tally = run_benchmark(small_dataset, EASY, run, settings=SETTINGS)
-    assert (tally.made, tally.kept) == (0, 12)
+    result = run_benchmark(small_dataset, EASY, run, settings=SETTINGS)
+    assert (result.new, result.reused) == (0, 12)
     assert {path: path.stat().st_mtime_ns for path in (run / "cases").rglob("*.json")} == before
 
 
@@ -112,7 +112,7 @@ def test_a_record_of_other_settings_is_made_anew(finished, small_dataset):
     path = record_path(run, "identity", "near", "one__two")
     plain = json.loads(path.read_text())
     path.write_text(json.dumps({**plain, "key": "of an older version"}))
-    assert run_benchmark(small_dataset, EASY, run, settings=SETTINGS).made == 1
+    assert run_benchmark(small_dataset, EASY, run, settings=SETTINGS).new == 1
     assert json.loads(path.read_text())["key"] == plain["key"]
 
 
@@ -120,7 +120,7 @@ def test_a_damaged_record_is_named(small_dataset, tmp_path):
     path = record_path(tmp_path, "identity", "near", "one__two")
     path.parent.mkdir(parents=True)
     path.write_text('{"method": "identity"')
-    with pytest.raises(FileError, match=r"one__two\.json: is no record"):
+    with pytest.raises(FileError, match=r"one__two\.json: is not a record"):
         run_benchmark(small_dataset, EASY, tmp_path, settings=SETTINGS)
 
 
@@ -130,9 +130,9 @@ def test_a_refused_pair_is_a_failure_with_its_sentence(small_dataset, tmp_path):
     broken = tmp_path / "broken.nii.gz"
     broken.write_bytes(case.moving.image.read_bytes()[:5000])
     bad = replace(small_dataset, cases=(replace(case, moving=replace(case.moving, image=broken)),))
-    tally = run_benchmark(bad, find_methods(("centre-of-mass",)), tmp_path / "run", settings=SETTINGS)
+    result = run_benchmark(bad, find_methods(("centre-of-mass",)), tmp_path / "run", settings=SETTINGS)
     (record,) = read_records(tmp_path / "run")
-    assert (tally.failed, record.status) == (1, "failed")
+    assert (result.failed, record.status) == (1, "failed")
     assert "broken.nii.gz" in record.reason
     assert "failed on all 1" in (tmp_path / "run" / "tables" / "table-1.md").read_text()
 
@@ -145,18 +145,18 @@ def test_a_registration_that_takes_too_long_has_failed(small_dataset, tmp_path):
     (record,) = read_records(tmp_path)
     assert (record.status, record.reason) == ("failed", "took longer than 0.001 s")
     again = run_benchmark(one, find_methods(("centre-of-mass",)), tmp_path, settings=SETTINGS)
-    assert (again.made, again.failed) == (0, 1)
+    assert (again.new, again.failed) == (0, 1)
     retried = run_benchmark(
         one, find_methods(("centre-of-mass",)), tmp_path, settings=replace(SETTINGS, retry_failed=True)
     )
-    assert (retried.made, retried.failed) == (1, 0)
+    assert (retried.new, retried.failed) == (1, 0)
 
 
 def test_a_network_that_is_not_there_is_said_to_be_missing(small_dataset, tmp_path):
     pytest.importorskip("matplotlib")
     one = replace(small_dataset, cases=small_dataset.cases[:1])
-    tally = run_benchmark(one, find_methods(("sa+vm",)), tmp_path, settings=SETTINGS)
-    assert (tally.made, list(tally.unavailable)) == (0, ["sa+vm"])
+    result = run_benchmark(one, find_methods(("sa+vm",)), tmp_path, settings=SETTINGS)
+    assert (result.new, list(result.unavailable)) == (0, ["sa+vm"])
     assert "network not trained" in (tmp_path / "tables" / "table-1.md").read_text()
 
 

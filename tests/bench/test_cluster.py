@@ -77,7 +77,7 @@ def test_threads_of_one_dask_worker_never_share_a_process(small_dataset, tmp_pat
     case, described = small_dataset.cases[0], Description()
     job = Job(method=method, described=described, case=case, dataset=small_dataset, run=tmp_path, key="")
     Watched.made, Watched.clashes, Watched.together = [], [], threading.Barrier(4)
-    monkeypatch.setattr(runner, "Supervised", Watched)
+    monkeypatch.setattr(runner, "SupervisedWorker", Watched)
     monkeypatch.setattr(runner, "_settings_here", lambda settings: settings)
     settings = WorkerSettings(open=OpenBenchWorker(networks=None), device="auto", threads=0)
     for _ in range(3):

@@ -36,7 +36,7 @@ def test_the_right_transform_is_perfect_whoever_wrote_it(results, small_dataset)
     # One of each format that they were written in.
     for each in evaluate_dataset(small_dataset.only(("near",)), results):
         assert each.scores.dice == 1.0
-        assert each.scores.landmarks.largest_mm == pytest.approx(0.0, abs=1e-9)
+        assert each.scores.landmarks.max_mm == pytest.approx(0.0, abs=1e-9)
         assert each.scores.field.folded_share == 0.0
 
 
@@ -107,7 +107,7 @@ def test_affine_files_of_every_tool_are_read_by_their_format(small_dataset, tmp_
     files = find_transform(tmp_path, case)
     given = name if name in {"greedy", "niftyreg", "fsl"} else None
     if given:
-        with pytest.raises(UsageError, match="name the format"):
+        with pytest.raises(UsageError, match="give the format"):
             read_found(files, format=None, spaces=spaces)
     torch.testing.assert_close(read_found(files, format=given, spaces=spaces).matrix, stretch.matrix, atol=1e-5, rtol=0)
 
@@ -156,7 +156,7 @@ def test_a_file_that_two_pairs_would_share_is_refused(tmp_path):
     one, two, three = (Scan(name=f"Thorax_0011_000{n}", image=tmp_path) for n in range(3))
     (tmp_path / "disp_0011_0011.npz").touch()
     cases = [Case(task="val", fixed=one, moving=other) for other in (two, three)]
-    with pytest.raises(FileError, match=r"disp_0011_0011\.npz: would be the transform of the pairs .* and .*0002"):
+    with pytest.raises(FileError, match=r"disp_0011_0011\.npz: matches the pairs .* and .*0002"):
         find_transforms(tmp_path, cases)
 
 

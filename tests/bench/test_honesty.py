@@ -91,7 +91,7 @@ def test_a_renamed_structure_is_scored_anew(small_dataset, tmp_path):
     run_benchmark(one, IDENTITY, tmp_path, settings=SETTINGS)
     trunk = replace(one.structure(1), group="chest")
     renamed = replace(one, structures={**one.structures, 1: trunk})
-    assert run_benchmark(renamed, IDENTITY, tmp_path, settings=SETTINGS).made == 1
+    assert run_benchmark(renamed, IDENTITY, tmp_path, settings=SETTINGS).new == 1
     (record,) = read_records(tmp_path)
     assert record.scores.labels[0].group == "chest"
 
@@ -109,7 +109,7 @@ def test_folders_that_cannot_be_are_named_before_anything_is_registered(small_da
     (tmp_path / "taken").touch()
     with pytest.raises(FileError, match="taken is a file"):
         run_benchmark(small_dataset, IDENTITY, tmp_path / "taken" / "run", settings=SETTINGS)
-    with pytest.raises(FileError, match="nowhere: is no folder; need one of trained networks"):
+    with pytest.raises(FileError, match="nowhere: is not a folder; need a folder of trained networks"):
         run_benchmark(small_dataset, IDENTITY, tmp_path, settings=replace(SETTINGS, networks=tmp_path / "nowhere"))
 
 
@@ -164,7 +164,7 @@ def test_landmarks_without_a_common_name_are_refused(small_dataset, tmp_path):
     scan = small_dataset.cases[0].fixed
     for name in ("a", "b"):
         (tmp_path / f"{name}.csv").write_text(f"name,x,y,z\n{name},1,2,3\n")
-    with pytest.raises(InputError, match=r"b\.csv: has no landmark of a name that .*a\.csv has"):
+    with pytest.raises(InputError, match=r"b\.csv: has no landmark name in common with .*a\.csv has"):
         read_landmarks((tmp_path / "a.csv", scan), (tmp_path / "b.csv", scan))
 
 
@@ -196,8 +196,8 @@ def test_names_with_markup_spaces_and_dollars_break_no_page_and_no_link(small_da
     names = (replace(case.fixed, name=odd), replace(case.moving, name="b'(c)"))
     cases = [replace(case, task=task, fixed=names[0], moving=names[1]) for task in ("set A <b>$x_$", "set a <b>$x_$")]
     dataset = replace(small_dataset, name="<script>alert(2)", cases=tuple(cases))
-    tally = run_benchmark(dataset, IDENTITY, tmp_path, settings=SETTINGS)
-    assert (tally.made, tally.failed) == (2, 0)
+    result = run_benchmark(dataset, IDENTITY, tmp_path, settings=SETTINGS)
+    assert (result.new, result.failed) == (2, 0)
     text = (tmp_path / "index.html").read_text(encoding="utf-8")
     page = Page(text)
     assert not {"script", "b"} & set(page.tags)

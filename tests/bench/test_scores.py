@@ -1,11 +1,17 @@
+import json
+from dataclasses import asdict
+from pathlib import Path
+
 import pytest
 import torch
 
 from samereg.bench.dataset import Dataset, Structure
-from samereg.bench.scores import score_field, score_labels, score_landmarks
+from samereg.bench.record import read_record
+from samereg.bench.scores import FieldScore, score_field, score_labels, score_landmarks
 from samereg.geometry.affine import Affine
 from samereg.geometry.grid import Grid, axis_aligned_grid
 from samereg.geometry.volume import LabelMap
+from samereg.metrics.landmarks import target_error
 
 NAMES = Dataset(name="", cases=(), structures={1: Structure(name="tube", group="tubes", partial=True)})
 GRID = axis_aligned_grid((30, 30, 30), (2.0, 2.0, 2.0))
@@ -96,5 +102,25 @@ def test_landmarks_are_compared_by_name():
     fixed = {"a": (0.0, 0.0, 0.0), "b": (1.0, 1.0, 1.0), "only here": (9.0, 9.0, 9.0)}
     moving = {"b": (4.0, 1.0, 1.0), "a": (3.0, 0.0, 4.0)}
     found = score_landmarks(fixed, moving, shift(3.0, 0.0, 0.0))
-    assert (found.count, found.mean_mm, found.largest_mm) == (2, 2.0, 4.0)
+    assert (found.count, found.mean_mm, found.max_mm) == (2, 2.0, 4.0)
     assert score_landmarks({"x": (0.0, 0.0, 0.0)}, moving, shift(0.0, 0.0, 0.0)) is None
+
+
+def test_records_of_earlier_versions_are_read(tmp_path: Path) -> None:
+    names = {"p25_mm": "quarter_mm", "p75_mm": "three_quarters_mm", "p95_mm": "most_mm", "max_mm": "largest_mm"}
+    error = target_error(torch.zeros(3, 3, dtype=torch.float64), torch.ones(3, 3, dtype=torch.float64))
+    plain = {names.get(name, name): value for name, value in asdict(error).items()}
+    field = FieldScore(
+        jacobian_std=0.1, log_jacobian_std=0.1, folded_fraction=0.0, folded_mm3=0.0, folded_share=0.0, inverse_mm=None
+    )
+    scores = {"labels": [], "dice": None, "asd_mm": None, "hd95_mm": None, "landmarks": plain, "field": asdict(field)}
+    path = tmp_path / "pair.json"
+    path.write_text(
+        json.dumps(
+            {"method": "m", "title": "M", "task": "t", "fixed": "a", "moving": "b", "status": "done", "timing": None}
+            | {"scores": scores}
+        )
+    )
+    found = read_record(path).scores
+    assert found is not None
+    assert found.landmarks == error

@@ -139,7 +139,7 @@ def test_a_failed_quality_check_ends_with_10_and_says_why(
 ) -> None:
     monkeypatch.setattr(registration, "register_files", Recorder(found(("it folds",))))
     assert main(["register", "-f", "a.nii", "-m", "b.nii", "-o", "out"]) == 10
-    assert capsys.readouterr().err == "samereg: error: The result fails its quality check: it folds.\n"
+    assert capsys.readouterr().err == "samereg: error: The result failed a quality check: it folds.\n"
 
 
 def report_record() -> page.ReportRecord:

@@ -14,7 +14,7 @@ import torch
 from laws import smooth_displacement
 from samereg.app.run_folder import RUN_FILES
 from samereg.cli.main import main
-from samereg.cli.streams import ending_cleanly
+from samereg.cli.streams import clean_termination
 from samereg.geometry.affine import Affine
 from samereg.geometry.grid import axis_aligned_grid
 from samereg.geometry.volume import Volume
@@ -170,13 +170,13 @@ def test_a_signal_cleans_up_as_an_interruption_does(name: str, tmp_path: Path) -
         run.send_signal(number)
         err = run.stderr.read()
     assert run.returncode == 128 + number
-    assert err == f"samereg: ended by {name}\n"
+    assert err == f"samereg: terminated by {name}\n"
     assert list(tmp_path.iterdir()) == []
 
 
 def test_signals_are_as_before_afterwards_and_in_other_threads() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with ending_cleanly():
+    with clean_termination():
         assert signal.getsignal(signal.SIGTERM) is not before
     assert signal.getsignal(signal.SIGTERM) is before
     codes: list[int] = []

@@ -4,22 +4,22 @@ import ast
 
 from design.source import FILES, SOURCE, Function, Parsed, name_of, offenders, parsed
 
-LONGEST_FILE = 400
-LONGEST_FUNCTION = 60
-MOST_ARGUMENTS = 6
-LONGEST_HEADER = 5
+MAX_FILE = 400
+MAX_FUNCTION = 60
+MAX_ARGUMENTS = 6
+MAX_HEADER = 5
 DRAWN_HEADERS = {"errors.py"}  # holds the tree of errors
 
 
 def test_no_file_is_long() -> None:
     lengths = {name_of(path): len(parsed(path).text.splitlines()) for path in FILES}
-    assert {name: length for name, length in lengths.items() if length > LONGEST_FILE} == {}
+    assert {name: length for name, length in lengths.items() if length > MAX_FILE} == {}
 
 
 def test_no_function_is_long() -> None:
     def found(file: Parsed) -> dict[str, int]:
         lengths = {each.name: (each.end_lineno or 0) - each.lineno + 1 for each in file.functions}
-        return {name: length for name, length in lengths.items() if length > LONGEST_FUNCTION}
+        return {name: length for name, length in lengths.items() if length > MAX_FUNCTION}
 
     assert offenders(found) == {}
 
@@ -27,7 +27,7 @@ def test_no_function_is_long() -> None:
 def test_no_function_takes_many_arguments() -> None:
     def found(file: Parsed) -> dict[str, int]:
         counts = {each.name: argument_count(each) for each in file.functions}
-        return {name: count for name, count in counts.items() if count > MOST_ARGUMENTS}
+        return {name: count for name, count in counts.items() if count > MAX_ARGUMENTS}
 
     assert offenders(found) == {}
 
@@ -43,7 +43,7 @@ def test_every_file_begins_with_a_short_docstring() -> None:
         if not header:
             return "no docstring"
         lines = len(header.splitlines())
-        return f"{lines} lines" if lines > LONGEST_HEADER and file.path.name not in DRAWN_HEADERS else ""
+        return f"{lines} lines" if lines > MAX_HEADER and file.path.name not in DRAWN_HEADERS else ""
 
     assert offenders(found) == {}
 

@@ -102,7 +102,7 @@ def test_too_few_points_are_refused(fit, count):
 @pytest.mark.parametrize("fit", [*FITS, fit_robust])
 def test_weights_of_zero_are_refused(fit):
     points = random_points(0)
-    with pytest.raises(DegeneratePointsError, match="of weight 0"):
+    with pytest.raises(DegeneratePointsError, match="with weight 0"):
         fit(points, points, weights=torch.zeros(50, dtype=torch.float64))
 
 

@@ -8,7 +8,7 @@ import torch
 
 from laws import GRIDS, jumps_mm
 from samereg.estimate.coarse import RegularisedFill, fill_linear, fill_regularised
-from samereg.estimate.fading import STEEPEST, faded_out
+from samereg.estimate.fading import MAX_SLOPE, faded_out
 from samereg.geometry.affine import Affine
 from samereg.geometry.chain import chain
 from samereg.geometry.displacement import Displacement
@@ -17,7 +17,7 @@ from samereg.geometry.grid import Grid, axis_aligned_grid, padded, strided, voxe
 from samereg.geometry.transform import Transform
 from samereg.io.transforms import read_transform, write_transform
 
-LARGEST_STEP_MM = 0.5
+MAX_STEP_MM = 0.5
 
 
 def shifting(grid: Grid, shift_mm: tuple[float, float, float]) -> Displacement:
@@ -43,7 +43,7 @@ def test_a_shift_fades_to_zero_without_a_fold(name: str, shift_mm: tuple[float, 
     inside = voxel_centres_mm(field.grid)
     torch.testing.assert_close(faded.apply(inside), field.apply(inside), atol=1e-4, rtol=0)
     # Three faces may fade at once, at a corner.
-    assert float(jacobian_determinant_mm(faded).min()) > 1.0 - 3.0**0.5 * STEEPEST
+    assert float(jacobian_determinant_mm(faded).min()) > 1.0 - 3.0**0.5 * MAX_SLOPE
 
 
 def test_a_field_that_is_zero_at_its_faces_stays_as_it_is() -> None:
@@ -89,4 +89,4 @@ def test_nothing_jumps_in_a_larger_scan_in_either_direction(filler: str, tmp_pat
             read_transform(path).apply(points_mm),
             points_mm + through_itk(path, larger),
         ):
-            assert float(jumps_mm(landed_mm).max()) < LARGEST_STEP_MM
+            assert float(jumps_mm(landed_mm).max()) < MAX_STEP_MM

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from samereg.estimate.aligned import AlignedScans, bring_together
+from samereg.estimate.aligned import AlignedScans, align_scans
 from samereg.estimate.flow import faded, flow_of
 from samereg.estimate.instance import InstanceLevel, InstanceSettings, optimise_velocity
 from samereg.geometry.affine import Affine
@@ -154,7 +154,7 @@ def test_bringing_together_by_a_shift_moves_image_and_embeddings_alike():
     still = scans()
     start = Affine.from_parts(torch.eye(3, dtype=torch.float64), torch.tensor([4.0, 0.0, -8.0], dtype=torch.float64))
     features = (still.fixed_features, still.fixed_features)
-    found = bring_together(volume(still.fixed), volume(still.fixed), features, start)
+    found = align_scans(volume(still.fixed), volume(still.fixed), features, start)
     # 4 mm along x are two voxels or one cell along w; -8 mm along z four voxels or two cells along d
     torch.testing.assert_close(found.moved[:, 4:, :, :-2], still.fixed[:, :-4, :, 2:], atol=1e-5, rtol=0)
     torch.testing.assert_close(

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from samereg.estimate.pinning import KEPT_MM, SMALLEST_JACOBIAN, pin
+from samereg.estimate.pinning import KEPT_MM, MIN_JACOBIAN, pin
 from samereg.geometry.affine import Affine
 from samereg.geometry.fields import from_transform, jacobian_determinant_mm
 from samereg.geometry.grid import axis_aligned_grid
@@ -55,4 +55,4 @@ def test_landmarks_that_no_map_keeps_are_named_and_nothing_folds() -> None:
     assert not found.outcome.converged
     assert "the landmark 'p1', 'p0'" in found.outcome.message
     jacobian = jacobian_determinant_mm(from_transform(found.transform, LOOKED_AT))
-    assert float(jacobian.min()) >= SMALLEST_JACOBIAN * 0.9
+    assert float(jacobian.min()) >= MIN_JACOBIAN * 0.9

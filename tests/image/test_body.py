@@ -63,7 +63,7 @@ def test_does_not_change_the_scan():
 @pytest.mark.parametrize("hu", [-1000.0, -400.0])
 def test_a_scan_without_a_body_is_refused(hu):
     grid = axis_aligned_grid((40, 40, 40), (4.0, 4.0, 4.0))
-    with pytest.raises(InputError, match="holds no body"):
+    with pytest.raises(InputError, match="shows no body"):
         body_mask(Volume(data=torch.full((1, *grid.shape), hu), grid=grid))
 
 
@@ -72,7 +72,7 @@ def test_a_table_alone_is_refused():
     scan = patient(grid)
     x, y, _ = (voxel_centres_mm(grid) - grid.centre_mm).unbind(-1)
     alone = torch.where(in_body(x, y), torch.tensor(-1000.0), scan.data[0])
-    with pytest.raises(InputError, match="holds no body"):
+    with pytest.raises(InputError, match="shows no body"):
         body_mask(Volume(data=alone[None], grid=grid))
 
 

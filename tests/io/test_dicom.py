@@ -95,7 +95,7 @@ def test_copies_are_dropped_and_rivals_refused(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_volume(tmp_path).data[0].numpy(), values - 1024.0)
     again.PixelData = values[4].tobytes()
     again.save_as(tmp_path / "again.dcm", enforce_file_format=True)
-    with pytest.raises(GeometryError, match=r"are different slices at one place \(several phases"):
+    with pytest.raises(GeometryError, match=r"are different slices at the same position \(several phases"):
         read_volume(tmp_path)
 
 
@@ -114,10 +114,10 @@ def test_missing_slices_are_counted(tmp_path: Path) -> None:
         (moved(3, (2.0, 0.0, 0.0)), "do not lie above each other in a straight line"),
         (with_value(2, "PixelSpacing", ["0.9", "0.7"]), r"different pixel spacing, \[0\.\d, 0\.7\]"),
         (with_value(2, "ImageOrientationPatient", [0, 1, 0, 0, 0, 1]), "its slices are not parallel"),
-        (without(2, "ImagePositionPatient"), "does not say where it lies"),
-        (without(2, "PixelSpacing"), "does not say where it lies"),
-        (without(2, "ImageOrientationPatient"), "does not say where it lies"),
-        (with_value(2, "ImagePositionPatient", None), "does not say where it lies"),
+        (without(2, "ImagePositionPatient"), "does not define where it lies"),
+        (without(2, "PixelSpacing"), "does not define where it lies"),
+        (without(2, "ImageOrientationPatient"), "does not define where it lies"),
+        (with_value(2, "ImagePositionPatient", None), "does not define where it lies"),
         (with_value(2, "Columns", 4), "its slices have different sizes"),
         (with_value(2, "SamplesPerPixel", 3), "holds 3 numbers per pixel"),
     ],
@@ -196,7 +196,7 @@ def test_frames_without_places_are_refused(tmp_path: Path) -> None:
     made.NumberOfFrames = SHAPE[0]
     made.save_as(tmp_path / "scan.dcm", enforce_file_format=True)
     for path in (tmp_path, tmp_path / "scan.dcm"):
-        with pytest.raises(GeometryError, match=r"holds 6 frames and does not say where its frames lie.*ImagePosition"):
+        with pytest.raises(GeometryError, match=r"holds 6 frames and does not define where its frames lie.*ImageP"):
             read_volume(path)
 
 

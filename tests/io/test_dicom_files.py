@@ -333,7 +333,7 @@ def test_copies_are_known_by_place_and_pixels_not_by_name(tmp_path: Path) -> Non
     place(rival, ORIGIN + 3 * STEP)
     rival.SOPInstanceUID = uid
     rival.save_as(tmp_path / "rival.dcm")
-    with pytest.raises(GeometryError, match=r"different slices at one place, though both are called"):
+    with pytest.raises(GeometryError, match=r"different slices at the same position, though both are called"):
         read_volume(tmp_path)
 
 

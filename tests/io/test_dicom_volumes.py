@@ -99,7 +99,9 @@ def test_a_series_without_places_says_what_is_missing(tmp_path: Path) -> None:
         del made.ImagePositionPatient, made.PixelSpacing
 
     write_series(tmp_path, change=change)
-    with pytest.raises(GeometryError, match=r"does not say where it lies; .*\(missing: ImagePositionPatient, PixelSp"):
+    with pytest.raises(
+        GeometryError, match=r"does not define where it lies; .*\(missing: ImagePositionPatient, PixelSp"
+    ):
         read_volume(tmp_path)
 
 
@@ -172,8 +174,12 @@ def with_one_group_too_few(made: Dataset) -> None:
 @pytest.mark.parametrize(
     ("change", "error", "sentence"),
     [
-        (without_first_position, GeometryError, r"does not say where its frames lie.*missing: ImagePositionPatient\)"),
-        (without_measures, GeometryError, r"does not say where its frames lie.*missing: PixelSpacing\)"),
+        (
+            without_first_position,
+            GeometryError,
+            r"does not define where its frames lie.*missing: ImagePositionPatient\)",
+        ),
+        (without_measures, GeometryError, r"does not define where its frames lie.*missing: PixelSpacing\)"),
         (with_one_group_too_few, FileError, "it has 6 frames and describes 5"),
     ],
 )

@@ -157,7 +157,7 @@ def test_an_image_that_was_not_written_whole_is_noticed(
 
     monkeypatch.setattr(sitk, "WriteImage", cut_short)
     image = sitk.GetImageFromArray(NOISE[0].numpy())
-    with pytest.raises(FileError, match=r"moved.*cannot be written whole"):
+    with pytest.raises(FileError, match=r"moved.*cannot be written completely"):
         save_image(image, tmp_path / f"a{suffix}", name=Path("moved"))
 
 

@@ -243,7 +243,7 @@ def test_a_sheared_grid_is_not_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["out.txt", "out", "out.mhd", "out.nhdr", "out.dcm"])
 def test_formats_that_are_not_written_are_named(name: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=rf"{name}: is of no format that is written"):
+    with pytest.raises(UsageError, match=rf"{name}: has a suffix that cannot be written"):
         write_volume(random_volume(axis_aligned_grid((2, 2, 2))), tmp_path / name)
 
 

@@ -92,7 +92,7 @@ def test_a_field_in_another_unit_than_mm_is_refused(name: str, tmp_path: Path) -
     if name == "scan.nii":
         path = tmp_path / name
         nib.save(nifti_field(vectors), path)
-    with pytest.raises(InputError, match=rf"{name}: gives its place in another unit than mm"):
+    with pytest.raises(InputError, match=rf"{name}: gives its place a unit other than mm"):
         read_transform(path)
 
 
@@ -130,7 +130,7 @@ def test_a_space_that_is_not_anatomical_is_taken_for_lps_with_a_warning(
     with caplog.at_level(logging.WARNING):
         grid = read_volume(nrrd(tmp_path / "scan.nrrd", space + DIRECTIONS)).grid
     assert corner_mm(grid) == [20.0, 32.0, 42.0]
-    assert caplog.text.count("axes taken for LPS") == 1
+    assert caplog.text.count("assuming LPS axes") == 1
 
 
 def test_a_warning_about_a_field_reaches_the_error_stream(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -144,7 +144,7 @@ def test_a_warning_about_a_field_reaches_the_error_stream(tmp_path: Path, capfd:
             read_transform(path)
         finally:
             logger.removeHandler(handler)
-    assert capfd.readouterr().err.count("axes taken for LPS") == 1
+    assert capfd.readouterr().err.count("assuming LPS axes") == 1
 
 
 def test_left_handed_axes_are_kept(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_file_without_spacings_is_taken_for_1_mm_with_a_warning(
 ) -> None:
     with caplog.at_level(logging.WARNING):
         assert read_volume(nrrd(tmp_path / "scan.nrrd", "")).grid.spacing_mm == (1.0, 1.0, 1.0)
-    assert caplog.text.count("voxels taken for 1 mm") == 1
+    assert caplog.text.count("assuming 1 mm voxels") == 1
 
 
 @pytest.mark.parametrize("kind", ["vector", "list", "scalar", "covariant-vector"])

@@ -32,7 +32,7 @@ def write_scan(path: Path) -> None:
 def test_a_scan_is_no_transform_and_the_message_says_what_is(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"scan{suffix}"
     write_scan(path)
-    with pytest.raises(FileError, match=r"scan\S+: is of no known transform format; .*field: images of displacement"):
+    with pytest.raises(FileError, match=r"scan\S+: has an unknown transform format; .*field: images of displacement"):
         recognise_transform(path)
 
 
@@ -45,13 +45,13 @@ def test_what_several_tools_write_alike_names_them_with_their_frames(tmp_path: P
 def test_content_says_more_than_a_name(tmp_path: Path) -> None:
     (tmp_path / "named.txt").write_text("nothing that is known\n")
     write_transform_file(TURN, tmp_path / "elastix.txt", format="elastix", spaces=NOWHERE)
-    assert recognise_transform(tmp_path / "named.txt").sureness == "named"
-    assert recognise_transform(tmp_path / "elastix.txt").sureness == "said"
+    assert recognise_transform(tmp_path / "named.txt").certainty == "name"
+    assert recognise_transform(tmp_path / "elastix.txt").certainty == "declared"
 
 
 @pytest.mark.parametrize("name", ["t.mhd", "t.h5", "t.txt", "t"])
 def test_a_field_is_not_written_under_a_name_that_holds_none(name: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"t\S*: is of no format that fields are written in; need .*\.nii\.gz"):
+    with pytest.raises(UsageError, match=r"t\S*: has no suffix of a field format; need .*\.nii\.gz"):
         write_transform_file(smooth_displacement(GRIDS["LPS"]), tmp_path / name, format="field", spaces=NOWHERE)
     assert list(tmp_path.iterdir()) == []
 

@@ -187,7 +187,7 @@ def test_images_without_vectors_are_no_transform(array: np.ndarray, is_vector: b
 
 
 def test_only_transform_formats_are_written(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"out\.nii\.gz: is of no transform format that is written"):
+    with pytest.raises(UsageError, match=r"out\.nii\.gz: has no suffix of a transform format"):
         write_transform(TURN, tmp_path / "out.nii.gz")
 
 

@@ -33,18 +33,18 @@ def box(low, high, shape=(20, 20, 20)):
 
 def test_a_structure_is_no_distance_from_itself():
     found = surface_distances(blob(0), blob(0), spacing_mm=(5.0, 0.7, 0.7))
-    assert (found.average_mm, found.hd95_mm, found.largest_mm) == (0.0, 0.0, 0.0)
+    assert (found.average_mm, found.hd95_mm, found.hausdorff_mm) == (0.0, 0.0, 0.0)
 
 
 def test_two_plates_are_as_far_apart_as_they_are():
     first, second = box((3, 0, 0), (4, 20, 20)), box((8, 0, 0), (9, 20, 20))
     found = surface_distances(first, second, spacing_mm=(3.0, 1.0, 1.0))
-    assert found.average_mm == found.hd95_mm == found.largest_mm == 15.0
+    assert found.average_mm == found.hd95_mm == found.hausdorff_mm == 15.0
 
 
 def test_concentric_cubes_are_as_far_apart_as_their_corners_and_faces():
     found = surface_distances(box((5, 5, 5), (16, 16, 16)), box((8, 8, 8), (13, 13, 13)), spacing_mm=(1.0,) * 3)
-    assert math.isclose(found.largest_mm, math.sqrt(27.0))
+    assert math.isclose(found.hausdorff_mm, math.sqrt(27.0))
     assert float(found.second_mm.min()) == float(found.second_mm.max()) == 3.0
 
 
@@ -69,7 +69,7 @@ def test_the_largest_distance_is_no_less_than_that_of_simpleitk(seed, spacing):
     reference.Execute(*images)
     found = surface_distances(first, second, spacing_mm=spacing)
     # ITK takes the distance of a voxel within the other structure as zero, we take that to its surface.
-    assert found.largest_mm >= reference.GetHausdorffDistance() - 1e-5
+    assert found.hausdorff_mm >= reference.GetHausdorffDistance() - 1e-5
 
 
 @pytest.mark.filterwarnings("ignore")  # the other library's own

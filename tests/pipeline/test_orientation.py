@@ -91,7 +91,7 @@ def test_a_turned_scan_is_found_to_be_turned(scan: Volume, stored: Orientation) 
     turns = SETTINGS.run(pair_of(scan, turned(scan, stored)))
     # Two turned scans can be told from none only by an embedding that knows anatomy.
     assert torch.equal(turns.moving.matrix @ stored.matrix, turns.fixed.matrix)
-    assert turns.sides_told
+    assert turns.sides_checked
 
 
 @pytest.mark.parametrize("stored", [each.mirrored() for each in SOME_TURNS], ids=lambda each: str(each.rows))
@@ -113,13 +113,13 @@ def test_scans_that_agree_cost_three_embeddings_of_an_eighth(scan: Volume) -> No
 def test_scans_that_look_the_same_in_the_mirror_leave_the_sides_open(scan: Volume) -> None:
     both = replace(scan, data=(scan.data + scan.data.flip(3)) / 2)
     turns = SETTINGS.run(pair_of(both, both))
-    assert not turns.sides_told
-    assert turns.notes == ("left and right look too much alike in these scans to tell whether one of them is mirrored",)
+    assert not turns.sides_checked
+    assert turns.notes == ("left and right look too similar in these scans to detect whether one of them is mirrored",)
 
 
 def test_a_map_to_a_turned_scan_is_the_turn(scan: Volume) -> None:
     stored = turned(scan, HALF_TURN)
-    stage = AffineStage(orientation=SETTINGS, stride_vox=4, fewest_matches=20)
+    stage = AffineStage(orientation=SETTINGS, stride_vox=4, min_matches=20)
     found = register(scan, stored, stages=(stage,), embedder=PatchEmbedder())
     points_mm = grid_points(scan.grid, stride_vox=8)
     right = turning(scan.grid, HALF_TURN)
@@ -135,7 +135,7 @@ def test_a_scan_that_lies_right_has_the_same_map_to_the_bit_as_without_the_searc
         register(
             scan,
             scan,
-            stages=(AffineStage(orientation=chosen, stride_vox=4, fewest_matches=20),),
+            stages=(AffineStage(orientation=chosen, stride_vox=4, min_matches=20),),
             embedder=PatchEmbedder(),
         )
         for chosen in (SETTINGS, None)
@@ -146,10 +146,10 @@ def test_a_scan_that_lies_right_has_the_same_map_to_the_bit_as_without_the_searc
 
 
 def test_points_are_found_in_a_turned_scan(scan: Volume) -> None:
-    stage = AffineStage(orientation=SETTINGS, stride_vox=4, fewest_matches=20)
+    stage = AffineStage(orientation=SETTINGS, stride_vox=4, min_matches=20)
     pair = pair_of(scan, turned(scan, HALF_TURN))
     points_mm = grid_points(scan.grid, body=pair.fixed.body, stride_vox=12)
-    coarse = CoarseStage(reuse=False, stride_vox=4, fewest_matches=20)
+    coarse = CoarseStage(reuse=False, stride_vox=4, min_matches=20)
     answers = Query(affine=stage, coarse=coarse).run(pair, points_mm)
     right_mm = turning(scan.grid, HALF_TURN).apply(points_mm)
     assert torch.equal(answers.fixed_mm, points_mm)
@@ -173,7 +173,7 @@ def test_scans_with_nothing_in_common_are_neither_turned_nor_called_mirrored(sca
 
 def test_a_body_too_small_for_points_leaves_everything_as_stored(scan: Volume) -> None:
     far_apart = replace(SETTINGS, stride_vox=16)
-    assert far_apart.run(pair_of(scan, turned(scan, HALF_TURN))) == Turns(sides_told=False)
+    assert far_apart.run(pair_of(scan, turned(scan, HALF_TURN))) == Turns(sides_checked=False)
 
 
 VAL = (("lidc-0350", "lidc-0008"), ("covidctmd-normal002", "lidc-0350"))
@@ -199,4 +199,4 @@ def test_real_scans_are_found_in_every_orientation(names: tuple[str, str]) -> No
         else:
             turns = OrientationSearch().run(pair)
             assert torch.equal(turns.moving.matrix @ stored.matrix, turns.fixed.matrix)
-            assert turns.sides_told
+            assert turns.sides_checked

@@ -54,7 +54,7 @@ def test_a_filter_is_that_of_every_matching_stage():
 
 
 def test_unknown_rows_and_missing_networks_are_refused():
-    with pytest.raises(UsageError, match=r"known are SA"):
+    with pytest.raises(UsageError, match=r"need one of SA"):
         named_recipe("SB", NETS)
     with pytest.raises(UsageError, match="needs the network"):
         named_recipe("SA+VM", {})

@@ -91,7 +91,7 @@ def test_rigid_and_similarity_keep_shape(embedder, scan):
 
 def test_a_coarse_stage_that_begins_beside_the_scan_says_so(embedder, prepared):
     shift = Affine.from_parts(torch.eye(3, dtype=torch.float64), torch.full((3,), 5000.0, dtype=torch.float64))
-    with pytest.raises(NoOverlapError, match="affine alignment has to come first"):
+    with pytest.raises(NoOverlapError, match="need an affine alignment first"):
         CoarseStage().run(Pair(fixed=prepared, moving=prepared, embedder=embedder), beginning(shift))
 
 

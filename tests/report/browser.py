@@ -23,7 +23,7 @@ FLAGS = (
     "--no-first-run",
     "--remote-debugging-pipe",
 )
-LONGEST_WAIT_S = 120.0
+MAX_WAIT_S = 120.0
 
 
 def find_chromium() -> str | None:
@@ -51,7 +51,7 @@ class Browser:
         if self.session:
             message["sessionId"] = self.session
         os.write(self.to_browser, json.dumps(message).encode() + b"\0")
-        deadline = time.monotonic() + LONGEST_WAIT_S
+        deadline = time.monotonic() + MAX_WAIT_S
         while time.monotonic() < deadline:
             answer = self.next_message()
             if answer.get("id") == self.last_id:
@@ -88,7 +88,7 @@ class Browser:
         self.wait_for(ready)
 
     def wait_for(self, expression: str) -> object:
-        deadline = time.monotonic() + LONGEST_WAIT_S
+        deadline = time.monotonic() + MAX_WAIT_S
         while time.monotonic() < deadline:
             value = self.value(expression)
             if value:

@@ -43,16 +43,16 @@ def test_a_pure_shift_deforms_nothing_and_is_told_in_words(small_ct: Volume) -> 
     assert float(maps.deformation_mm.max()) < 1e-2
     assert torch.allclose(maps.jacobian, torch.ones_like(maps.jacobian), atol=1e-4)
     told = dict(describe_affine(maps))
-    assert told["Shift of the body's middle"] == "12 mm right, 7 mm back, 30 mm up"
-    assert told["Turn"] == "0.0°"
+    assert told["Translation of the body centroid"] == "12 mm right, 7 mm back, 30 mm up"
+    assert told["Rotation"] == "0.0°"
     assert told["Scale along x, y, z"] == "100 %, 100 %, 100 %"
 
 
 def test_what_an_affine_map_cannot_do_is_deformation(made: Made, small_ct: Volume) -> None:
     maps = measure_maps(small_ct, made.transform)
     assert 0.2 * BUMP_MM < float(maps.deformation_mm[maps.body].max()) < BUMP_MM
-    middle_mm = maps.affine.apply(torch.zeros(3, dtype=torch.float64))
-    assert torch.allclose(middle_mm[1:], torch.tensor(SHIFT_MM, dtype=torch.float64)[1:], atol=0.1)
+    centre_mm = maps.affine.apply(torch.zeros(3, dtype=torch.float64))
+    assert torch.allclose(centre_mm[1:], torch.tensor(SHIFT_MM, dtype=torch.float64)[1:], atol=0.1)
 
 
 def test_a_scan_is_most_similar_to_itself_and_less_so_when_shifted(small_ct: Volume) -> None:

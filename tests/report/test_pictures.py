@@ -12,7 +12,7 @@ from samereg.geometry.affine import Affine
 from samereg.geometry.grid import Grid, axis_aligned_grid, voxel_centres_mm
 from samereg.geometry.volume import LabelMap, Volume
 from samereg.report.charts import histogram
-from samereg.report.colours import BALANCE, OUTLINES, Scale, checkered, gray, outlined, rgb
+from samereg.report.colours import BALANCE, OUTLINES, Scale, checkerboard, gray, rgb, with_outlines
 from samereg.report.measures import measure_maps
 from samereg.report.pictures import PLANES, Plane, Scene, cut, make_scene, shown_grid, slice_of
 from samereg.report.png import png_bytes
@@ -38,7 +38,7 @@ def test_a_scale_has_its_colours_at_its_ends_and_middle() -> None:
 def test_outlines_are_drawn_inside_labels_and_nowhere_else() -> None:
     labels = np.zeros((9, 9), dtype=np.int64)
     labels[2:7, 2:7] = 2
-    drawn = outlined(rgb(np.zeros((9, 9), dtype=np.uint8)), labels)
+    drawn = with_outlines(rgb(np.zeros((9, 9), dtype=np.uint8)), labels)
     coloured = (drawn == OUTLINES[1]).all(-1)
     expected = labels > 0
     expected[3:6, 3:6] = False
@@ -48,7 +48,7 @@ def test_outlines_are_drawn_inside_labels_and_nowhere_else() -> None:
 
 def test_a_checkerboard_shows_both_in_turn() -> None:
     black, white = np.zeros((4, 4), np.uint8), np.full((4, 4), 255, np.uint8)
-    board = checkered(black, white, square_px=2)
+    board = checkerboard(black, white, square_px=2)
     assert board.tolist() == [[0, 0, 255, 255]] * 2 + [[255, 255, 0, 0]] * 2
 
 
@@ -86,7 +86,7 @@ def scene_of(volume: Volume, labels: LabelMap) -> Scene:
         volume,
         (labels, labels),
         grid=shown_grid(maps, volume.grid, spacing_mm=2.0),
-        middle_mm=volume.grid.centre_mm,
+        centre_mm=volume.grid.centre_mm,
     )
 
 

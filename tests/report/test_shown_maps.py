@@ -19,7 +19,7 @@ from samereg.report.colours import ERROR, gray, rgb
 from samereg.report.measures import Maps, measure_maps
 from samereg.report.page import write_report
 from samereg.report.pictures import PLANES, Plane, Scene, cut, finer, finer_labels, make_scene, shown_grid
-from samereg.report.shown_maps import LARGEST_ERROR_MM, map_pictures, shown_maps
+from samereg.report.shown_maps import MAX_ERROR_MM, map_pictures, shown_maps
 
 GOOD, MIDDLING, BAD = ERROR
 UNKNOWN_MM = -1.0
@@ -29,7 +29,7 @@ UNKNOWN_MM = -1.0
 def measured(small_ct: Volume) -> tuple[Maps, Scene]:
     maps = measure_maps(small_ct, Affine.identity())
     grid = shown_grid(maps, small_ct.grid, spacing_mm=2.0)
-    return maps, make_scene(small_ct, small_ct, None, grid=grid, middle_mm=small_ct.grid.centre_mm)
+    return maps, make_scene(small_ct, small_ct, None, grid=grid, centre_mm=small_ct.grid.centre_mm)
 
 
 def errors_like(ct: Volume, labels: LabelMap, *, left_mm: float, right_mm: float) -> Volume:
@@ -65,8 +65,8 @@ def sides(scene: Scene, labels: LabelMap, plane: Plane) -> tuple[ndarray, ndarra
 @pytest.mark.parametrize(
     ("left_mm", "right_mm", "left", "right"),
     [
-        (0.0, LARGEST_ERROR_MM, GOOD, BAD),
-        (LARGEST_ERROR_MM / 2, 60.0, MIDDLING, BAD),
+        (0.0, MAX_ERROR_MM, GOOD, BAD),
+        (MAX_ERROR_MM / 2, 60.0, MIDDLING, BAD),
         (2.0, 2.0, None, None),
     ],
 )
@@ -80,7 +80,7 @@ def test_a_small_expected_error_is_green_and_a_large_one_red(
     on_left, on_right, outside = sides(scene, small_labels, plane)
     assert min(on_left.sum(), on_right.sum(), outside.sum()) > 50
     for where, colour, error_mm in ((on_left, left, left_mm), (on_right, right, right_mm)):
-        share = 2 * min(1.0, error_mm / LARGEST_ERROR_MM)
+        share = 2 * min(1.0, error_mm / MAX_ERROR_MM)
         wanted = colour or tuple(a + share * (b - a) for a, b in zip(GOOD, MIDDLING, strict=True))
         assert colours_over(picture, under, where) == pytest.approx(wanted, abs=1.5)
     # Outside the body nothing is laid over the scan.
@@ -104,7 +104,7 @@ def test_the_scale_is_the_same_whatever_the_errors_are(measured, small_ct, small
     maps, _ = measured
     for largest_mm in (1.0, 4.0, 80.0):
         *_, error = shown_maps(maps, errors_like(small_ct, small_labels, left_mm=0.5, right_mm=largest_mm))
-        assert (error.scale.low, error.scale.high) == (0.0, LARGEST_ERROR_MM)
+        assert (error.scale.low, error.scale.high) == (0.0, MAX_ERROR_MM)
         assert error.ends == ("0 mm", "15 mm and more")
 
 

@@ -27,7 +27,7 @@ def test_a_scan_that_has_moved_is_asked_for_by_its_flag(copied: Made, tmp_path: 
     record = json.loads((copied.folder / "run.json").read_text())
     record["moving"]["path"] = str(tmp_path / "gone.nii.gz")
     (copied.folder / "run.json").write_text(json.dumps(record))
-    with pytest.raises(FileError, match=r"gone.nii.gz: is not there any more.*--moving"):
+    with pytest.raises(FileError, match=r"gone.nii.gz: does not exist any more.*--moving"):
         read_sources(RunFolder(copied.folder), ReportPaths())
     assert read_sources(RunFolder(copied.folder), ReportPaths(moving=copied.moving)).moving.grid.shape == (48, 40, 56)
 

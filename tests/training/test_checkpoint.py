@@ -21,7 +21,7 @@ def test_a_damaged_checkpoint_is_refused_with_what_to_do(tmp_path):
     write_checkpoint(Checkpoint(step=3, settings={}, tensors={"a": torch.arange(4.0)}), tmp_path)
     path = tmp_path / FILE_NAME
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(FileError, match=rf"^{path}: .*Remove it to begin the training anew\.$"):
+    with pytest.raises(FileError, match=rf"^{path}: .*Remove it to restart the training\.$"):
         read_checkpoint(tmp_path)
 
 
@@ -36,5 +36,5 @@ def test_a_file_of_another_origin_is_no_checkpoint(header, tmp_path):
 
 def test_a_file_of_another_program_is_no_checkpoint(tmp_path):
     save_file({"a": torch.arange(4.0)}, tmp_path / FILE_NAME)
-    with pytest.raises(FileError, match=r"no checksum\. Remove it to begin the training anew\.$"):
+    with pytest.raises(FileError, match=r"no checksum\. Remove it to restart the training\.$"):
         read_checkpoint(tmp_path)

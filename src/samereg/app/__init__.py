@@ -1,1 +1,1 @@
-"""Files in, files out: the only meeting place of paths and pipeline."""
+"""Commands on files: the only package that combines paths and the pipeline."""

@@ -1,4 +1,4 @@
-"""Scans embedded and pairs of them aligned, for training; each computed once and kept on disk."""
+"""Cached embeddings of scans and alignments of pairs, for training."""
 
 import json
 import logging
@@ -22,7 +22,7 @@ from samereg.io.cache import CacheRecord, read_record, write_record
 from samereg.matching.embed import NetEmbedder
 from samereg.matching.reduce import Basis, Reduction, find_basis, reduced_map
 from samereg.pipeline.pair import Pair, PreparedScan
-from samereg.pipeline.stage import Stage, run_in_turn
+from samereg.pipeline.stage import Stage, run_sequence
 from samereg.training.aligned import AlignedPair, DeformScan
 from samereg.training.deform import PairSet
 
@@ -31,7 +31,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class CachedScan:
-    """A scan ready for the stages, and what its cache records are keyed by."""
+    """A prepared scan and the key of its cache records."""
 
     path: Path
     content: str
@@ -41,10 +41,10 @@ class CachedScan:
 def prepare_scans(
     paths: Sequence[Path], embedder: NetEmbedder, cache: Path, *, on_progress: OnProgress | None = None
 ) -> list[CachedScan]:
-    """Scans in model space with their embeddings, which come from the cache where it holds them.
+    """Prepares scans; embeddings are read from the cache if possible.
 
     Raises:
-        InputError: a scan that cannot be used.
+        InputError: an invalid scan.
     """
     store, scans = ScanStore(folder=cache), []
     for number, path in enumerate(paths):
@@ -64,15 +64,15 @@ def align_pairs(
     cache: Path,
     on_progress: OnProgress | None = None,
 ) -> list[AlignedPair]:
-    """Rough alignment of ordered pairs, from the cache where it holds them; pairs without common anatomy are left out.
+    """Aligns ordered pairs, using the cache; pairs without common anatomy are skipped.
 
     Args:
         scans: all scans.
         wanted: indices of fixed and moving scan.
-        embedder: that embedded the scans.
-        stages: that align, as SAM-affine and SAM-coarse.
-        cache: folder of the records.
-        on_progress: told about each pair.
+        embedder: of the scans.
+        stages: of the alignment, such as SAM-affine and SAM-coarse.
+        cache: folder of the cache.
+        on_progress: progress callback, called for each pair.
     """
     aligned = []
     for number, (fixed, moving) in enumerate(wanted):
@@ -86,7 +86,7 @@ def align_pairs(
 
 
 def training_scans(scans: Sequence[CachedScan], basis: Basis) -> list[DeformScan]:
-    """Scans as the training of a deformation takes them, their embeddings reduced."""
+    """Inputs for training a deformation network, with reduced embeddings."""
     return [
         DeformScan(
             name=scan.path.name,
@@ -100,7 +100,7 @@ def training_scans(scans: Sequence[CachedScan], basis: Basis) -> list[DeformScan
 
 
 def pair_set(scans: Sequence[CachedScan], pairs: list[AlignedPair]) -> PairSet:
-    """Scans and pairs together, embeddings reduced to what these scans need."""
+    """Scans and pairs, with embeddings reduced by a common basis."""
     basis = find_basis([scan.prepared.embedded for scan in scans], Reduction())
     return PairSet(scans=training_scans(scans, basis), pairs=pairs)
 
@@ -119,7 +119,7 @@ def _aligned(
 
 def _align(pair: Pair, stages: tuple[Stage, ...]) -> CacheRecord:
     try:
-        transform = run_in_turn(stages, pair).transform
+        transform = run_sequence(stages, pair).transform
     except NoOverlapError as error:
         return CacheRecord(arrays={}, notes={"failure": str(error)})
     return _record_of(transform)

@@ -1,4 +1,4 @@
-"""Registration from Python, of whatever holds an image: a path, SimpleITK, nibabel, or an array with its affine."""
+"""Python API of registration, for paths, SimpleITK and nibabel images, and arrays with an affine."""
 
 import logging
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from samereg.geometry.grid import Grid
 from samereg.geometry.source import Source
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import IN_MEMORY, Volume
-from samereg.image.label_likeness import label_likeness
+from samereg.image.label_detection import detect_labels
 from samereg.io.atomic import atomic_directory
 from samereg.io.memory import ImageLike, of_kind, to_labels, to_volume
 from samereg.io.transforms import write_transform
@@ -46,15 +46,15 @@ Frame = Literal["LPS", "RAS"]
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PairTransform:
-    """The map between two scans, and the grid that it carries images onto.
+    """The map between two scans, and the output grid of resampled images.
 
-    Points go the way of the map; images, which are pulled back, go the other way: the `transform` of a
-    registration takes points of the fixed scan to the moving scan, and images of the moving scan onto the fixed
+    Points are mapped forward; images are pulled back, in the other direction: the `transform` of a
+    registration maps points of the fixed scan to the moving scan, and images of the moving scan onto the fixed
     scan's grid. `inverse` does the opposite of both.
 
     Attributes:
-        map: the map of world points, LPS+ mm, as the rest of samereg takes it.
-        grid: where images land unless another is asked for.
+        map: the transform of world points, LPS+ mm.
+        grid: default output grid of images.
     """
 
     map: Transform
@@ -62,18 +62,18 @@ class PairTransform:
 
     @plain_torch()
     def apply_to_points(self, points_mm: Points, *, frame: Frame = "LPS") -> NDArray[np.float64]:
-        """Where points of one scan lie in the other.
+        """Maps points of one scan to the other.
 
         Args:
-            points_mm: n x 3 world positions (x, y, z) in mm. LPS+ unless said otherwise, also when the images came
-                from nibabel: its affines and 3D Slicer's display are RAS+, in which x and y have the other sign.
-            frame: of the points given and returned.
+            points_mm: n x 3 world positions (x, y, z) in mm. LPS+ by default, even if the images came
+                from nibabel, whose affines are RAS+ like 3D Slicer's display, with x and y negated.
+            frame: of the input and output points.
 
         Returns:
-            n x 3 positions, in the order given.
+            n x 3 positions, in input order.
 
         Raises:
-            UsageError: an unknown frame, or what is not numbers.
+            UsageError: an unknown frame, or not numbers.
             InputError: not n x 3 finite numbers.
         """
         _require_one_of("frame", frame, get_args(Frame))
@@ -89,21 +89,21 @@ class PairTransform:
         reference: ImageLike | None = None,
         interpolation: Literal["linear", "nearest"] = "linear",
     ) -> ImageLike:
-        """An image carried over, resampled once, as the kind and with the data type it came in.
+        """Resamples an image once; the result has its type and data type.
 
         Args:
-            image: any image in the space that the map's points land in: of the moving scan for `transform`.
-            reference: image whose grid the result takes; `grid` by default.
-            interpolation: between voxels.
+            image: any image in the target space of the map: that of the moving scan for `transform`.
+            reference: image that defines the output grid; `grid` by default.
+            interpolation: method.
 
         Raises:
-            UsageError: no image, or an unknown interpolation.
-            InputError: an image that cannot be used.
+            UsageError: not an image, or an unknown interpolation.
+            InputError: an invalid image.
         """
         _require_one_of("interpolation", interpolation, IMAGE_MODES)
         volume = to_volume(image)
-        if interpolation == "linear" and label_likeness(volume.data[0]).is_labels:
-            _LOG.warning("the image looks like a label map, and linear interpolation mixes labels: apply_to_labels")
+        if interpolation == "linear" and detect_labels(volume.data[0]).is_labels:
+            _LOG.warning("the image looks like a label map, whose labels interpolation would mix; use apply_to_labels")
         moved = resample_image(volume, self.map, self._target(reference), mode=interpolation)
         return of_kind(moved, image)
 
@@ -115,16 +115,16 @@ class PairTransform:
         reference: ImageLike | None = None,
         interpolation: Literal["nearest", "label-linear"] = "nearest",
     ) -> ImageLike:
-        """A label map carried over, as the kind and with the data type it came in; no label is invented.
+        """Resamples a label map; the result has its type and data type, and no new labels.
 
         Args:
-            labels: whole numbers in the space that the map's points land in: of the moving scan for `transform`.
-            reference: image whose grid the result takes; `grid` by default.
-            interpolation: `label-linear` interpolates each label and takes the strongest: smoother borders.
+            labels: whole numbers in the target space of the map: that of the moving scan for `transform`.
+            reference: image that defines the output grid; `grid` by default.
+            interpolation: `label-linear` interpolates each label and takes the maximum: smoother borders.
 
         Raises:
-            UsageError: no label map, or an unknown interpolation.
-            InputError: a label map that cannot be used.
+            UsageError: not a label map, or an unknown interpolation.
+            InputError: an invalid label map.
         """
         _require_one_of("interpolation", interpolation, tuple(LABEL_MODES))
         target = self._target(reference)
@@ -133,7 +133,7 @@ class PairTransform:
 
     @plain_torch()
     def save(self, path: str | Path) -> None:
-        """Write the map as an ITK composite transform, `.h5` or `.tfm`."""
+        """Writes the map as an ITK composite transform, `.h5` or `.tfm`."""
         write_transform(self.map, path)
 
     def _target(self, reference: ImageLike | None) -> Grid:
@@ -142,18 +142,18 @@ class PairTransform:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class RegisteredPair:
-    """Two scans brought together.
+    """Result of registering two scans.
 
     Attributes:
-        moved: the moving scan on the fixed scan's grid, as the kind that the moving scan came in; a `Volume` if that
+        moved: the moving scan on the fixed scan's grid, of the same type as the moving scan; a `Volume` if that
             was a path.
         transform: fixed points to moving points, moving images onto the fixed grid.
         inverse: moving points to fixed points, fixed images onto the moving grid.
-        matches: matched points, of the last stage that matched, LPS+ mm.
-        record: what `run.json` says: settings, versions, quality, and in `faults` a sentence for each bound that the
-            result breaks; a result with faults is not to be trusted.
-        confidence: expected error in mm on the fixed scan's grid, -1 outside the body, as the kind that the fixed scan
-            came in; None unless asked for by ``confidence=True``.
+        matches: of the last matching stage, LPS+ mm.
+        record: contents of `run.json`: settings, versions, quality, and in `faults` a sentence for each bound that the
+            result exceeds; do not use a result with faults.
+        confidence: expected error in mm on the fixed scan's grid, -1 outside the body, of the same type as the fixed
+            scan; None unless ``confidence=True``.
         sources: where the fixed and the moving scan came from.
     """
 
@@ -167,21 +167,21 @@ class RegisteredPair:
 
     @property
     def quality(self) -> Quality:
-        """What was measured of the result without labels."""
+        """Quality measures that need no labels."""
         return self.record.quality
 
     @plain_torch()
     def save(self, folder: str | Path, *, overwrite: bool = False, dicom: bool = False) -> None:
-        """Write what `samereg register` writes: moved scan, both transforms, matches and the run record.
+        """Writes the files of `samereg register`: moved scan, both transforms, matches and the run record.
 
         Args:
-            folder: where the files go.
+            folder: of the files.
             overwrite: into a folder that holds something.
             dicom: write `registration.dcm` and the DICOM series `moved/` too; by default only if the registration was
                 asked for them by ``dicom=True``.
 
         Raises:
-            UsageError: the folder holds something and `overwrite` is off.
+            UsageError: the folder is not empty and `overwrite` is false.
             InputError: DICOM is asked for, and a scan is none.
             FileError: the folder cannot be written.
         """
@@ -211,27 +211,27 @@ def register(
     on_progress: OnProgress | None = None,
     **changes: object,
 ) -> RegisteredPair:
-    """Align the moving CT scan with the fixed one.
+    """Registers the moving CT scan to the fixed one.
 
-    Unlike the command it leaves torch's threads and random state alone. A result that breaks a quality bound is
-    returned with its faults in `record.faults`, not raised. To ask more than once about the same scans, use a
+    Unlike the command, it does not change torch's threads and random state. A result that exceeds a quality bound is
+    returned with its faults in `record.faults`, not raised. For several queries on the same scans, use a
     `Session`.
 
     Args:
-        fixed: scan that stays: a path (file, or folder of DICOM slices), a SimpleITK or nibabel image, an array
+        fixed: fixed scan: a path (file, or folder of DICOM slices), a SimpleITK or nibabel image, an array
             (i, j, k) with its 4 x 4 voxel-to-RAS affine, or a `Volume`; in Hounsfield units, on any grid.
-        moving: scan to be aligned with it, of the same or another kind.
-        settings: everything else; the defaults of `samereg register` if not given.
-        on_progress: told about each step.
-        changes: single settings by name, as the flags of `samereg register`: ``preset="fast"``, ``device="cpu"``,
+        moving: scan to align with the fixed one, of the same or another type.
+        settings: all other settings; by default those of `samereg register`.
+        on_progress: progress callback.
+        changes: individual settings by name, like the flags of `samereg register`: ``preset="fast"``, ``device="cpu"``,
             ``init="start.h5"``.
 
     Raises:
-        UsageError: no image, no such device, or a setting that does not exist or is impossible.
+        UsageError: not an image, no such device, or an unknown or invalid setting.
         InputError: a scan, landmarks or a mask that cannot be used.
         NoOverlapError: too little common anatomy.
         MirroredError: one scan is a mirror image.
-        WeightsError: weights that are missing, damaged, or do not belong together.
+        WeightsError: weights are missing, damaged, or incompatible.
     """
     settings = changed(settings or RegisterSettings(), changes)
     if settings.machine.threads:
@@ -258,14 +258,14 @@ def register(
 
 
 def _series(fixed: ImageLike, moving: ImageLike, settings: RegisterSettings) -> tuple[str | None, str | None]:
-    """DICOM series of both scans; a scan in memory has none."""
-    nowhere = Path()  # no folder is asked about for an image in memory
+    """DICOM series of both scans; None for scans in memory."""
+    nowhere = Path()  # images in memory have no folder
     paths = [Path(image) if isinstance(image, str | Path) else nowhere / "memory" for image in (fixed, moving)]
     return series_of_pair(paths[0], paths[1], settings.series or ())
 
 
 def _scan(image: ImageLike, name: str, series: str | None) -> Volume:
-    """A scan of any kind."""
+    """Reads a scan of any accepted type."""
     return read_scan(Path(image), series=series) if isinstance(image, str | Path) else to_volume(image, name=name)
 
 
@@ -275,7 +275,7 @@ def _require_one_of(name: str, value: object, allowed: tuple[object, ...]) -> No
 
 
 def _world_points(points_mm: object) -> Float64[Tensor, "n 3"]:
-    """Points of any array library, or of lists and tuples, as a tensor of their own.
+    """Copies points of any array library, or of lists and tuples, to a tensor.
 
     Raises:
         UsageError: not numbers, or rows of different lengths.
@@ -286,7 +286,7 @@ def _world_points(points_mm: object) -> Float64[Tensor, "n 3"]:
         points_mm = (given if given.is_complex() else given.double()).numpy()
     try:
         array = np.ma.asanyarray(points_mm) if np.ma.isMaskedArray(points_mm) else np.asarray(points_mm)
-        # Not by numpy, which would take None for NaN and text for its number.
+        # Not by NumPy, which converts None to NaN and strings to numbers.
         if array.dtype == object and all(isinstance(value, Real) for value in array.flat):
             array = array.astype(np.float64)
     except (TypeError, ValueError) as error:
@@ -300,5 +300,5 @@ def _world_points(points_mm: object) -> Float64[Tensor, "n 3"]:
 
 
 def _flipped(points_mm: Float64[Tensor, "n 3"], frame: Frame) -> Float64[Tensor, "n 3"]:
-    """LPS+ points in a frame, or the other way round: the flip is its own inverse."""
+    """Converts points from LPS+ to a frame or back: the conversion is its own inverse."""
     return points_mm * points_mm.new_tensor([-1.0, -1.0, 1.0]) if frame == "RAS" else points_mm

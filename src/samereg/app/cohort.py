@@ -1,4 +1,4 @@
-"""Writes phantom subjects as files: scans in both phases, labels, landmarks and the names of the labels."""
+"""Writes phantom subjects to files: scans in both phases, labels, landmarks and label names."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from samereg.phantom.organs import ORGANS
 from samereg.phantom.subject import Subject, make_subject
 
 COHORT_RECORD = "cohort.json"
-"""Written last: a folder with it holds a whole cohort."""
+"""Written last: its presence means that the cohort is complete."""
 
 COHORT_FILES = (
     "images/phantom-[0-9][0-9][0-9]*-CE.nii.gz",
@@ -24,17 +24,17 @@ COHORT_FILES = (
     "labels/phantom-[0-9][0-9][0-9]*.nii.gz",
     "landmarks/phantom-[0-9][0-9][0-9]*.csv",
 )
-"""Files of the subjects of any cohort."""
+"""Patterns of the files of any cohort."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CohortSettings:
-    """Everything that a cohort depends on: the same settings give the same bytes.
+    """Settings of a cohort: equal settings give identical files.
 
     Attributes:
-        subjects: how many.
-        seed: of the first subject; the next ones take the next numbers.
-        spacing_mm: voxel edges along (d, h, w).
+        subjects: number of subjects.
+        seed: of the first subject; later subjects use consecutive seeds.
+        spacing_mm: voxel spacing along (d, h, w).
         shape: voxels along (d, h, w).
     """
 
@@ -51,22 +51,22 @@ def write_cohort(
     overwrite: bool = False,
     on_progress: OnProgress | None = None,
 ) -> tuple[Path, ...]:
-    """Make phantom subjects and write them into a new folder.
+    """Generates phantom subjects and writes them to a folder.
 
     The folder gets `images/phantom-NNN-CE.nii.gz` and `-NC`, `labels/phantom-NNN.nii.gz`,
     `landmarks/phantom-NNN.csv` (name,x,y,z, LPS mm), `labels.csv` and `cohort.json`.
 
     Args:
-        folder: to make.
-        settings: what to make.
-        overwrite: write into `folder` even if it holds something; subjects of an earlier cohort go.
-        on_progress: told about each subject.
+        folder: output folder.
+        settings: of the cohort.
+        overwrite: write into a non-empty folder; subjects of an earlier cohort are removed.
+        on_progress: progress callback, called for each subject.
 
     Returns:
         The files, relative to the folder.
 
     Raises:
-        UsageError: `folder` exists, or a setting is impossible.
+        UsageError: `folder` exists, or a setting is invalid.
     """
     check_settings(settings)
     grid = centred_grid(settings.shape, settings.spacing_mm)
@@ -84,13 +84,13 @@ def write_cohort(
 
 
 def centred_grid(shape: tuple[int, int, int], spacing_mm: tuple[float, float, float]) -> Grid:
-    """Axis-aligned grid whose middle is the world's origin, where the phantom's body has its own."""
+    """Axis-aligned grid centred at the world origin, which is the centre of the phantom's body."""
     z, y, x = (-0.5 * (count - 1) * step_mm for count, step_mm in zip(shape, spacing_mm, strict=True))
     return axis_aligned_grid(shape, spacing_mm, (x, y, z))
 
 
 def write_subject(subject: Subject, folder: Path, *, name: str) -> None:
-    """Write one subject into the subfolders `images`, `labels` and `landmarks`; of these those inside the scan."""
+    """Writes one subject into the subfolders `images`, `labels` and `landmarks` (those inside the scan)."""
     for phase, volume in subject.volumes.items():
         write_volume(volume, folder / "images" / f"{name}-{phase}.nii.gz")
     write_labels(subject.labels, folder / "labels" / f"{name}.nii.gz")
@@ -105,12 +105,12 @@ def write_subject(subject: Subject, folder: Path, *, name: str) -> None:
 
 
 def write_label_names(path: Path) -> None:
-    """Write value, name and group of every organ."""
+    """Writes value, name and group of every organ."""
     write_table_csv(("value", "name", "group"), [[str(organ.value), organ.name, organ.group] for organ in ORGANS], path)
 
 
 def check_settings(settings: CohortSettings) -> None:
-    """Refuse a cohort that cannot be made.
+    """Validates the settings of a cohort.
 
     Raises:
         UsageError: a number is not positive, or the seed is negative.
@@ -121,4 +121,4 @@ def check_settings(settings: CohortSettings) -> None:
             "need at least 1 subject and a seed of 0 or more."
         )
     if min(settings.shape) < 1 or min(settings.spacing_mm) <= 0:
-        raise UsageError(f"Got shape {settings.shape} and spacing {settings.spacing_mm} mm; all have to be positive.")
+        raise UsageError(f"Got shape {settings.shape} and spacing {settings.spacing_mm} mm; all must be positive.")

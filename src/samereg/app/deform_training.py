@@ -1,4 +1,4 @@
-"""Trains a deformation network on scans given by path."""
+"""Trains a deformation network on scans in files."""
 
 import json
 from collections.abc import Sequence
@@ -43,14 +43,14 @@ Network `{network}`, variant `{variant}`, predicting a {form}, of samereg {samer
 - embedding: `{embedding}`, SHA-256 {checksum}
 - input: the fixed and the roughly aligned moving scan at 2 mm, HU window (-800, 400) mapped to (-1, 1)
 - output: a field at every second voxel, 4 mm
-- meant for: the stage `Deform` of samereg, with the same embedding; not for clinical use
-- accuracy: not measured by the training; register labelled pairs that are not listed below
+- intended use: the stage `Deform` of samereg, with the same embedding; not for clinical use
+- accuracy: not measured during training; evaluate on labelled pairs that are not listed below
 
 ## Scans ({count})
 
 {listing}
 
-Whether the weights may be passed on depends on the licences of these scans.
+Whether the weights may be redistributed depends on the licences of these scans.
 
 ## Settings
 
@@ -62,16 +62,16 @@ Whether the weights may be passed on depends on the licences of these scans.
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeformSources:
-    """Where a training of the deformation takes its scans and weights from.
+    """Inputs of training a deformation network.
 
     Attributes:
         data: folder of scans, or text file with one path per line.
-        validation: the same for scans that are only looked at; None for none.
+        validation: the same for scans used only for validation; None for none.
         embedding: shipped embedding by name, or path of a trained one.
-        start: deformation weights to begin with, by name or path; None for random ones.
-        pairs: ordered pairs to align and learn from, drawn at random; 0 takes all.
-        alignment: `fast`, by SAM-affine and SAM-coarse, or `affine`, by SAM-affine alone.
-        cache: folder of embeddings and alignments, which several runs may share; None puts it beside the run.
+        start: initial deformation weights, by name or path; None for random ones.
+        pairs: number of ordered pairs to align and train on, drawn at random; 0 uses all.
+        alignment: `fast` (SAM-affine and SAM-coarse) or `affine` (SAM-affine only).
+        cache: folder of embeddings and alignments, which runs may share; by default beside the run.
     """
 
     data: Path
@@ -85,13 +85,13 @@ class DeformSources:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainedDeform:
-    """What a training run left.
+    """Result of a training run.
 
     Attributes:
         weights: file that `samereg register --deform` takes.
-        scans: how many scans it learnt from.
-        pairs: how many pairs of them.
-        steps: optimiser steps in all, over every resumed part.
+        scans: number of training scans.
+        pairs: number of training pairs.
+        steps: total number of optimiser steps, including resumed parts.
     """
 
     weights: Path
@@ -109,19 +109,19 @@ def train_deform_from_files(
     machine: TrainingMachineSettings | None = None,
     on_progress: OnProgress | None = None,
 ) -> TrainedDeform:
-    """Train a deformation network on unlabelled CT, or go on with a run that was stopped.
+    """Trains a deformation network on unlabelled CT, or resumes a stopped run.
 
     Args:
-        sources: scans, embedding, weights to begin with.
-        run: folder of the run; when it holds a checkpoint, training goes on exactly where that stopped.
-        settings: everything else that the result depends on.
-        machine: what to compute on.
+        sources: scans, embedding, initial weights.
+        run: folder of the run; if it holds a checkpoint, training resumes exactly from there.
+        settings: of the training.
+        machine: device and threads.
         on_progress: told about each step.
 
     Raises:
-        UsageError: `run` holds something else than a training run, or no two scans share anatomy.
-        InputError: a scan that cannot be used.
-        WeightsError: embedding or first weights missing, damaged, or of another kind of network.
+        UsageError: `run` is not a training run, or no two scans share anatomy.
+        InputError: an invalid scan.
+        WeightsError: embedding or initial weights are missing, damaged, or of another kind of network.
     """
     refuse_foreign_folder(run)
     machine = machine or TrainingMachineSettings()
@@ -129,7 +129,7 @@ def train_deform_from_files(
     fabric = launch(device, gpus=machine.gpus)
     cache = sources.cache or run.with_name(f"{run.name}-cache")
     if not (cache.is_dir() and contents(cache)):
-        # One that is filled already may be all that is needed, and read-only.
+        # A complete cache may be read-only.
         require_writable(cache)
     with claimed_run(run, fabric):
         aligner = _Aligner(
@@ -156,7 +156,7 @@ def train_deform_from_files(
 
 
 def ordered_pairs(scans: int, count: int, *, seed: int) -> list[tuple[int, int]]:
-    """Ordered pairs of different scans: all of them, or `count` drawn at random, the same for the same seed."""
+    """Ordered pairs of different scans: all, or `count` drawn at random with a seed."""
     every = list(permutations(range(scans), 2))
     if not count or count >= len(every):
         return every
@@ -166,7 +166,7 @@ def ordered_pairs(scans: int, count: int, *, seed: int) -> list[tuple[int, int]]
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Aligner:
-    """Reads, embeds and aligns scans, all with one embedding and into one cache."""
+    """Reads, embeds and aligns scans with one embedding and one cache."""
 
     embedder: NetEmbedder
     stages: tuple[Stage, ...]
@@ -179,7 +179,7 @@ class _Aligner:
         wanted = ordered_pairs(len(scans), count, seed=self.seed)
         pairs = align_pairs(scans, wanted, self.embedder, self.stages, cache=self.cache, on_progress=self.on_progress)
         if not pairs:
-            raise UsageError(f"none of {len(wanted)} pairs of {len(scans)} scans shares enough anatomy to be aligned")
+            raise UsageError(f"none of {len(wanted)} pairs of {len(scans)} scans share enough anatomy to be aligned")
         return pair_set(scans, pairs)
 
 
@@ -192,7 +192,7 @@ def _write_trained(
     scans: Sequence[Path],
     pairs: int,
 ) -> None:
-    """Write the weights and their model card into the folder of the run."""
+    """Writes the weights and their model card to the folder of the run."""
     header = DeformHeader(
         network=settings.network,
         correlation=settings.correlation,
@@ -230,6 +230,6 @@ def _first_weights(name: str | None, settings: DeformTraining) -> DeformNet | No
     if (found.header.network, found.header.correlation, found.header.form) != wanted:
         raise UsageError(
             f"{name}: holds a {found.header.network} with{'' if found.header.correlation else 'out'} correlation that "
-            f"predicts a {found.header.form}; the training is to be of another kind"
+            f"predicts a {found.header.form}, unlike the network to be trained"
         )
     return found.net

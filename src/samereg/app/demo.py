@@ -1,4 +1,4 @@
-"""The whole way once, on a synthetic pair made on the spot, so that anybody can see it work without data."""
+"""Demonstration on a generated synthetic pair, which needs no data."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,23 +20,23 @@ from samereg.metrics.overlap import dice
 from samereg.phantom.subject import make_subject
 
 DEMO_SHAPE = (128, 96, 140)
-"""Voxels along (d, h, w): the phantom's whole chest, small enough to make in seconds."""
+"""Voxels along (d, h, w): the phantom's whole chest, small enough to be generated in seconds."""
 
 DEMO_SPACING_MM = (3.0, 3.0, 3.0)
 
 MARK = "demo.json"
-"""A folder that holds this file was made by the demo, which may write over it."""
+"""Marks a folder as created by the demo, which may overwrite it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DemoRecord:
-    """What the demo found.
+    """Result of the demo.
 
     Attributes:
-        dice_before: mean over organs of the overlap in %, as the scans lie in the world.
-        dice_after: the same after registration.
-        organs: how many organs the means are over.
-        files: what was written, relative to the demo's folder.
+        dice_before: mean Dice over organs in %, before registration.
+        dice_after: mean Dice over organs in %, after registration.
+        organs: number of organs in the means.
+        files: files written, relative to the output folder.
         registration: the run record of the registration.
     """
 
@@ -54,16 +54,16 @@ def run_demo(
     overwrite: bool = False,
     on_progress: OnProgress | None = None,
 ) -> DemoRecord:
-    """Make two phantom subjects, register the non-contrast one onto the contrast-enhanced one, and score it.
+    """Generates two phantom subjects, registers the non-contrast to the contrast-enhanced one, and evaluates.
 
     Args:
-        output: folder to make; one made by an earlier demo is written over.
-        settings: of the registration; its seed chooses the subjects too.
-        overwrite: write into `output` whatever it holds.
+        output: output folder; one of an earlier demo is overwritten.
+        settings: of the registration; its seed also determines the subjects.
+        overwrite: write into `output` whatever it contains.
         on_progress: told about each step.
 
     Raises:
-        UsageError: `output` exists and is no demo's.
+        UsageError: `output` exists and was not created by the demo.
     """
     ours = [f"registration/{name}" for name in RUN_FILES]
     again = overwrite or (output / MARK).is_file()
@@ -93,13 +93,13 @@ def run_demo(
 
 
 def _at_its_place(record: RunRecord, output: Path) -> RunRecord:
-    """The record with the scans where they lie once the demo's folder is in place."""
+    """The record with the final paths of the scans."""
     fixed, moving = (output.absolute() / name for name in ("fixed.nii.gz", "moving.nii.gz"))
     return replace(record, fixed=replace(record.fixed, path=fixed), moving=replace(record.moving, path=moving))
 
 
 def write_pair(folder: Path, *, seed: int) -> tuple[LabelMap, LabelMap]:
-    """Write scans and labels of two subjects, contrast-enhanced and non-contrast; returns their labels."""
+    """Writes scans and labels of two subjects, contrast-enhanced and non-contrast, and returns their labels."""
     grid = centred_grid(DEMO_SHAPE, DEMO_SPACING_MM)
     first, second = (make_subject(number, grid=grid) for number in (2 * seed, 2 * seed + 1))
     write_volume(first.volumes["CE"], folder / "fixed.nii.gz")
@@ -111,7 +111,7 @@ def write_pair(folder: Path, *, seed: int) -> tuple[LabelMap, LabelMap]:
 
 
 def organ_dice(fixed: LabelMap, moving: LabelMap, transform: Transform) -> dict[int, float]:
-    """Overlap of each organ that both label maps have, moving carried onto fixed with nearest neighbours."""
+    """Dice of each organ in both label maps, with the moving labels resampled by nearest neighbour."""
     moved = resample_labels(moving, transform, fixed.grid)
     both = set(fixed.data.unique().tolist()) & set(moving.data.unique().tolist())
     scores = dice(fixed.data, moved.data)

@@ -1,4 +1,4 @@
-"""Which way points go: the user names two spaces, and the transform, a file beside it or a numeric inverse serves."""
+"""Point transforms between two named spaces, by the transform, its inverse file or a numeric inverse."""
 
 import logging
 from collections.abc import Callable
@@ -26,22 +26,22 @@ SpaceName = Literal["fixed", "moving"]
 INVERSE_NAME, FORWARD_NAME = "inverse.h5", "transform.h5"
 CHECKED_POINTS = 500
 BELONGS_MM = 1.0
-"""An inverse that brings nine in ten points back to within this belongs to its transform."""
+"""Maximum error in mm of 90 % of the points for an inverse file to match its transform."""
 BELONGING_SHARE = 0.9
 SOLVED_MM = 0.05
-"""A numeric inverse that ends farther from its target than this found no such point."""
+"""Maximum residual in mm of a solved numeric inverse."""
 
 Moved = tuple[Float64[Tensor, "n 3"], Bool[Tensor, " n"]]
-"""New positions, and which ones the transform says nothing about."""
+"""New positions, and which points lie outside the domain."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PointMap:
-    """A way for points from one space to the other.
+    """A map of points from one space to the other.
 
     Attributes:
-        move: new positions of points, and which are outside the domain.
-        how: what serves, in words.
+        move: maps points; returns new positions and which points lie outside the domain.
+        how: description of the method.
     """
 
     move: Callable[[Float64[Tensor, "n 3"]], Moved]
@@ -51,19 +51,19 @@ class PointMap:
 def point_map(
     path: Path, source: SpaceName, target: SpaceName, *, format: TransformFormatName | None, spaces: Spaces
 ) -> PointMap:
-    """The way from one space to the other through a transform file, which maps fixed points to moving ones.
+    """Map of points from one space to the other by a transform file, which maps fixed to moving points.
 
-    Moving points go through `inverse.h5` beside the transform if that undoes it, otherwise back through the transform
-    itself, solved for each point.
+    Moving points are mapped by `inverse.h5` beside the transform if it matches, otherwise by inverting the transform
+    numerically at each point.
 
     Raises:
-        UsageError: twice the same space, or a file that is the inverse of another beside it.
-        InputError: a file that cannot be used.
+        UsageError: the same space twice, or a file that is the inverse of another beside it.
+        InputError: an invalid file.
     """
     if source == target:
         raise UsageError(f"Got --from {source} --to {target}; need two different spaces, fixed and moving.")
     if path.name == INVERSE_NAME and path.with_name(FORWARD_NAME).is_file():
-        raise UsageError(f"{path}: is the inverse of {FORWARD_NAME} beside it; give that one, the spaces say the rest.")
+        raise UsageError(f"{path}: is the inverse of {FORWARD_NAME} beside it; give that file, with the spaces.")
     transform = read_transform_file(path, format=format, spaces=spaces)
     if source == "fixed":
         return PointMap(move=lambda points: _forward(transform, points), how="the transform")
@@ -99,6 +99,6 @@ def _inverse_beside(path: Path, transform: Transform) -> Transform | None:
     reached = in_domain(inverse, landed)
     error_mm = inverse_consistency_mm(transform, inverse, points)[reached]
     if len(error_mm) == 0 or float(error_mm.quantile(BELONGING_SHARE)) > BELONGS_MM:
-        _LOG.warning("%s does not undo %s and is not used", beside, path.name)
+        _LOG.warning("%s is not the inverse of %s and is ignored", beside, path.name)
         return None
     return inverse

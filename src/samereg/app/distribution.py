@@ -13,33 +13,33 @@ from typing import TypeVar
 
 import torch
 
-from samereg.app.supervised import Job, Supervised, WorkerSettings
+from samereg.app.supervised import Job, SupervisedWorker, WorkerSettings
 from samereg.errors import FileError, UsageError
 from samereg.optional import optional_package
 
 AnyJob = TypeVar("AnyJob", bound=Job)
 
-_IDLE: dict[WorkerSettings, "SimpleQueue[Supervised]"] = {}
-"""Of this Dask worker; by settings, so that runs on one cluster share nothing."""
+_IDLE: dict[WorkerSettings, "SimpleQueue[SupervisedWorker]"] = {}
+"""Idle processes of this Dask worker, by settings, so that runs on one cluster share nothing."""
 
 _IDLE_LOCK = Lock()
 _NUMBERS = count()
 
 
 def run_here(jobs: Sequence[AnyJob], settings: WorkerSettings, *, workers: int) -> Iterator[tuple[AnyJob, str | None]]:
-    """Do jobs in processes of this computer.
+    """Runs jobs in processes of this computer.
 
     Args:
-        jobs: to do.
-        settings: of each worker; its number is added to the name of the log.
-        workers: how many at a time.
+        jobs: to run.
+        settings: of the workers; the number of a worker is added to the name of its log.
+        workers: number of concurrent workers.
 
     Yields:
         Each job when it is done, with why it failed if it did, in the order in which they end.
     """
     logs = [settings.log.with_stem(f"{settings.log.stem}-{number}") for number in range(workers)]
-    supervised = [Supervised(replace(settings, log=log)) for log in logs]
-    idle: SimpleQueue[Supervised] = SimpleQueue()
+    supervised = [SupervisedWorker(replace(settings, log=log)) for log in logs]
+    idle: SimpleQueue[SupervisedWorker] = SimpleQueue()
     for each in supervised:
         idle.put(each)
     with ThreadPoolExecutor(max_workers=workers) as pool:
@@ -56,19 +56,19 @@ def run_here(jobs: Sequence[AnyJob], settings: WorkerSettings, *, workers: int) 
 def run_on_cluster(
     jobs: Sequence[AnyJob], settings: WorkerSettings, *, scheduler: str
 ) -> Iterator[tuple[AnyJob, str | None]]:
-    """Do jobs on the workers of a Dask cluster, which see the same files under the same names.
+    """Runs jobs on the workers of a Dask cluster with a shared file system.
 
     Args:
-        jobs: to do.
+        jobs: to run.
         settings: of each worker.
-        scheduler: address, as `tcp://host:8786`.
+        scheduler: address, such as `tcp://host:8786`.
 
     Yields:
         Each job when it is done, with why it failed if it did.
 
     Raises:
         MissingPackageError: Dask is not installed.
-        FileError: nobody answers at the address.
+        FileError: no scheduler at the address.
     """
     distributed = optional_package("distributed", purpose="a run on a Dask cluster")
     try:
@@ -84,8 +84,8 @@ def run_on_cluster(
         client.run(_end_idle, settings)
 
 
-def _do_in_idle(idle: "SimpleQueue[Supervised]", job: Job) -> str | None:
-    """Do a job in a worker that has none."""
+def _do_in_idle(idle: "SimpleQueue[SupervisedWorker]", job: Job) -> str | None:
+    """Runs a job in an idle worker."""
     worker = idle.get()
     try:
         return worker.run(job)
@@ -94,31 +94,31 @@ def _do_in_idle(idle: "SimpleQueue[Supervised]", job: Job) -> str | None:
 
 
 def _do_on_cluster(job: Job, settings: WorkerSettings) -> str | None:
-    """Do a job in a process that no other thread of this Dask worker speaks to meanwhile."""
+    """Runs a job in a process not used by other threads of this Dask worker."""
     if multiprocessing.current_process().daemon:
         raise UsageError(
-            "Dask's workers may not start processes here, which a time limit needs; start them with "
+            "Dask's workers are not allowed to start processes, which a time limit needs; start them with "
             "'dask worker --no-nanny', or set distributed.worker.daemon to false"
         )
     idle = _idle_on_cluster(settings)
     try:
         worker = idle.get_nowait()
     except Empty:
-        worker = Supervised(_settings_here(settings))
+        worker = SupervisedWorker(_settings_here(settings))
     try:
         return worker.run(job)
     finally:
         idle.put(worker)
 
 
-def _idle_on_cluster(settings: WorkerSettings) -> "SimpleQueue[Supervised]":
-    """Processes of this Dask worker that have no job."""
+def _idle_on_cluster(settings: WorkerSettings) -> "SimpleQueue[SupervisedWorker]":
+    """Idle processes of this Dask worker."""
     with _IDLE_LOCK:
         return _IDLE.setdefault(settings, SimpleQueue())
 
 
 def _settings_here(settings: WorkerSettings) -> WorkerSettings:
-    """The settings with a log of its own, and with this computer's threads shared out among Dask's."""
+    """Settings with a separate log, and this computer's threads divided among Dask's."""
     import distributed  # noqa: PLC0415 - optional
 
     side_by_side = distributed.get_worker().state.nthreads
@@ -128,7 +128,7 @@ def _settings_here(settings: WorkerSettings) -> WorkerSettings:
 
 
 def _end_idle(settings: WorkerSettings) -> None:
-    """End the processes of this Dask worker: networks and scans leave its memory with them."""
+    """Ends the processes of this Dask worker, which frees their memory."""
     with _IDLE_LOCK:
         idle = _IDLE.pop(settings, SimpleQueue())
     while not idle.empty():

@@ -1,4 +1,4 @@
-"""Trains an embedding on scans given by path."""
+"""Trains an embedding on scans in files."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -39,14 +39,14 @@ Network `{network}` of samereg {samereg}, trained without labels by `samereg tra
 - software: samereg {samereg}, torch {torch}
 - input: CT resampled to 2 mm, HU window (-800, 400) mapped to (-1, 1)
 - output: a local and a global vector of unit length for each voxel
-- meant for: matching places of the body between CT scans like those below; not for clinical use
-- accuracy: not measured by the training; register labelled pairs that are not listed below
+- intended use: matching places of the body between CT scans like those below; not for clinical use
+- accuracy: not measured during training; evaluate on labelled pairs that are not listed below
 
 ## Scans ({count})
 
 {listing}
 
-Whether the weights may be passed on depends on the licences of these scans.
+Whether the weights may be redistributed depends on the licences of these scans.
 
 ## Settings
 
@@ -58,12 +58,12 @@ Whether the weights may be passed on depends on the licences of these scans.
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainedEmbedding:
-    """What a training run left.
+    """Result of a training run.
 
     Attributes:
         weights: file that `samereg register --embedding` takes.
-        scans: how many scans it learnt from.
-        steps: optimiser steps in all, over every resumed part.
+        scans: number of training scans.
+        steps: total number of optimiser steps, including resumed parts.
     """
 
     weights: Path
@@ -81,20 +81,20 @@ def train_from_files(
     init: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> TrainedEmbedding:
-    """Train an embedding on unlabelled CT, or go on with a run that was stopped.
+    """Trains an embedding on unlabelled CT, or resumes a stopped run.
 
     Args:
         data: folder of scans, or text file with one path per line.
-        run: folder of the run; when it holds a checkpoint, training goes on exactly where that stopped.
-        settings: everything that the result depends on besides the scans.
-        machine: what to compute on.
-        init: weights to begin with, a shipped name or a path, to fine-tune; None for random ones.
+        run: folder of the run; if it holds a checkpoint, training resumes exactly from there.
+        settings: of the training.
+        machine: device and threads.
+        init: initial weights for fine-tuning, a shipped name or a path; None for random ones.
         on_progress: told about each step.
 
     Raises:
-        UsageError: `run` holds something else than a training run.
-        InputError: a scan that cannot be used.
-        WeightsError: first weights that are missing or damaged.
+        UsageError: `run` is not a training run.
+        InputError: an invalid scan.
+        WeightsError: initial weights are missing or damaged.
     """
     refuse_foreign_folder(run)
     machine = machine or TrainingMachineSettings()
@@ -119,12 +119,12 @@ def _first_weights(name: str | None, settings: EmbeddingTraining) -> EmbeddingNe
         return None
     found = read_weights(name)
     if found.network != settings.network:
-        raise UsageError(f"{name}: holds the network '{found.network}'; the training is of '{settings.network}'")
+        raise UsageError(f"{name}: holds the network '{found.network}'; need '{settings.network}'")
     return found.net
 
 
 def write_trained(net: EmbeddingNet, run: Path, *, settings: EmbeddingTraining, scans: Sequence[Path]) -> None:
-    """Write the weights and their model card into the folder of the run."""
+    """Writes the weights and their model card to the folder of the run."""
     header = {"settings": json.dumps(to_plain(settings))}
     write_weights(net, run / WEIGHTS_NAME, network=settings.network, header=header)
     with atomic_file(run / CARD_NAME) as path:
@@ -132,7 +132,7 @@ def write_trained(net: EmbeddingNet, run: Path, *, settings: EmbeddingTraining, 
 
 
 def model_card(settings: EmbeddingTraining, scans: Sequence[Path]) -> str:
-    """What has to be known about trained weights before they are used or passed on, as Markdown."""
+    """Model card of trained weights, as Markdown."""
     software = versions()
     listing = "\n".join(f"- `{path.name}`" for path in scans)
     return CARD.format(
@@ -148,10 +148,10 @@ def model_card(settings: EmbeddingTraining, scans: Sequence[Path]) -> str:
 
 
 def launch(device: torch.device, *, gpus: int) -> Fabric:
-    """One process for each GPU, or this process alone on a CPU.
+    """Launches one process per GPU, or uses this process on a CPU.
 
     Raises:
-        UsageError: more GPUs asked for than there are, or several processes on a CPU.
+        UsageError: more GPUs requested than available, or several processes on a CPU.
     """
     available = torch.cuda.device_count() if device.type == "cuda" else 1
     if not 1 <= gpus <= available:
@@ -165,7 +165,7 @@ def launch(device: torch.device, *, gpus: int) -> Fabric:
 
 
 def read_training_scans(paths: Sequence[Path], *, on_progress: OnProgress | None = None) -> list[TrainingScan]:
-    """Scans as training needs them, read one at a time so that only one is in memory in full."""
+    """Reads training scans one at a time, so that only one is in memory at full resolution."""
     scans = []
     for number, path in enumerate(paths):
         scans.append(prepare_scan(read_scan(path), name=path.name))
@@ -176,10 +176,10 @@ def read_training_scans(paths: Sequence[Path], *, on_progress: OnProgress | None
 
 @contextmanager
 def claimed_run(run: Path, fabric: Fabric) -> Iterator[None]:
-    """Keep other trainings out of the folder of a run; the first of several processes does.
+    """Context that locks the folder of a run against other trainings, in the first of several processes.
 
     Raises:
-        UsageError: another training writes into it, or it holds something else than a training run.
+        UsageError: another training is using it, or it is not a training run.
         FileError: it cannot be written.
     """
     if not fabric.is_global_zero:
@@ -191,10 +191,10 @@ def claimed_run(run: Path, fabric: Fabric) -> Iterator[None]:
 
 
 def refuse_foreign_folder(run: Path) -> None:
-    """Refuse a folder that holds files but no training run.
+    """Checks that a folder is empty or a training run.
 
     Raises:
-        UsageError: `run` is a file, or a folder with files of another origin.
+        UsageError: `run` is a file, or a folder with other files.
     """
     if run.is_file():
         raise UsageError(f"{run}: is a file; need a folder for the run.")
@@ -203,5 +203,5 @@ def refuse_foreign_folder(run: Path) -> None:
 
 
 def _is_foreign(path: Path) -> bool:
-    """Whether a file is none of those that a training leaves which was stopped before its first checkpoint."""
+    """Whether a file is not among those of a training stopped before its first checkpoint."""
     return path.name != LOG_NAME and not path.name.startswith(EVENTS)

@@ -1,4 +1,4 @@
-"""Says what a transform file is, and how sure that is: frame, direction, units, domain, size, folds."""
+"""Describes a transform file: frame, direction, units, domain, size and folding, each with its origin."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -18,10 +18,10 @@ from samereg.io.transform_files import TRANSFORM_FORMATS, read_transform_file, r
 from samereg.io.transform_formats.spaces import Spaces
 
 SAMPLES = 20000
-MOST_VOXELS = 4_000_000
-"""Folding is looked for on the field's own grid, or on every n-th voxel of a larger one."""
+MAX_VOXELS = 4_000_000
+"""Maximum number of voxels at which folding is evaluated; larger grids are subsampled."""
 
-Sureness = Literal["the file says so", "by convention of the format", "told by the user", "a guess", "measured"]
+Origin = Literal["stated in the file", "convention of the format", "given by the user", "guess", "measured"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,27 +30,27 @@ class Fact:
 
     Attributes:
         name: of the property.
-        value: in words.
-        sure: where the value comes from.
+        value: as text.
+        sure: origin of the value.
     """
 
     name: str
     value: str
-    sure: Sureness
+    sure: Origin
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inspection:
-    """What a transform file is.
+    """Description of a transform file.
 
     Attributes:
         path: the file.
         format: name of the format.
-        why: what the format was told by.
-        facts: properties, each with how sure it is.
+        why: evidence for the format.
+        facts: properties, each with its origin.
         mean_mm: mean length of the displacement in the domain.
-        largest_mm: largest one that was sampled.
-        folded_fraction: part of the domain where space turns inside out.
+        max_mm: maximum sampled length.
+        folded_fraction: fraction of the domain with non-positive Jacobian determinant.
     """
 
     path: Path
@@ -58,45 +58,45 @@ class Inspection:
     why: str
     facts: tuple[Fact, ...]
     mean_mm: float
-    largest_mm: float
+    max_mm: float
     folded_fraction: float
 
 
 def inspect_file(path: Path, *, format: TransformFormatName | None, spaces: Spaces) -> Inspection:
-    """Properties of a transform file.
+    """Determines the properties of a transform file.
 
     Args:
         path: the file.
-        format: its format; None tells it from the file.
+        format: its format; None to detect it.
         spaces: grids of the two images, for formats in voxels.
 
     Raises:
-        UsageError: the format cannot be told, or an image that it needs is not given.
-        InputError: a file that cannot be used.
+        UsageError: the format cannot be detected, or a required image is not given.
+        InputError: an invalid file.
     """
     if format is None:
         found = recognise_transform(path)
         name, why = found.format, found.why
-        told: Sureness = "the file says so" if found.certain else "a guess"
+        told: Origin = "stated in the file" if found.certain else "guess"
     else:
-        name, why, told = str(format), "the user says so", "told by the user"
+        name, why, told = str(format), "given by the user", "given by the user"
     transform = read_transform_file(path, format=name, spaces=spaces)
     entry = TRANSFORM_FORMATS[name]
     points = domain_points(transform, SAMPLES)
     lengths = (transform.apply(points) - points).norm(dim=1)
     folded = _folded(transform)
     measured = (
-        Fact(name="domain", value=_domain(transform), sure="the file says so"),
+        Fact(name="domain", value=_domain(transform), sure="stated in the file"),
         Fact(name="mean displacement", value=f"{float(lengths.mean()):.2f} mm", sure="measured"),
-        Fact(name="largest displacement", value=f"{float(lengths.max()):.2f} mm", sure="measured"),
+        Fact(name="maximum displacement", value=f"{float(lengths.max()):.2f} mm", sure="measured"),
         Fact(name="folded", value=f"{100.0 * folded:.3f} % of the domain", sure="measured"),
     )
     facts = (
         Fact(name="format", value=f"{name} ({why})", sure=told),
-        Fact(name="kind", value=", then ".join(kinds(transform)), sure="the file says so"),
-        Fact(name="frame", value=entry.frame, sure="by convention of the format"),
-        Fact(name="units", value=entry.units, sure="by convention of the format"),
-        Fact(name="direction", value=entry.direction, sure="by convention of the format"),
+        Fact(name="kind", value=", then ".join(kinds(transform)), sure="stated in the file"),
+        Fact(name="frame", value=entry.frame, sure="convention of the format"),
+        Fact(name="units", value=entry.units, sure="convention of the format"),
+        Fact(name="direction", value=entry.direction, sure="convention of the format"),
         *measured,
     )
     return Inspection(
@@ -105,7 +105,7 @@ def inspect_file(path: Path, *, format: TransformFormatName | None, spaces: Spac
         why=why,
         facts=facts,
         mean_mm=float(lengths.mean()),
-        largest_mm=float(lengths.max()),
+        max_mm=float(lengths.max()),
         folded_fraction=folded,
     )
 
@@ -134,4 +134,4 @@ def _folded(transform: Transform) -> float:
 
 
 def _bounded(grid: Grid) -> Grid:
-    return strided(grid, max(1, ceil((grid.size / MOST_VOXELS) ** (1.0 / 3.0))))
+    return strided(grid, max(1, ceil((grid.size / MAX_VOXELS) ** (1.0 / 3.0))))

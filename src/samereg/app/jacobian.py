@@ -1,4 +1,4 @@
-"""Writes the local change of volume of a transform as an image."""
+"""Writes the Jacobian determinant of a transform as an image."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,23 +19,23 @@ from samereg.io.format_names import TransformFormatName
 from samereg.io.images import write_volume
 from samereg.io.transform_files import read_transform_file
 
-SMALLEST_LOGGED = 1e-3
-"""Determinants at or below zero have no logarithm; they are written as that of this."""
+MIN_LOGGED = 1e-3
+"""Minimum determinant in logarithms; smaller ones are clamped to it."""
 
 SLAB_VOXELS = 1 << 19
-"""Points looked at together, for the memory."""
+"""Points evaluated at a time; limits memory."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JacobianRecord:
-    """What was written.
+    """Record of the output.
 
     Attributes:
-        output: file that was written.
-        smallest: determinant, 1 where volume is kept.
-        mean: of all voxels.
-        largest: of all voxels.
-        folded_fraction: part of the voxels where the map turns inside out.
+        output: output file.
+        smallest: minimum determinant.
+        mean: mean determinant.
+        largest: maximum determinant.
+        folded_fraction: fraction of voxels with non-positive determinant.
         exit_status: 0, or that of `QualityError` if anything folds.
     """
 
@@ -49,12 +49,12 @@ class JacobianRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JacobianSettings:
-    """How the change of volume is written.
+    """Settings of the output.
 
     Attributes:
-        logarithm: the natural logarithm, 0 where volume is kept.
-        transform_format: of the transform; None tells it from the file.
-        moving: image of the moving space, for formats between two images.
+        logarithm: write the natural logarithm.
+        transform_format: of the transform; None to detect it.
+        moving: image of the moving space, for formats in voxels.
     """
 
     logarithm: bool = False
@@ -65,20 +65,20 @@ class JacobianSettings:
 def write_jacobian(
     transform_path: Path, reference_path: Path, output: Path, *, settings: JacobianSettings, overwrite: bool = False
 ) -> JacobianRecord:
-    """Write the determinant of the transform's Jacobian at every voxel of a reference image, as float32.
+    """Writes the Jacobian determinant of a transform at every voxel of a reference image, as float32.
 
-    Above 1 the moving anatomy is larger than the fixed one at that place, below 1 smaller.
+    Above 1 the moving anatomy is locally larger than the fixed one, below 1 smaller.
 
     Args:
-        transform_path: any transform file that can be read.
-        reference_path: image on the wanted grid, in the fixed space.
-        output: image to write.
-        settings: everything else.
-        overwrite: replace `output` if it exists.
+        transform_path: transform file of any supported format.
+        reference_path: image in the fixed space that defines the output grid.
+        output: output image.
+        settings: all other settings.
+        overwrite: replace an existing output.
 
     Raises:
-        UsageError: `output` exists or is an input, or an image that is needed is not given.
-        InputError: a file that cannot be used.
+        UsageError: `output` exists or is an input, or a required image is not given.
+        InputError: an invalid file.
     """
     refuse_input(output, (transform_path, reference_path, settings.moving))
     with claimed_outputs(output, overwrite=overwrite):
@@ -86,7 +86,7 @@ def write_jacobian(
         grid = spaces.need_fixed(str(transform_path))
         transform = read_transform_file(transform_path, format=settings.transform_format, spaces=spaces)
         change = volume_change(transform, grid)
-        data = change.clamp(min=SMALLEST_LOGGED).log() if settings.logarithm else change
+        data = change.clamp(min=MIN_LOGGED).log() if settings.logarithm else change
         write_volume(Volume(data=data[None], grid=grid, background=0.0, stored_dtype="float32"), output)
     folded = float((change <= 0.0).double().mean())
     return JacobianRecord(
@@ -100,7 +100,7 @@ def write_jacobian(
 
 
 def volume_change(transform: Transform, grid: Grid) -> Float[Tensor, "d h w"]:
-    """Determinant of the Jacobian at every voxel; see `volume_change_at`."""
+    """Jacobian determinant at every voxel; see `volume_change_at`."""
     if isinstance(transform, Affine):
         return torch.full(grid.shape, float(torch.linalg.det(transform.linear)))
     change = torch.empty(grid.shape)

@@ -1,4 +1,4 @@
-"""What a run computes on: device, threads and seed, chosen once before anything is loaded."""
+"""Selection of device, threads and seed."""
 
 import os
 import re
@@ -12,19 +12,19 @@ from samereg.ops.ambient import ITK_THREADS
 
 
 def prepare_machine(settings: MachineSettings | TrainingMachineSettings, *, seed: int) -> torch.device:
-    """Device to compute on, with threads and the global seed set for the process, or until an `own_torch` block ends.
+    """Selects the device, and sets threads and the global seed for the process or the current `own_torch` block.
 
     Args:
-        settings: what the user wants.
+        settings: requested device and threads.
         seed: of torch's global generator.
 
     Raises:
-        UsageError: a device that does not exist, or a negative number.
+        UsageError: a missing device, or a negative number.
     """
     if settings.threads < 0:
-        raise UsageError(f"Got {settings.threads} threads; --threads has to be 0 (all cores) or more.")
+        raise UsageError(f"Got {settings.threads} threads; --threads must be 0 (all cores) or more.")
     if seed < 0:
-        raise UsageError(f"Got seed {seed}; --seed has to be 0 or more.")
+        raise UsageError(f"Got seed {seed}; --seed must be 0 or more.")
     if settings.threads:
         torch.set_num_threads(settings.threads)
         os.environ[ITK_THREADS] = str(settings.threads)
@@ -37,7 +37,7 @@ def choose_device(name: str) -> torch.device:
     """Device by name.
 
     Raises:
-        UsageError: the name is none of auto, cpu, cuda and cuda:N, or this computer has no such device.
+        UsageError: the name is not auto, cpu, cuda or cuda:N, or there is no such device.
 
     Example:
         >>> choose_device("cpu")
@@ -50,7 +50,7 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cuda:0" if available else "cpu")
     found = re.fullmatch(r"cuda(?::(\d+))?", name)
     if found is None:
-        raise UsageError(f"Got device '{name}'; --device has to be auto, cpu, cuda or cuda:N.")
+        raise UsageError(f"Got device '{name}'; --device must be auto, cpu, cuda or cuda:N.")
     number = int(found[1] or 0)
     if number >= available:
         raise UsageError(f"Got device '{name}'; this computer has {available} NVIDIA GPUs that torch can use.")

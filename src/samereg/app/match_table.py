@@ -1,4 +1,4 @@
-"""Matches of a registration as a table, written and read."""
+"""Reading and writing of matches.csv."""
 
 from math import inf, nan
 from pathlib import Path
@@ -26,7 +26,7 @@ _CYCLE = MATCH_COLUMNS.index("cycle_mm")
 
 
 def read_matches(path: Path) -> Matches:
-    """Matches as `write_matches` wrote them.
+    """Reads matches written by `write_matches`.
 
     Raises:
         FileError: missing, or not text.
@@ -35,12 +35,12 @@ def read_matches(path: Path) -> Matches:
     columns = read_table_csv(path, MATCH_COLUMNS)
     try:
         cells = [columns[name] for name in MATCH_COLUMNS]
-        # Python takes 1_000 for a number; no other tool does.
+        # Only Python accepts 1_000 as a number.
         rows = [[nan if "_" in cell else float(cell) for cell in column] for column in cells]
         numbers = torch.tensor(rows, dtype=torch.float64)
     except ValueError as error:
-        raise InputError(f"{path}: holds cells that are no numbers; need the matches.csv of a registration.") from error
-    # A cycle error is infinite where it was not looked for.
+        raise InputError(f"{path}: holds cells that are not numbers; need matches.csv of a registration.") from error
+    # A cycle error is infinite if it was not computed.
     known = torch.isfinite(numbers.float()) | ((numbers == inf) & (torch.arange(len(numbers)) == _CYCLE)[:, None])
     if not bool(known.all()) or not set(numbers[8].tolist()) <= {0.0, 1.0}:
         raise InputError(f"{path}: holds NaN, infinity, or used other than 0 or 1; need the matches.csv as written.")
@@ -54,7 +54,7 @@ def read_matches(path: Path) -> Matches:
 
 
 def write_matches(matches: Matches, path: Path) -> None:
-    """Write one line per match: fixed mm, moving mm, similarity, cycle error, used (1) or not (0)."""
+    """Writes one line per match: fixed mm, moving mm, similarity, cycle error, used (1) or not (0)."""
     columns = torch.cat(
         [
             matches.fixed_mm.double().cpu(),

@@ -1,4 +1,4 @@
-"""Outputs: refused before anything is computed where they exist, are inputs, are being written, or cannot be."""
+"""Checks of outputs before any computation: existing files, inputs, concurrent runs, write permission."""
 
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -11,14 +11,14 @@ from samereg.io.atomic import claimed_file
 
 @contextmanager
 def claimed_outputs(*paths: Path, overwrite: bool) -> Iterator[None]:
-    """Keep the files that a command is going to write from other runs while it computes and writes them.
+    """Context that locks the outputs of a command against other runs.
 
     Args:
-        paths: files to write.
-        overwrite: replace those that exist.
+        paths: output files.
+        overwrite: replace existing files.
 
     Raises:
-        UsageError: one exists and `overwrite` is off, another run is writing it, or one is named twice.
+        UsageError: one exists and `overwrite` is false, is being written by another run, or is named twice.
         FileError: one cannot be written.
     """
     with ExitStack() as stack:
@@ -27,27 +27,27 @@ def claimed_outputs(*paths: Path, overwrite: bool) -> Iterator[None]:
                 raise UsageError(f"{path}: would be written twice; give each output a name of its own.")
             _refuse_existing(path, overwrite=overwrite)
             stack.enter_context(claimed_file(path))
-            # Once more: the run that held it until now may have written it.
+            # Checked again, because the run that held the lock may have written it.
             _refuse_existing(path, overwrite=overwrite)
         yield
 
 
 def refuse_input(output: Path, inputs: Iterable[Path | None]) -> None:
-    """Refuse to write over what is read, whatever else may be overwritten.
+    """Checks that an output is not an input, even with `overwrite`.
 
     Raises:
         UsageError: `output` is one of the inputs.
     """
     for path in inputs:
         if path is not None and _key(path) == _key(output):
-            raise UsageError(f"{output}: is an input too; need another output.")
+            raise UsageError(f"{output}: is also an input; need another output.")
 
 
 def refuse_collisions(outputs: dict[Path, Path]) -> None:
-    """Refuse inputs that would be written to one file, also where a disk takes capitals for small letters.
+    """Checks that no two inputs have the same output, including on case-insensitive disks.
 
     Args:
-        outputs: for each input, the file to write.
+        outputs: output file of each input.
 
     Raises:
         UsageError: two of them are the same.
@@ -63,9 +63,9 @@ def refuse_collisions(outputs: dict[Path, Path]) -> None:
 
 def _refuse_existing(path: Path, *, overwrite: bool) -> None:
     if not overwrite and path.is_file():
-        raise UsageError(f"{path}: exists already; give another output or --overwrite")
+        raise UsageError(f"{path}: already exists; give another output or --overwrite")
 
 
 def _key(path: Path) -> str:
-    """What two names of one file have in common on every disk: links followed, one case, composed accents."""
+    """Normalised path: links resolved, case folded, composed accents."""
     return unicodedata.normalize("NFC", str(path.resolve())).casefold()

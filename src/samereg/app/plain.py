@@ -1,4 +1,4 @@
-"""Values as plain JSON and back: dataclasses, mappings, sequences, paths and numbers."""
+"""Conversion of dataclasses, mappings, sequences, paths and numbers to and from plain JSON values."""
 
 import dataclasses
 import enum
@@ -14,15 +14,15 @@ from torch import Tensor, nn
 from samereg.errors import InputError
 
 Plain = None | bool | int | float | str | list[Any] | dict[str, Any]
-"""What JSON can hold, all the way down."""
+"""A JSON value."""
 
 Kind = TypeVar("Kind")
 
 
 def to_plain(value: object) -> Plain:
-    """A value as JSON can hold it: dataclasses and mappings become objects, sequences lists, all else text.
+    """Converts a value to JSON: dataclasses and mappings to objects, sequences to lists, everything else to text.
 
-    Numbers that JSON does not know (NaN, infinity) become null.
+    NaN and infinity become null.
 
     Example:
         >>> to_plain({"folder": Path("out"), "size_mm": (2.0, float("nan"))})
@@ -42,18 +42,18 @@ def to_plain(value: object) -> Plain:
 
 
 def from_plain(kind: type[Kind], value: Plain, *, name: str = "") -> Kind:
-    """The dataclass that `to_plain` made a plain value of.
+    """Converts a plain value from `to_plain` back to a dataclass.
 
-    Fields that the value lacks take their defaults; entries that no field has are left out, so that records of other
+    Missing fields take their defaults and unknown entries are ignored, so that records of other
     versions can be read.
 
     Args:
-        kind: a dataclass of numbers, texts, paths, and further dataclasses, tuples and mappings of them.
+        kind: a dataclass of numbers, strings, paths, and nested dataclasses, tuples and mappings.
         value: as read from JSON.
-        name: what messages call the value.
+        name: of the value in messages.
 
     Raises:
-        InputError: a field is missing or of another type; the message names it.
+        InputError: a field is missing or has another type; the message names it.
 
     Example:
         >>> @dataclasses.dataclass
@@ -153,4 +153,4 @@ _PARSERS: Mapping[Any, Callable[[Sequence[Any], Any, str], Any]] = {
     dict: _mapping,
     Mapping: _mapping,
 }
-"""By kind of declaration: takes its arguments, the value and what messages call it."""
+"""Parsers by kind of type hint; take its arguments, the value and its name in messages."""

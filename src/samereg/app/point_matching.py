@@ -1,4 +1,4 @@
-"""Finds points of one scan in another, everything given by path."""
+"""Finds points of one scan in another, in files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,17 +26,17 @@ from samereg.pipeline.query import Answers
 BEST_COLUMNS = ("moving_x", "moving_y", "moving_z", "similarity", "cycle_mm", "margin", "expected_mm", "outside")
 
 OTHER_COLUMNS = ("moving_x", "moving_y", "moving_z", "similarity")
-"""Of each further candidate, with its number behind."""
+"""Columns of each further candidate, with its number appended."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PointQuery:
-    """Which points to look for: those of a file, or the voxels of a label.
+    """The points to find: those of a file, or the voxels of a label.
 
     Attributes:
         points: file of points in the fixed scan, in any format of `io.point_files`.
         labels: label map in the world of the fixed scan.
-        label: value whose voxels are looked for.
+        label: value of the voxels to find.
     """
 
     points: Path | None = None
@@ -46,10 +46,10 @@ class PointQuery:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FoundPoints:
-    """Points and where they were found.
+    """Points and their matches.
 
     Attributes:
-        columns: names of the columns of the point file besides the position, with their texts.
+        columns: other columns of the point file, by name.
         answers: in the order of the file.
     """
 
@@ -67,19 +67,19 @@ def match_files(
     output: Path | None = None,
     overwrite: bool = False,
 ) -> FoundPoints:
-    """Where points of the fixed scan lie in the moving scan; written as CSV too if there is an `output`.
+    """Finds points of the fixed scan in the moving scan, and writes them as CSV if `output` is given.
 
     Args:
-        fixed_path: scan in which the points are given.
-        moving_path: scan in which they are looked for.
-        query: which points.
-        settings: everything else.
-        output: CSV file to write, if any.
-        overwrite: replace it if it exists.
+        fixed_path: scan of the points.
+        moving_path: scan to search.
+        query: the points.
+        settings: all other settings.
+        output: CSV output, if any.
+        overwrite: replace an existing output.
 
     Raises:
-        UsageError: `output` exists, or not exactly one way of asking is used.
-        InputError: a file that cannot be used, or a point outside the fixed scan.
+        UsageError: `output` exists, or the query is not exactly one of points and label.
+        InputError: an invalid file, or a point outside the fixed scan.
         NoOverlapError: too little common anatomy.
         MirroredError: one scan is a mirror image.
     """
@@ -101,11 +101,11 @@ def match_files(
 
 
 def read_query(query: PointQuery, grid: Grid, *, points_format: PointFormatOrAuto = "auto") -> PointSet:
-    """The points that are asked for.
+    """Reads the points of a query.
 
     Raises:
         UsageError: not exactly one of a point file and a label.
-        InputError: a file that cannot be used, a label that is not in the map, or a point outside the fixed scan.
+        InputError: an invalid file, a label that is not in the map, or a point outside the fixed scan.
     """
     if (query.points is None) == (query.labels is None) or (query.labels is None) != (query.label is None):
         raise UsageError("Need either --points FILE, or --labels FILE and --label VALUE.")
@@ -129,10 +129,10 @@ def _voxels_of_label(query: PointQuery, grid: Grid) -> PointSet:
 
 
 def refuse_outside(points_mm: Float64[Tensor, "n 3"], grid: Grid, *, name: str) -> None:
-    """Refuse points that lie outside a grid.
+    """Checks that points lie inside a grid.
 
     Raises:
-        InputError: some do; the message names the first.
+        InputError: some lie outside; the message names the first.
     """
     outside = (~grid.contains(points_mm)).nonzero().flatten().tolist()
     if outside:
@@ -144,11 +144,11 @@ def refuse_outside(points_mm: Float64[Tensor, "n 3"], grid: Grid, *, name: str) 
 
 
 def table(found: FoundPoints, *, candidates: int = 1) -> tuple[tuple[str, ...], list[list[str]]]:
-    """Header and rows of the result: the columns of the point file, then where each point was found.
+    """Header and rows of the result: the columns of the point file, then the match of each point.
 
     Args:
         found: points and answers.
-        candidates: how many places of each to list.
+        candidates: number of candidates per point.
     """
     answers = found.answers
     count = min(candidates, answers.candidates_mm.shape[1])
@@ -173,9 +173,9 @@ def table(found: FoundPoints, *, candidates: int = 1) -> tuple[tuple[str, ...], 
 
 
 def records(found: FoundPoints, *, candidates: int = 1) -> list[dict[str, float | str]]:
-    """The rows of `table` by name, with numbers where it has numbers; texts of the point file stay texts.
+    """The rows of `table` as mappings, with numbers; columns of the point file remain text.
 
-    A number that is not finite, such as the margin of a single place, is for the writer of JSON to replace.
+    Numbers may be infinite, such as the margin of a single candidate.
     """
     header, rows = table(found, candidates=candidates)
     texts = {*_own_names(found), "outside"}
@@ -185,7 +185,7 @@ def records(found: FoundPoints, *, candidates: int = 1) -> list[dict[str, float 
 
 
 def _own_names(found: FoundPoints) -> tuple[str, ...]:
-    """Columns of the point file, by names that the result's own columns leave free."""
+    """Columns of the point file, renamed where they conflict with columns of the result."""
     taken = ("x", "y", "z", *BEST_COLUMNS, *_other_names(found.answers.candidates_mm.shape[1]))
     free = tuple(f"input_{name}" if name in taken else name for name in found.columns)
     return distinct(free, taken)

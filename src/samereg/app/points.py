@@ -1,4 +1,4 @@
-"""Carries the points of a file from one space to the other, everything given by path."""
+"""Maps the points of a file from one space to the other."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +13,13 @@ from samereg.io.point_formats.points import MovedPoints
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PointsSettings:
-    """What moving points depends on besides their file and the transform.
+    """Settings of mapping points.
 
     Attributes:
         source: space of the points.
-        target: space that they go to.
-        points_format: of the file; None tells it from the file.
-        transform_format: of the transform; None tells it from the file.
+        target: space of the output.
+        points_format: of the file; None to detect it.
+        transform_format: of the transform; None to detect it.
         fixed: image of the fixed space, for coordinates in voxels.
         moving: image of the moving space.
     """
@@ -34,15 +34,15 @@ class PointsSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MovedRecord:
-    """What was written.
+    """Record of the output.
 
     Attributes:
-        output: file that was written.
-        points: how many there are.
-        outside: how many of them the transform says nothing about.
-        marked: whether the file itself says which.
-        how: what carried them.
-        largest_mm: longest way that a point inside went.
+        output: output file.
+        points: number of points.
+        outside: number of points outside the domain.
+        marked: whether the output marks them.
+        how: description of the method.
+        max_mm: maximum displacement of a point inside.
     """
 
     output: Path
@@ -50,20 +50,20 @@ class MovedRecord:
     outside: int
     marked: bool
     how: str
-    largest_mm: float
+    max_mm: float
 
 
 def move_points_file(
     transform_path: Path, points_path: Path, output: Path, *, settings: PointsSettings, overwrite: bool = False
 ) -> MovedRecord:
-    """Move points between the two spaces of a transform and write them.
+    """Maps points between the two spaces of a transform and writes them.
 
-    Points that the transform says nothing about are carried by what it does there, the identity of its fields, and
-    marked where the format can say so.
+    Points outside the domain are mapped with the fields as identity, and
+    marked if the format allows it.
 
     Raises:
-        UsageError: `output` exists, the same space twice, or an image that is needed is not given.
-        InputError: a file that cannot be used.
+        UsageError: `output` exists, the same space twice, or a required image is not given.
+        InputError: an invalid file.
     """
     refuse_input(output, (transform_path, points_path, settings.fixed, settings.moving))
     with claimed_outputs(output, overwrite=overwrite):
@@ -86,5 +86,5 @@ def move_points_file(
         outside=int(outside.sum()),
         marked=POINT_FORMATS[written].marks,
         how=way.how,
-        largest_mm=round(float(went.max()), 4) if len(went) else 0.0,
+        max_mm=round(float(went.max()), 4) if len(went) else 0.0,
     )

@@ -1,4 +1,4 @@
-"""The record of a run: versions, machine, inputs, settings, quality and verdict."""
+"""The run record: versions, machine, inputs, settings, quality and verdict."""
 
 import hashlib
 import importlib.metadata
@@ -25,20 +25,20 @@ from samereg.pipeline.quality import Quality
 from samereg.pipeline.register import StageReport
 
 RECORDED_PACKAGES = ("torch", "numpy", "scipy", "SimpleITK", "nibabel", "pydicom", "safetensors")
-"""Packages whose version can change a result."""
+"""Packages whose versions may affect results."""
 
 HASH_BLOCK_BYTES = 2**20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Versions:
-    """Software that a result was computed with.
+    """Software versions of a run.
 
     Attributes:
         samereg: of this package.
         python: of the interpreter.
-        platform: operating system and processor family.
-        packages: of the packages that can change a result.
+        platform: operating system and processor architecture.
+        packages: of packages that may affect results.
     """
 
     samereg: str
@@ -49,14 +49,14 @@ class Versions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InputRecord:
-    """One input scan, so that it can be recognised later.
+    """Identity of an input scan.
 
     Attributes:
         path: as given by the user; None for an image in memory.
         sha256: of the file, or of all files of a folder in the order of their names; None for an image in memory.
         shape: voxels along (d, h, w).
         spacing_mm: along (d, h, w).
-        series: what `--series` said.
+        series: value of `--series`.
     """
 
     path: Path | None
@@ -68,10 +68,10 @@ class InputRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MachineRecord:
-    """What the computation ran on.
+    """Hardware of a run.
 
     Attributes:
-        device: as torch calls it.
+        device: torch's name.
         name: of the processor or GPU.
         threads: of the CPU.
     """
@@ -89,17 +89,17 @@ class RunRecord:
         versions: software.
         machine: hardware.
         embedding: name, checksum and precision of the network.
-        deform: the same of the deformation network; None where none was used.
-        settings: as asked for.
+        deform: the same for the deformation network; None if none was used.
+        settings: as requested.
         recipe: the stages with all their settings.
         fixed: fixed scan.
         moving: moving scan.
         stages: time and outcome of each stage.
         quality: measures of the result that need no labels.
-        verdict: good, doubtful or failed, and why; and what was noted about the scans.
+        verdict: good, doubtful or failed, with reasons and notes on the scans.
         faults: a sentence for each measure that failed.
-        seconds: wall time of preparing and registering, without reading and writing.
-        exit_status: exit code of the command: 10 exactly where the verdict is failed.
+        seconds: wall time of preparation and registration, without reading and writing.
+        exit_status: exit code of the command: 10 if and only if the verdict is failed.
         limits: bounds of the verdict.
         guidance: landmarks, with how each is kept, and masks; None where nothing guided.
     """
@@ -123,7 +123,7 @@ class RunRecord:
 
 
 def versions() -> Versions:
-    """Versions of everything that can change a result."""
+    """Versions of all software that may affect results."""
     return Versions(
         samereg=__version__,
         python=platform.python_version(),
@@ -133,7 +133,7 @@ def versions() -> Versions:
 
 
 def input_record(volume: Volume) -> InputRecord:
-    """Record of an input scan, with the checksum that its source holds."""
+    """Record of an input scan, with the checksum in its source."""
     source = volume.source
     return InputRecord(
         path=source.path,
@@ -145,14 +145,14 @@ def input_record(volume: Volume) -> InputRecord:
 
 
 def file_record(path: Path, grid: Grid) -> InputRecord:
-    """Record of an input file that lies on `grid`; reads the file once more, for its checksum."""
+    """Record of an input file on `grid`; reads the file again for its checksum."""
     return InputRecord(path=path, sha256=sha256_of(path), shape=grid.shape, spacing_mm=grid.spacing_mm, series=None)
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, or of the files of a folder, links included, one after another in the order of their paths.
+    """SHA-256 of a file, or of the concatenated files of a folder, including links, in the order of their paths.
 
-    Hidden files do not count, nor links to nothing: no scan is read from them.
+    Hidden files and broken links are skipped, as in reading.
     """
     files = [file for file in files_below(path) if file.is_file()] if path.is_dir() else [path]
     digest = hashlib.sha256()
@@ -164,9 +164,9 @@ def sha256_of(path: Path) -> str:
 
 
 def write_json(value: object, path: Path) -> None:
-    """Write a value as indented JSON, in ASCII, whole or not at all.
+    """Writes a value as indented ASCII JSON, atomically.
 
-    Bytes of a path that are no UTF-8 are written as lone surrogates, from which Python finds the file again.
+    Bytes of a path that are not UTF-8 are written as lone surrogates, which Python can decode.
 
     Raises:
         FileError: the file cannot be written.
@@ -176,7 +176,7 @@ def write_json(value: object, path: Path) -> None:
 
 
 def named_settings(stage: object) -> dict[str, Plain]:
-    """Class name and fields of a frozen dataclass whose fields are settings."""
+    """Class name and fields of a settings dataclass."""
     settings = to_plain(stage)
     return {"name": type(stage).__name__, "settings": settings if isinstance(settings, dict) else {}}
 
@@ -192,6 +192,6 @@ def describe_device(device: torch.device) -> str:
 
 
 def _processor_table() -> list[str]:
-    """Lines of Linux's description of its processors; none elsewhere."""
+    """Lines of /proc/cpuinfo; empty on other systems than Linux."""
     table = Path("/proc/cpuinfo")
     return table.read_text(encoding="utf-8").splitlines() if table.is_file() else []

@@ -1,4 +1,4 @@
-"""Registers two scans given by path and writes the result; nothing is left behind when it fails."""
+"""Registers two scans in files and writes the result atomically."""
 
 from pathlib import Path
 
@@ -23,23 +23,23 @@ def register_files(
     overwrite: bool = False,
     on_progress: OnProgress | None = None,
 ) -> Registered:
-    """Register two scans and write `moved.nii.gz`, both transforms, the matches and the run record.
+    """Registers two scans and writes `moved.nii.gz`, both transforms, the matches and the run record.
 
-    A result whose verdict is failed is written all the same; its record holds the faults and the exit status. When
-    nothing trustworthy can be computed, nothing is written.
+    A result with the verdict failed is still written; its record holds the faults and the exit status. If
+    no registration can be computed, nothing is written.
 
     Args:
-        fixed_path: scan that stays: a file, or a folder of DICOM slices.
-        moving_path: scan to be aligned with it.
-        output: folder to make.
-        settings: everything else.
-        overwrite: write into `output` even if it holds something; files of an earlier registration go.
-        on_progress: told about each step.
+        fixed_path: fixed scan: a file, or a folder of DICOM slices.
+        moving_path: scan to align with the fixed one.
+        output: output folder.
+        settings: all other settings.
+        overwrite: write into a non-empty folder; files of an earlier registration are removed.
+        on_progress: progress callback.
 
     Raises:
-        UsageError: `output` exists, a setting is impossible on this computer, or a start is given to the preset that
-            finds nothing but a start.
-        InputError: a scan that cannot be used.
+        UsageError: `output` exists, a setting is impossible on this computer, or `init` is given with the preset that
+            computes only the affine stage.
+        InputError: an invalid scan.
         NoOverlapError: too little common anatomy.
         MirroredError: one scan is a mirror image.
         WeightsError: the embedding is missing or damaged.

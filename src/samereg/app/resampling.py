@@ -1,4 +1,4 @@
-"""Carries images and label maps, given by path, onto another grid through a transform file."""
+"""Resamples images and label maps in files through a transform file."""
 
 import logging
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from samereg.geometry.domain import field_grid
 from samereg.geometry.grid import Grid, respaced
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import LabelMap, Volume
-from samereg.image.label_likeness import label_likeness
+from samereg.image.label_detection import detect_labels
 from samereg.image.resample import (
     ImageMode,
     LabelMode,
@@ -56,21 +56,21 @@ LABEL_MODES: dict[Literal["nearest", "label-linear"], LabelMode] = {
 }
 
 LOWEST_OF_CT_HU = -500.0
-"""An image whose lowest value is above this holds no air, so -1024 means nothing in it."""
+"""Images whose minimum is above this contain no air, so -1024 is not their background."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApplySettings:
-    """How images are carried over.
+    """Settings of resampling.
 
     Attributes:
-        reference: image on the wanted grid, in the fixed space.
-        spacing_mm: another spacing over the same box, one number or three along (d, h, w); without a reference, over
+        reference: image in the fixed space that defines the output grid.
+        spacing_mm: output spacing over the same box, one number or three along (d, h, w); without a reference, over
             the box of the transform's field.
-        interpolation: `auto` takes `nearest` for label maps and `linear` for everything else.
-        modulate: multiply by the local change of volume, so that mass is kept; of a CT, mass is HU + 1000.
-        transform_format: of the transform; None tells it from the file.
-        moving: moving image of the transform, for formats between two images; the inputs by default.
+        interpolation: `auto` uses `nearest` for label maps and `linear` otherwise.
+        modulate: multiply by the Jacobian determinant to preserve mass; for a CT, density is HU + 1000.
+        transform_format: of the transform; None to detect it.
+        moving: moving image of the transform, for formats in voxels; the inputs by default.
     """
 
     reference: Path | None = None
@@ -83,16 +83,16 @@ class ApplySettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AppliedRecord:
-    """What was written.
+    """Record of the output.
 
     Attributes:
-        transform: file that was applied.
-        input: image or label map that was resampled.
-        reference: image whose grid was taken, if any.
-        output: file that was written.
+        transform: the transform file.
+        input: the resampled image or label map.
+        reference: image that defines the grid, if any.
+        output: output file.
         interpolation: as used.
-        background: value of voxels that lie outside the input.
-        lost_labels: labels of the input that no voxel of the output has.
+        background: value of voxels outside the input.
+        lost_labels: labels of the input that are missing in the output.
     """
 
     transform: Path
@@ -105,8 +105,8 @@ class AppliedRecord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Way:
-    """A transform that was read, the grid it leads to, and what intensities are multiplied by there."""
+class _Warp:
+    """A transform, the output grid, and the factor of intensities there."""
 
     transform: Transform
     grid: Grid
@@ -121,21 +121,21 @@ def apply_files(
     settings: ApplySettings,
     overwrite: bool = False,
 ) -> tuple[AppliedRecord, ...]:
-    """Resample images and label maps once each, through one transform onto one grid, and write them.
+    """Resamples images and label maps through one transform onto one grid, and writes them.
 
-    Outputs keep the data types and the descriptive header entries of their inputs. The transform maps the reference's
+    Outputs keep the data types and descriptive header entries of their inputs. The transform maps the reference's
     world to the inputs' world.
 
     Args:
-        transform_path: any transform file that can be read.
-        inputs: images or label maps in the moving space; 4-D images and images of vectors channel by channel.
-        output: file to write; for several inputs a folder, in which each keeps its name.
-        settings: everything else.
-        overwrite: replace files that exist.
+        transform_path: transform file of any supported format.
+        inputs: images or label maps in the moving space; 4-D and vector images are resampled by channel.
+        output: output file; for several inputs a folder, in which each keeps its name.
+        settings: all other settings.
+        overwrite: replace existing files.
 
     Raises:
-        UsageError: an output exists, is an input, or is that of two inputs; or settings that do not go together.
-        InputError: a file that cannot be used.
+        UsageError: an output exists, is an input, or is that of two inputs; or incompatible settings.
+        InputError: an invalid file.
     """
     outputs = (
         [output] if len(inputs) == 1 and not output.is_dir() else [output / name_to_write(path) for path in inputs]
@@ -144,13 +144,13 @@ def apply_files(
     for path in outputs:
         refuse_input(path, (transform_path, *inputs, settings.reference, settings.moving))
     with claimed_outputs(*outputs, overwrite=overwrite):
-        way = _read_way(transform_path, inputs, settings)
+        warp = _read_warp(transform_path, inputs, settings)
         reference = (
             None if settings.reference is None else file_record(settings.reference, read_grid(settings.reference))
         )
         records = []
         for path, target in zip(inputs, outputs, strict=True):
-            grid, chosen, background, lost = _apply(path, target, way, settings)
+            grid, chosen, background, lost = _apply(path, target, warp, settings)
             records.append(
                 AppliedRecord(
                     transform=transform_path,
@@ -174,7 +174,7 @@ def apply_file(
     interpolation: Interpolation = "auto",
     overwrite: bool = False,
 ) -> AppliedRecord:
-    """One image or label map onto the grid of a reference; see `apply_files`."""
+    """Resamples one image or label map onto the grid of a reference; see `apply_files`."""
     settings = ApplySettings(reference=reference_path, interpolation=interpolation)
     (record,) = apply_files(transform_path, (input_path,), output, settings=settings, overwrite=overwrite)
     return record
@@ -182,15 +182,15 @@ def apply_file(
 
 def carry_image(path: Path, output: Path, transform: Transform, grid: Grid) -> None:
     """One image or label map through a transform that is at hand, onto a grid of the fixed world; see `apply_files`."""
-    _apply(path, output, _Way(transform=transform, grid=grid, volume_change=None), ApplySettings())
+    _apply(path, output, _Warp(transform=transform, grid=grid, volume_change=None), ApplySettings())
 
 
 def output_grid(reference: Path | None, spacing_mm: tuple[float, ...], transform: Transform) -> Grid:
-    """Grid of the reference, at another spacing if one is given; without a reference, over the transform's field.
+    """Grid of the reference, with another spacing if given; without a reference, over the transform's field.
 
     Raises:
         UsageError: neither, a spacing of two numbers, or a spacing alone for a transform without a field.
-        InputError: a reference that cannot be used.
+        InputError: an invalid reference.
     """
     grid = field_grid(transform) if reference is None else read_grid(reference)
     if grid is None or (reference is None and not spacing_mm):
@@ -203,7 +203,7 @@ def output_grid(reference: Path | None, spacing_mm: tuple[float, ...], transform
     return respaced(grid, (d, h, w))
 
 
-def _read_way(transform_path: Path, inputs: Sequence[Path], settings: ApplySettings) -> _Way:
+def _read_warp(transform_path: Path, inputs: Sequence[Path], settings: ApplySettings) -> _Warp:
     format = settings.transform_format or recognise_transform(transform_path).format
     needs_moving = "moving" in TRANSFORM_FORMATS[format].needs
     known = read_spaces(settings.reference, settings.moving)
@@ -211,21 +211,21 @@ def _read_way(transform_path: Path, inputs: Sequence[Path], settings: ApplySetti
     transform = read_transform_file(transform_path, format=format, spaces=spaces)
     grid = output_grid(settings.reference, settings.spacing_mm, transform)
     change = volume_change(transform, grid) if settings.modulate else None
-    return _Way(transform=transform, grid=grid, volume_change=change)
+    return _Warp(transform=transform, grid=grid, volume_change=change)
 
 
 def _moving_grid(inputs: Sequence[Path], settings: ApplySettings) -> Grid:
-    """Grid of the image that a transform between two images leads to.
+    """Grid of the moving image of a transform in voxels.
 
     Raises:
-        UnspecifiedError: none is named, and the inputs lie on different grids.
+        UnspecifiedError: none is given, and the inputs have different grids.
     """
     if settings.moving is not None:
         return read_grid(settings.moving)
     first, *others = (read_channels(path).grid if has_channels(path) else read_grid(path) for path in inputs)
     if not all(first.is_close(other) for other in others):
         raise UnspecifiedError(
-            "The inputs lie on different grids, and the transform is in voxels of one of them or of another.",
+            "The inputs have different grids, and the transform is in voxels of one of them or of another.",
             what="moving",
         )
     return first
@@ -235,20 +235,20 @@ _Applied = tuple[Grid, str, float, tuple[int, ...]]
 """Grid of the input, interpolation, background and lost labels."""
 
 
-def _apply(path: Path, target: Path, way: _Way, settings: ApplySettings) -> _Applied:
+def _apply(path: Path, target: Path, warp: _Warp, settings: ApplySettings) -> _Applied:
     applied = _apply_channels if has_channels(path) else _apply_volume
-    return applied(path, target, way, settings)
+    return applied(path, target, warp, settings)
 
 
-def _apply_volume(path: Path, target: Path, way: _Way, settings: ApplySettings) -> _Applied:
+def _apply_volume(path: Path, target: Path, warp: _Warp, settings: ApplySettings) -> _Applied:
     image = read_volume(path)
     chosen = _chosen(image, settings, name=str(path))
-    if chosen != "label-linear" and not (chosen == "nearest" and label_likeness(image.data[0]).is_labels):
-        moved = _moved_image(image, way, chosen)
+    if chosen != "label-linear" and not (chosen == "nearest" and detect_labels(image.data[0]).is_labels):
+        moved = _moved_image(image, warp, chosen)
         write_volume(moved, target, like=path)
         return image.grid, chosen, moved.background, ()
-    _refuse_modulated_labels(path, way)
-    labels, outside = moved_labels(read_labels(path), way.transform, way.grid, mode=LABEL_MODES[chosen])
+    _refuse_modulated_labels(path, warp)
+    labels, outside = moved_labels(read_labels(path), warp.transform, warp.grid, mode=LABEL_MODES[chosen])
     write_labels(labels, target, like=path)
     return image.grid, chosen, float(outside), lost_labels(read_labels(path), labels, background=outside)
 
@@ -257,18 +257,18 @@ def _chosen(image: Volume, settings: ApplySettings, *, name: str) -> NamedInterp
     return choose_interpolation(image, name=name) if settings.interpolation == "auto" else settings.interpolation
 
 
-def _moved_image(image: Volume, way: _Way, mode: ImageMode) -> Volume:
-    moved = resample_image(image, way.transform, way.grid, mode=mode)
-    return moved if way.volume_change is None else modulated(moved, way.volume_change)
+def _moved_image(image: Volume, warp: _Warp, mode: ImageMode) -> Volume:
+    moved = resample_image(image, warp.transform, warp.grid, mode=mode)
+    return moved if warp.volume_change is None else modulated(moved, warp.volume_change)
 
 
-def _refuse_modulated_labels(path: Path, way: _Way) -> None:
-    if way.volume_change is not None:
-        raise UsageError(f"{path}: is taken for labels, which --modulate cannot multiply; name --interpolation.")
+def _refuse_modulated_labels(path: Path, warp: _Warp) -> None:
+    if warp.volume_change is not None:
+        raise UsageError(f"{path}: is read as a label map, which --modulate cannot multiply; give --interpolation.")
 
 
-def _apply_channels(path: Path, target: Path, way: _Way, settings: ApplySettings) -> _Applied:
-    """Every channel as if it were an image of its own: a stack of masks stays one, beside intensities too."""
+def _apply_channels(path: Path, target: Path, warp: _Warp, settings: ApplySettings) -> _Applied:
+    """Resamples each channel as a separate image, so that masks and intensities may be combined."""
     image = read_channels(path)
     moved, modes, lost, background = [], [], set[int](), 0.0
     for number, channel in enumerate(image.array):
@@ -277,17 +277,17 @@ def _apply_channels(path: Path, target: Path, way: _Way, settings: ApplySettings
         volume = Volume(data=data, grid=image.grid, stored_dtype=dtype)
         chosen = _chosen(volume, settings, name=f"{path}, channel {number + 1}")
         modes.append(chosen)
-        if chosen == "label-linear" or (chosen == "nearest" and label_likeness(data[0]).is_labels):
-            _refuse_modulated_labels(path, way)
+        if chosen == "label-linear" or (chosen == "nearest" and detect_labels(data[0]).is_labels):
+            _refuse_modulated_labels(path, warp)
             before = LabelMap(data=_whole(channel, path), grid=image.grid, stored_dtype=dtype)
-            labels, outside = moved_labels(before, way.transform, way.grid, mode=LABEL_MODES[chosen])
+            labels, outside = moved_labels(before, warp.transform, warp.grid, mode=LABEL_MODES[chosen])
             lost.update(lost_labels(before, labels, background=outside))
             moved.append(stored_label_values(labels))
         else:
-            carried = _moved_image(volume, way, chosen)
+            carried = _moved_image(volume, warp, chosen)
             background = carried.background
             moved.append(stored_numbers(carried))
-    write_channels(replace(image, array=np.stack(moved), grid=way.grid), target, like=path)
+    write_channels(replace(image, array=np.stack(moved), grid=warp.grid), target, like=path)
     return image.grid, " and ".join(dict.fromkeys(modes)), background, tuple(sorted(lost))
 
 
@@ -299,35 +299,35 @@ def _whole(channel: NDArray[Any], path: Path) -> Int[Tensor, "d h w"]:
 
 
 def modulated(moved: Volume, change: Float[Tensor, "d h w"]) -> Volume:
-    """An image multiplied by the change of volume; of a CT, HU + 1000, its density, is."""
+    """An image multiplied by the Jacobian determinant; for a CT, the density HU + 1000 is multiplied."""
     empty = -1000.0 if moved.background <= LOWEST_OF_CT_HU else 0.0
     data = torch.where(moved.data > empty, (moved.data - empty) * change.to(moved.data) + empty, moved.data)
     return replace(moved, data=data)
 
 
 def choose_interpolation(image: Volume, *, name: str = "the image") -> Literal["linear", "nearest"]:
-    """`nearest` for a label map, as of `label_likeness`; a doubtful choice is logged as a warning."""
-    found = label_likeness(image.data[0])
+    """`nearest` for a label map according to `detect_labels`; an uncertain choice is logged as a warning."""
+    found = detect_labels(image.data[0])
     if not found.is_certain:
         taken = "a label map and not interpolated" if found.is_labels else "intensities and interpolated linearly"
-        _LOG.warning("%s: is taken for %s; --interpolation nearest or linear says what is right", name, taken)
+        _LOG.warning("%s: is read as %s; set --interpolation nearest or linear to choose", name, taken)
     return "nearest" if found.is_labels else "linear"
 
 
 def background_of(image: Volume) -> float:
-    """Value for voxels outside an image: its padding value if it is a CT, otherwise its lowest value."""
+    """Value for voxels outside an image: its padding value if it is a CT, otherwise its minimum."""
     lowest = float(image.data.min())
     return image.background if lowest <= LOWEST_OF_CT_HU else lowest
 
 
 def resample_image(image: Volume, transform: Transform, grid: Grid, *, mode: ImageMode = "linear") -> Volume:
-    """An image on another grid, with `background_of` where it has no voxel."""
+    """Resamples an image onto another grid, with `background_of` outside it."""
     return resample_volume(replace(image, background=background_of(image)), transform, grid, mode=mode)
 
 
 def moved_labels(
     labels: LabelMap, transform: Transform, grid: Grid, *, mode: LabelMode = "nearest"
 ) -> tuple[LabelMap, int]:
-    """A label map on another grid, and the label of what lies outside it."""
+    """Resamples a label map onto another grid; also returns the label outside it."""
     outside = outside_label(labels)
     return resample_labels(labels, transform, grid, mode=mode, outside=outside), outside

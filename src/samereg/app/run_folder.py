@@ -1,4 +1,4 @@
-"""The folder of a registration: the names of its files, and how each is written and read."""
+"""The output folder of a registration: names, writing and reading of its files."""
 
 import json
 from dataclasses import dataclass
@@ -32,12 +32,12 @@ MOVED_SERIES = "moved"
 """The moved scan as a DICOM series: a folder of slices."""
 
 RUN_FILES = (MOVED, TRANSFORM, INVERSE, MATCHES, RECORD, CONFIDENCE, REPORT, REGISTRATION, f"{MOVED_SERIES}/*.dcm")
-"""Every file that a registration or a report on it may leave; a new registration there replaces all of them."""
+"""All files of a registration and its report; a new registration in the folder replaces or removes them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class RunResult:
-    """What is written.
+    """Contents of a run folder.
 
     Attributes:
         moved: the moving scan on the fixed scan's grid.
@@ -45,7 +45,7 @@ class RunResult:
         inverse: moving world to fixed world.
         matches: of the last stage that matched points.
         record: the run record.
-        confidence: expected error in mm on the fixed scan's grid; None if nobody asked for it.
+        confidence: expected error in mm on the fixed scan's grid; None if not requested.
     """
 
     moved: Volume
@@ -73,7 +73,7 @@ def require_dicom(*sources: Source) -> None:
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """A folder that holds, or is going to hold, one registration.
+    """The folder of one registration.
 
     Attributes:
         path: the folder.
@@ -83,11 +83,11 @@ class RunFolder:
 
     @property
     def report(self) -> Path:
-        """The page about this registration."""
+        """Path of the report."""
         return self.path / REPORT
 
     def write(self, result: RunResult) -> None:
-        """Write every file of a registration; the folder exists.
+        """Writes all files of a registration into the existing folder.
 
         Raises:
             FileError: a file cannot be written.
@@ -117,7 +117,7 @@ class RunFolder:
         write_series(result.moved, self.path / MOVED_SERIES, source=moving, place=fixed)
 
     def read(self) -> RunResult:
-        """Every file of a registration.
+        """Reads all files of a registration.
 
         Raises:
             FileError: something is missing or damaged.
@@ -134,10 +134,10 @@ class RunFolder:
         )
 
     def read_record(self) -> RunRecord:
-        """The run record.
+        """Reads the run record.
 
         Raises:
-            FileError: it is missing, damaged, or no run record.
+            FileError: it is missing, damaged, or not a run record.
         """
         path = self.path / RECORD
         if not path.is_file():

@@ -1,4 +1,4 @@
-"""Scans by path: which series of which folder, read and checked before any computation."""
+"""Reading and checking of scans: files, DICOM series, and folders of training scans."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +13,11 @@ from samereg.io.images import IMAGE_SUFFIXES, image_format, read_volume
 
 
 def read_scan(path: Path, *, series: str | None = None) -> Volume:
-    """A CT scan in HU from a file or a DICOM folder, with the checksum of its file or files in its source.
+    """Reads a CT scan in HU from a file or DICOM folder, with the checksum of its files in its source.
 
     Raises:
         FileError: missing or unreadable.
-        GeometryError: a grid that cannot be used, or too small.
+        GeometryError: an invalid grid, or a scan that is too small.
         NotCTError: intensities are not Hounsfield units.
     """
     volume = read_volume(path, series=series)
@@ -26,16 +26,16 @@ def read_scan(path: Path, *, series: str | None = None) -> Volume:
 
 
 def series_of_pair(fixed: Path, moving: Path, series: tuple[str, ...]) -> tuple[str | None, str | None]:
-    """Which series to take of the fixed and of the moving scan.
+    """Series of the fixed and of the moving scan.
 
     Args:
         fixed: file, or folder of DICOM slices.
         moving: the same.
-        series: what the user gave: nothing; one UID when one of the two scans is a folder; or the fixed
+        series: as given by the user: nothing; one UID if one of the two scans is a folder; or the fixed
             scan's UID and then the moving scan's.
 
     Raises:
-        UsageError: a UID too many or too few.
+        UsageError: too many or too few UIDs.
     """
     folders = (fixed.is_dir(), moving.is_dir())
     if not series:
@@ -51,14 +51,14 @@ def series_of_pair(fixed: Path, moving: Path, series: tuple[str, ...]) -> tuple[
 
 
 def find_scans(data: Path) -> tuple[Path, ...]:
-    """Paths of the scans that training is to use, sorted.
+    """Sorted paths of the training scans.
 
     Args:
         data: a folder, searched with all its subfolders, links included, for image files and for folders of
             DICOM slices (the largest series of each), or a text file with one path per line, relative to that file.
 
     Raises:
-        FileError: no such folder or file, or nothing in it.
+        FileError: missing, or without scans.
     """
     if not data.exists():
         raise FileError(f"{data}: does not exist; need a folder of CT scans, or a text file with one path per line.")
@@ -73,7 +73,7 @@ def _scans_in_folder(folder: Path) -> tuple[Path, ...]:
     images = [path for path in files if image_format(path) is not None]
     slices: set[Path] = set()
     for path in files:
-        # One slice is enough: the others of its folder need no look.
+        # One slice per folder is sufficient.
         if path.parent not in slices and image_format(path) is None and is_dicom(path) and holds_ct(path):
             slices.add(path.parent)
     return tuple(images + sorted(slices))

@@ -1,4 +1,4 @@
-"""A session: networks loaded once, scans made ready once, and every question that can be asked about them."""
+"""A session: loads networks once, prepares each scan once, and registers, matches and estimates confidence."""
 
 import time
 from dataclasses import dataclass
@@ -35,19 +35,19 @@ from samereg.pipeline.register import OnProgress, Registration, register_pair
 from samereg.pipeline.stage import Stage
 
 PRESETS_WITH_NETWORK = ("default", "best")
-"""Presets whose recipe has a deformation network."""
+"""Presets that need a deformation network."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Registered:
-    """Two prepared scans and the map between them.
+    """A registered pair of prepared scans.
 
     Attributes:
-        fixed: scan that stays.
-        moving: the other.
+        fixed: fixed scan.
+        moving: moving scan.
         result: transform, inverse, matches, quality.
-        record: what `run.json` says.
-        confidence: expected error in mm on the fixed scan's grid, if the settings ask for it.
+        record: contents of `run.json`.
+        confidence: expected error in mm on the fixed scan's grid, if requested by the settings.
     """
 
     fixed: PreparedScan
@@ -68,11 +68,11 @@ class Registered:
 
     @cached_property
     def moved(self) -> Volume:
-        """The moving scan, resampled once through the whole transform, on the fixed scan's grid, in HU."""
+        """The moving scan in HU, resampled once onto the fixed scan's grid."""
         return resample_volume(self.moving.volume, self.result.transform, self.fixed.volume.grid)
 
     def files(self) -> RunResult:
-        """What a run folder holds of it."""
+        """Contents of its run folder."""
         return RunResult(
             moved=self.moved,
             transform=self.transform,
@@ -84,15 +84,15 @@ class Registered:
 
 
 class Session:
-    """Networks loaded once and scans made ready once, for any number of questions about them.
+    """Loads networks once and prepares each scan once, for any number of queries.
 
-    Nothing is read, resampled or embedded twice: `prepare` costs seconds once a scan, and the other methods take what
-    it returns.
+    Nothing is read, resampled or embedded twice: `prepare` takes seconds per scan, and the other methods use its
+    result.
 
     Attributes:
-        device: what everything computes on.
+        device: of all computations.
         embedder: the anatomical embedding.
-        store: keeps prepared scans for later calls of `prepare`.
+        store: cache of prepared scans.
 
     Example:
         >>> session = Session(device="cpu")
@@ -106,7 +106,7 @@ class Session:
         Args:
             device: auto, cpu, cuda or cuda:N.
             embedding: name of a shipped embedding, or path of a trained one.
-            store: where prepared scans are kept; by default nowhere.
+            store: cache of prepared scans; none by default.
 
         Raises:
             UsageError: no such device.
@@ -119,15 +119,15 @@ class Session:
 
     @own_torch()
     def prepare(self, volume: Volume, *, keep: bool = True) -> PreparedScan:
-        """A scan in model space with its body and its embedding.
+        """Prepares a scan: model space, body mask and embedding.
 
         Args:
             volume: CT in HU, as `samereg.read_volume` returns it.
-            keep: whether the store keeps it; a scan that nobody asks about again need not take its place.
+            keep: whether to keep it in the store; False for scans that are used only once.
 
         Raises:
-            NotCTError: intensities that are not Hounsfield units.
-            InputError: a scan that is too small or holds no body.
+            NotCTError: intensities are not Hounsfield units.
+            InputError: a scan that is too small or shows no body.
         """
         check_ct(volume, name=volume.source.label)
         return self.store.prepare(volume, self.embedder, keep=keep)
@@ -143,20 +143,20 @@ class Session:
         limits: VerdictLimits | None = None,
         on_progress: OnProgress | None = None,
     ) -> Registered:
-        """Align the moving scan with the fixed one.
+        """Registers the moving scan to the fixed scan.
 
-        A result that breaks a bound is returned with its faults in `record.faults`, not raised.
+        A result that exceeds a bound is returned with its faults in `record.faults`, not raised.
 
         Args:
-            fixed: scan that stays.
-            moving: the other.
-            settings: preset and choices; the embedding is the session's own.
+            fixed: fixed scan.
+            moving: moving scan.
+            settings: of the registration; the embedding is that of the session.
             guidance: landmarks and masks in memory, in place of those that the settings name.
             limits: bounds of the verdict.
-            on_progress: told about each step.
+            on_progress: progress callback.
 
         Raises:
-            UsageError: settings that do not go together.
+            UsageError: incompatible settings.
             InputError: landmarks or masks that cannot be used.
             NoOverlapError: too little common anatomy.
             MirroredError: one scan is a mirror image.
@@ -202,21 +202,21 @@ class Session:
         points_mm: Float64[Tensor, "n 3"],
         settings: MatchSettings | None = None,
     ) -> Answers:
-        """Where points of the fixed scan lie in the moving scan, without registering.
+        """Finds points of the fixed scan in the moving scan, without registration.
 
         Args:
-            fixed: scan in which the points are given.
-            moving: scan in which they are looked for.
+            fixed: scan of the points.
+            moving: scan to search.
             points_mm: positions in the fixed scan, LPS+ mm.
             settings: number of candidates and orientation.
 
         Raises:
-            NoOverlapError: too little common anatomy to say what one scan shows of the other.
+            NoOverlapError: too little common anatomy.
             MirroredError: one scan is a mirror image.
         """
         settings = settings or MatchSettings()
         affine = AffineStage(orientation=ORIENTATIONS[settings.orientation])
-        # One more than asked for: the margin needs a second place.
+        # One more than requested, because the margin needs a second candidate.
         query = Query(candidates=max(2, settings.candidates), affine=affine)
         return query.run(self._pair(fixed, moving), points_mm)
 
@@ -228,10 +228,10 @@ class Session:
         return confidence_of(self._pair(found.fixed, found.moving), found.result.transform, found.result.turns)
 
     def stages(self, settings: RegisterSettings) -> tuple[Stage, ...]:
-        """The recipe of a preset; without the affine stage if there is a transform to start from.
+        """The recipe of a preset, without the affine stage if there is an initial transform.
 
         Raises:
-            UsageError: a start for the preset that has no other stage.
+            UsageError: an initial transform for a preset without other stages.
             WeightsError: the deformation network is missing, damaged, or belongs to another embedding.
         """
         stages = preset(
@@ -246,11 +246,11 @@ class Session:
         if settings.init is None:
             return stages
         if settings.preset == "affine":
-            raise UsageError("Got --init with --preset affine, which finds its own; need default, best or fast.")
+            raise UsageError("Got --init with --preset affine, which computes its own; need default, best or fast.")
         return tuple(stage for stage in stages if not isinstance(stage, AffineStage))
 
     def deformer(self, name: str) -> Deformer:
-        """A deformation network, loaded when it is first asked for.
+        """A deformation network, loaded on first use.
 
         Raises:
             WeightsError: it is missing, damaged, or was trained with another embedding.
@@ -273,10 +273,10 @@ class Session:
 
 
 def require_same_embedding(deformer: Deformer, embedder: Embedder) -> None:
-    """Refuse a deformation network that was trained with another embedding.
+    """Checks that a deformation network was trained with an embedding.
 
     Raises:
-        WeightsError: it was.
+        WeightsError: it was trained with another one.
     """
     header, embedding = deformer.record.header, embedder.record
     if header.correlation and header.embedding != embedding.checksum:
@@ -305,7 +305,7 @@ def _lost_landmarks(result: Registration) -> tuple[str, ...]:
 
 
 def _start(settings: RegisterSettings, fixed: PreparedScan, moving: PreparedScan) -> Transform | None:
-    """The transform that settings start from, if any."""
+    """The initial transform of the settings, if any."""
     if settings.init is None:
         return None
     named = None if settings.init_format == "auto" else settings.init_format

@@ -1,6 +1,6 @@
-"""Settings of the commands, each declared once: name, type, bounds, default and meaning.
+"""Settings of the commands, each declared once with name, type, bounds, default and description.
 
-The command line is generated from these classes, Python takes the same names, and the run record holds them. Nothing
+The command line is generated from these classes, Python accepts the same names, and run records contain them. Nothing
 heavy is imported, so that `--help` answers before torch is loaded.
 """
 
@@ -17,8 +17,8 @@ OptionalText = Optional[str]  # noqa: UP045
 OptionalNumber = Optional[int]  # noqa: UP045
 OptionalTexts = Union[None, tuple[str, ...]]  # noqa: UP007
 OptionalNumbers = Union[None, tuple[int, ...]]  # noqa: UP007
-"""Written in this way and order because tyro checks the defaults of `Path | None` and of tuples by typeguard, which
-loads asyncio and takes half of the time of `--help`."""
+"""Written this way because tyro checks the defaults of `Path | None` and of tuples by typeguard, which
+imports asyncio and takes half of the time of `--help`."""
 
 TransformFormatOrAuto = Literal["auto", TransformFormatName]
 PointFormatOrAuto = Literal["auto", PointFormatName]
@@ -29,50 +29,50 @@ GUIDING = ("fixed_landmarks", "moving_landmarks", "fixed_mask", "moving_mask", "
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MachineSettings:
-    """What to compute on."""
+    """Device and threads."""
 
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N. auto takes the first NVIDIA GPU if there is one."""
+    """auto, cpu, cuda or cuda:N. auto uses the first NVIDIA GPU if there is one."""
 
     threads: CountOrZero = 0
     """CPU threads; 0 uses all cores."""
 
     def __post_init__(self) -> None:
-        """Refuse impossible values."""
+        """Validate all fields."""
         accept(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingMachineSettings:
-    """What to train on."""
+    """Device, threads and number of GPUs for training."""
 
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N. auto takes the first NVIDIA GPU if there is one."""
+    """auto, cpu, cuda or cuda:N. auto uses the first NVIDIA GPU if there is one."""
 
     threads: CountOrZero = 0
     """CPU threads; 0 uses all cores."""
 
     gpus: Count = 1
-    """Number of GPUs that share the work; only with --device auto or cuda."""
+    """Number of GPUs; only with --device auto or cuda."""
 
     def __post_init__(self) -> None:
-        """Refuse impossible values."""
+        """Validate all fields."""
         accept(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegisterSettings:
-    """Everything that a registration depends on besides its two scans."""
+    """Settings of a registration."""
 
     preset: Literal["default", "best", "fast", "affine"] = "default"
-    """default: affine, coarse, and the fine deformation of a trained network, the paper's method. best: then optimised
-    on this pair. fast: affine and coarse. affine: affine alone."""
+    """default: affine, coarse, and fine deformation by a trained network (the paper's method). best: then optimised
+    on this pair. fast: affine and coarse. affine: affine only."""
 
     init: OptionalPath = None
-    """Transform to start from instead of SAM-affine, fixed to moving, in any format that `samereg convert` reads."""
+    """Initial transform instead of SAM-affine, fixed to moving, in any format that `samereg convert` reads."""
 
     init_format: TransformFormatOrAuto = "auto"
-    """File format of that transform, if it cannot be detected."""
+    """File format of the initial transform, if it cannot be detected."""
 
     fixed_landmarks: OptionalPath = None
     """Points of the fixed scan, in any point format, whose places in the moving scan are known: the registration keeps
@@ -91,29 +91,29 @@ class RegisterSettings:
     """Labels of the masks that do not count; everything else does then, the background included."""
 
     filter: Literal["stable", "threshold"] = "stable"
-    """How wrong matches are rejected: stable, by cycle consistency; threshold, by the paper's similarity threshold."""
+    """Rejection of wrong matches: stable, by cycle consistency; threshold, by the paper's similarity threshold."""
 
     affine_model: Literal["affine", "rigid", "similarity"] = "affine"
     """Rigid (6 parameters), similarity (7) or affine (12)."""
 
     filler: Literal["regularised", "linear"] = "regularised"
-    """How matches become a dense field: regularised, smooth and without folds; linear, the paper's interpolation."""
+    """Dense field from matches: regularised, smooth and without folding; linear, the paper's interpolation."""
 
     embedding: str = "compact"
-    """Embedding network: the name of a shipped one, or a weights file."""
+    """Embedding network: name of a shipped one, or a weights file."""
 
     deform: str = "sam-vm"
-    """Deformation network: the name of a shipped one, or a weights file."""
+    """Deformation network: name of a shipped one, or a weights file."""
 
     orientation: Literal["find", "header"] = "find"
-    """find: a scan that its header describes turned is turned back, and a mirrored one is refused. header: both headers
-    are believed."""
+    """find: correct scans whose header gives a wrong orientation, and refuse mirrored ones. header: trust both
+    headers."""
 
     series: OptionalTexts = None
-    """DICOM series to use instead of the largest one: a UID, or its beginning, for each folder, fixed first."""
+    """DICOM series instead of the largest one: a UID, or its beginning, for each folder, fixed first."""
 
     confidence: bool = False
-    """Also write confidence.nii.gz: the expected error in mm at every voxel of the body, -1 outside."""
+    """Also write confidence.nii.gz: expected error in mm at every voxel of the body, -1 outside."""
 
     dicom: bool = False
     """Also write registration.dcm and the moved scan as a DICOM series, moved/; both scans have to be DICOM folders."""
@@ -122,10 +122,10 @@ class RegisterSettings:
     """Seed of all random numbers: the same seed gives the same result."""
 
     machine: MachineSettings = field(default_factory=MachineSettings)
-    """What to compute on."""
+    """Device and threads."""
 
     def __post_init__(self) -> None:
-        """Refuse impossible values."""
+        """Validate all fields."""
         accept(self)
 
 
@@ -197,64 +197,64 @@ class FuseSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MatchSettings:
-    """Everything that finding points depends on besides the two scans and the points."""
+    """Settings of finding points."""
 
     candidates: Count = 1
-    """Number of places to list for each point, the most similar first."""
+    """Number of candidates per point, the most similar first."""
 
     points_format: PointFormatOrAuto = "auto"
     """File format of the points, if it cannot be detected."""
 
     embedding: str = "compact"
-    """Embedding network: the name of a shipped one, or a weights file."""
+    """Embedding network: name of a shipped one, or a weights file."""
 
     orientation: Literal["find", "header"] = "find"
-    """find: a scan that its header describes turned is turned back, and a mirrored one is refused. header: both headers
-    are believed."""
+    """find: correct scans whose header gives a wrong orientation, and refuse mirrored ones. header: trust both
+    headers."""
 
     series: OptionalTexts = None
-    """DICOM series to use instead of the largest one: a UID, or its beginning, for each folder, fixed first."""
+    """DICOM series instead of the largest one: a UID, or its beginning, for each folder, fixed first."""
 
     seed: Seed = 0
     """Seed of all random numbers: the same seed gives the same result."""
 
     machine: MachineSettings = field(default_factory=MachineSettings)
-    """What to compute on."""
+    """Device and threads."""
 
     def __post_init__(self) -> None:
-        """Refuse impossible values."""
+        """Validate all fields."""
         accept(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AffineSettings:
-    """Everything that an affine start for another tool depends on besides its two scans."""
+    """Settings of an initial affine transform for other tools."""
 
     model: Literal["affine", "rigid", "similarity"] = "affine"
     """Rigid (6 parameters), similarity (7) or affine (12)."""
 
     embedding: str = "compact"
-    """Embedding network: the name of a shipped one, or a weights file."""
+    """Embedding network: name of a shipped one, or a weights file."""
 
     orientation: Literal["find", "header"] = "find"
-    """find: a scan that its header describes turned is turned back, and a mirrored one is refused. header: both headers
-    are believed."""
+    """find: correct scans whose header gives a wrong orientation, and refuse mirrored ones. header: trust both
+    headers."""
 
     series: OptionalTexts = None
-    """DICOM series to use instead of the largest one: a UID, or its beginning, for each folder, fixed first."""
+    """DICOM series instead of the largest one: a UID, or its beginning, for each folder, fixed first."""
 
     seed: Seed = 0
     """Seed of all random numbers: the same seed gives the same result."""
 
     machine: MachineSettings = field(default_factory=MachineSettings)
-    """What to compute on."""
+    """Device and threads."""
 
     def __post_init__(self) -> None:
-        """Refuse impossible values."""
+        """Validate all fields."""
         accept(self)
 
     def registration(self) -> RegisterSettings:
-        """Settings of the registration that finds the start."""
+        """Settings of the affine registration."""
         return RegisterSettings(
             preset="affine",
             affine_model=self.model,

@@ -1,4 +1,4 @@
-"""Grids and origins of the two images that a transform lies between, by path."""
+"""Reading of the grids and sources of a transform's fixed and moving images."""
 
 from pathlib import Path
 
@@ -9,10 +9,10 @@ from samereg.io.transform_formats.spaces import Spaces
 
 
 def read_spaces(fixed: Path | None, moving: Path | None) -> Spaces:
-    """Grids and origins of the images that are given.
+    """Reads the grids and sources of the given images.
 
     Raises:
-        InputError: an image that cannot be used.
+        InputError: an invalid image.
     """
     fixed_place, moving_place = _place(fixed), _place(moving)
     return Spaces(

@@ -1,4 +1,4 @@
-"""An affine start for other registration tools: the file that each of them takes, and the command that takes it."""
+"""Initial affine transforms for other registration tools: their files and commands."""
 
 import shlex
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ from samereg.pipeline.quality import Quality
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Start:
-    """A start for one tool.
+    """Initial transform for one tool.
 
     Attributes:
         tool: its name.
-        file: what it takes.
-        command: that takes it, or what to do where there is none.
+        file: its transform file.
+        command: that uses the file, or an instruction.
     """
 
     tool: str
@@ -41,10 +41,10 @@ class StartRecord:
 
     Attributes:
         matrix: fixed world to moving world, LPS mm.
-        quality: measured without labels.
-        starts: one for each tool.
-        faults: a sentence for each figure that failed.
-        exit_status: of the command: 10 exactly where the verdict is failed.
+        quality: measures that need no labels.
+        starts: one per tool.
+        faults: a sentence for each measure that failed.
+        exit_status: of the command: 10 if and only if the verdict is failed.
     """
 
     matrix: tuple[tuple[float, ...], ...]
@@ -72,19 +72,19 @@ def find_start(
     overwrite: bool = False,
     on_progress: OnProgress | None = None,
 ) -> StartRecord:
-    """Find the affine map between two scans and write it for every tool.
+    """Estimates the affine map between two scans and writes it for each tool.
 
     Args:
         fixed_path: scan that stays.
-        moving_path: scan to be aligned with it.
-        output: ITK transform file to write; the others are named after it, beside it.
-        settings: everything else.
-        overwrite: replace files that exist.
+        moving_path: scan to align with the fixed one.
+        output: ITK transform file; the others are written beside it, with names derived from it.
+        settings: all other settings.
+        overwrite: replace existing files.
         on_progress: told about each step.
 
     Raises:
         UsageError: a file exists.
-        InputError: a scan that cannot be used.
+        InputError: an invalid scan.
         NoOverlapError: too little common anatomy.
     """
     files = (output, *(_beside(output, format_name) for _, format_name in _TOOLS))
@@ -111,13 +111,13 @@ def find_start(
 def write_starts(
     affine: Affine, output: Path, *, scans: tuple[Path, Path], grids: tuple[Grid, Grid]
 ) -> tuple[Start, ...]:
-    """Write an affine map for every tool, each in its own convention.
+    """Writes an affine map for each tool in its convention.
 
     Args:
         affine: fixed world to moving world.
-        output: ITK transform file, which Slicer and SimpleITK read; the others are named after it.
+        output: ITK transform file, for Slicer and SimpleITK; the names of the others are derived from it.
         scans: fixed and moving, for the commands.
-        grids: theirs.
+        grids: of both scans.
     """
     spaces = Spaces(fixed=grids[0], moving=grids[1])
     write_transform_file(affine, output, format="itk", spaces=spaces)
@@ -139,7 +139,7 @@ def _slicer(output: Path) -> str:
 
 
 def _command(tool: str, file: Path, fixed: Path, moving: Path) -> str:
-    """One line for a POSIX shell, every word quoted as it needs."""
+    """A POSIX shell command, quoted."""
     f, m, start = (_argument(path) for path in (fixed, moving, file))
     words: dict[str, list[str]] = {
         "ANTs": [
@@ -160,5 +160,5 @@ def _command(tool: str, file: Path, fixed: Path, moving: Path) -> str:
 
 
 def _argument(path: Path) -> str:
-    """A path as no program takes it for a flag."""
+    """A path that no program mistakes for a flag."""
     return f"./{path}" if str(path).startswith("-") else str(path)

@@ -1,4 +1,4 @@
-"""Keeps prepared scans for later questions: the last ones in memory and, given a folder, all embeddings on disk."""
+"""Cache of prepared scans: the most recent in memory and, given a folder, all embeddings on disk."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from samereg.matching.embed import Embedder
 from samereg.pipeline.pair import PreparedScan, prepare_scan, prepared_model
 
 COMPUTATION = 1
-"""Version of how a scan is brought to model space and embedded: raised when the same scan would give other features."""
+"""Version of preprocessing and embedding: incremented when the same scan would give other features."""
 
 BYTES_PER_GB = 1e9
 
@@ -25,9 +25,9 @@ class ScanStore:
     """Prepared scans by content, weights, model space and version of the computation.
 
     Attributes:
-        scans: how many stay in memory, about 0.3 GB each at 2 mm; the least recently used one goes first.
-        folder: where embeddings are kept for other processes and later days; None for nowhere.
-        folder_gb: largest size of that folder; embeddings that were used longest ago go first. None for no bound.
+        scans: maximum number in memory, about 0.3 GB each at 2 mm; the least recently used is dropped first.
+        folder: folder of stored embeddings; None for none.
+        folder_gb: maximum size of that folder; the least recently used embeddings are dropped first. None for no limit.
     """
 
     scans: int = 0
@@ -36,7 +36,7 @@ class ScanStore:
     _kept: OrderedDict[str, PreparedScan] = field(default_factory=OrderedDict)
 
     def prepare(self, volume: Volume, embedder: Embedder, *, keep: bool = True) -> PreparedScan:
-        """The scan made ready, from the store if it holds it.
+        """Prepares a scan, using the store if possible.
 
         Args:
             volume: CT in HU.
@@ -44,7 +44,7 @@ class ScanStore:
             keep: whether it goes into the store; a scan that nobody asks about again need not take another's place.
 
         Raises:
-            InputError: it holds no body.
+            InputError: it shows no body.
         """
         if not keep or (not self.scans and self.folder is None):
             return prepare_scan(volume, embedder)
@@ -75,13 +75,13 @@ class ScanStore:
 
 
 def scan_key(volume: Volume, embedder: Embedder) -> str:
-    """Name of a prepared scan: the same for the same voxels, grid, weights, number format and computation."""
+    """Key of a prepared scan, from voxels, grid, weights, number format and version of the computation."""
     space = f"{MODEL_SPACING_MM} {WINDOW_HU} {COMPUTATION}"
     return store_key("embedding", content_of(volume), embedder.record.checksum, embedder.record.precision, space)
 
 
 def content_of(volume: Volume) -> str:
-    """Text that stands for a scan: the checksum of its file and its series, or of its voxels if it came without one."""
+    """Identity of a scan: the checksum of its file and its series, or of its voxels if it has none."""
     source = volume.source
     if source.sha256 is not None:
         return f"{source.sha256} {source.series_uid or ''}"
@@ -91,5 +91,5 @@ def content_of(volume: Volume) -> str:
 
 
 def store_key(*words: str) -> str:
-    """File name for what the words describe; the first one begins it."""
+    """File name for a key of words; begins with the first one."""
     return f"{words[0]}-{hashlib.sha256(json.dumps(words).encode()).hexdigest()[:32]}"

@@ -19,7 +19,7 @@ from samereg.app.machine import prepare_machine
 from samereg.app.settings import MachineSettings
 
 LAST_WORDS = 300
-"""Characters of a crashed worker's error that its record keeps."""
+"""Maximum number of characters of a crashed worker's error in its record."""
 
 _STOP_S = 10.0
 
@@ -51,12 +51,12 @@ class Job(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerSettings:
-    """How a worker works.
+    """Settings of a worker.
 
     Attributes:
         open: makes what the jobs of one process share.
-        device: auto, cpu, cuda or cuda:N; auto is what the worker's own computer has.
-        threads: CPU threads; 0 takes as many as there are cores.
+        device: auto, cpu, cuda or cuda:N; auto is resolved on the worker's computer.
+        threads: CPU threads; 0 uses all cores.
         limit_s: a job that takes longer has failed.
         log: file that takes what jobs print.
     """
@@ -68,8 +68,8 @@ class WorkerSettings:
     log: Path = Path(os.devnull)
 
 
-class Supervised:
-    """One worker process, begun when it is first needed and again after it had to be ended.
+class SupervisedWorker:
+    """A worker process, started on first use and restarted after it was ended.
 
     Jobs share a process, which keeps weights and embedded scans, but for those that want to be alone.
     """
@@ -83,10 +83,10 @@ class Supervised:
     def run(self, job: Job) -> str | None:
         """Do a job.
 
-        A worker that takes too long is ended, and a worker that ends by itself is missed: both are failures.
+        A worker that exceeds the time limit is ended, and one that crashes is detected; both are failures.
 
         Returns:
-            Why it failed; None if it did not.
+            Why it failed; None if it did air.
         """
         if job.alone:
             self.close()
@@ -103,19 +103,19 @@ class Supervised:
             if self._aborted:
                 return None
             self._end()
-            reason = f"its process ended: {self._last_words(before)}"
+            reason = f"its process crashed: {self._last_error(before)}"
         if job.alone:
             self.close()
         return reason
 
     def abort(self) -> None:
-        """End the worker whatever it does; a job that it was at leaves no record."""
+        """Ends the worker immediately; an unfinished job leaves no record."""
         self._aborted = True
         if self._process is not None:
             self._process.kill()
 
     def close(self) -> None:
-        """End the worker; one that is idle ends by itself."""
+        """Ends the worker; an idle one exits by itself."""
         if self._pipe is not None:
             self._pipe.close()
             self._process.join(_STOP_S)
@@ -137,8 +137,8 @@ class Supervised:
             self._pipe.close()
         self._process, self._pipe = None, None
 
-    def _last_words(self, before: int) -> str:
-        """The last line that a worker left in the log."""
+    def _last_error(self, before: int) -> str:
+        """The last line of a worker in the log."""
         with self._settings.log.open("rb") as stream:
             stream.seek(before)
             lines = stream.read().decode("utf-8", errors="replace").strip().splitlines()
@@ -146,7 +146,7 @@ class Supervised:
 
 
 def work(pipe: Connection, settings: WorkerSettings) -> None:
-    """What a worker process does: one job after another until its pipe is closed.
+    """Main loop of a worker process: runs jobs until its pipe is closed.
 
     An error that nobody foresaw ends the process with its traceback in the log; its supervisor says that it ended.
     """
@@ -175,7 +175,7 @@ def _next(pipe: Connection) -> Job | None:
 
 
 def _redirect(log: Path) -> None:
-    """Send what this process and the libraries in it print to a file."""
+    """Redirects the output of this process and its libraries to a file."""
     log.parent.mkdir(parents=True, exist_ok=True)
     number = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (sys.stdout, sys.stderr):

@@ -1,4 +1,4 @@
-"""Converts, inverts and composes transform files, and measures what was lost on the way."""
+"""Converts, inverts and composes transform files, and measures the loss."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,14 +24,14 @@ from samereg.io.transform_formats.spaces import Spaces
 
 MEASURED_POINTS = 5000
 TOLERANCE_MM = 0.05
-"""A file that moves a point by more than this differently is no copy of the transform."""
+"""Maximum difference in mm between a written file and its transform."""
 SHARE = 0.99
-"""The inverse of a field is judged by this quantile: at the rim of a grid the two never agree."""
+"""Quantile by which inverses are judged, because errors at the grid border are unavoidable."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Formats:
-    """Formats of a file read and a file written; None tells them from the files."""
+    """Formats of input and output; None to detect them."""
 
     source: TransformFormatName | None = None
     target: TransformFormatName | None = None
@@ -39,17 +39,17 @@ class Formats:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WrittenTransform:
-    """What was written, and how true it is.
+    """Record of a written transform and its accuracy.
 
     Attributes:
-        files: that were written.
-        source: format that was read.
-        target: format that was written.
-        parts: kinds of the parts of the transform, in the order in which they are applied.
-        points: how many were compared.
-        mean_mm: mean distance between where the file and the transform take them.
-        largest_mm: largest one.
-        faults: sentences on what is not as it should be.
+        files: output files.
+        source: input format.
+        target: output format.
+        parts: kinds of the parts of the transform, in order of application.
+        points: number of compared points.
+        mean_mm: mean difference between the file and the transform.
+        max_mm: maximum difference.
+        faults: sentences on what failed.
         exit_status: 0, or that of `QualityError`.
     """
 
@@ -59,7 +59,7 @@ class WrittenTransform:
     parts: tuple[str, ...]
     points: int
     mean_mm: float
-    largest_mm: float
+    max_mm: float
     faults: tuple[str, ...]
     exit_status: int
 
@@ -73,19 +73,19 @@ def convert_file(
     tolerance_mm: float = TOLERANCE_MM,
     overwrite: bool = False,
 ) -> WrittenTransform:
-    """Write a transform file in another format, read it back and compare.
+    """Writes a transform file in another format, reads it back and compares.
 
     Args:
-        path: transform file of any known format.
-        output: file to write; for ANTs also a prefix.
-        formats: of both, where their names do not tell.
+        path: transform file of any supported format.
+        output: output file; for ANTs also a prefix.
+        formats: of both, if they cannot be detected.
         spaces: grids of the two images, for fields and formats in voxels.
-        tolerance_mm: largest difference that counts as the same transform.
-        overwrite: replace files that exist.
+        tolerance_mm: maximum difference.
+        overwrite: replace existing files.
 
     Raises:
-        UsageError: `output` exists, a format cannot be told, or an image that is needed is not given.
-        InputError: a file that cannot be used, or a format that cannot hold the transform.
+        UsageError: `output` exists, a format cannot be detected, or a required image is not given.
+        InputError: an invalid file, or a format that cannot hold the transform.
     """
     refuse_input(output, (path,))
     with _claimed(output, formats.target, overwrite=overwrite) as chosen:
@@ -104,11 +104,11 @@ def compose_files(
     tolerance_mm: float = TOLERANCE_MM,
     overwrite: bool = False,
 ) -> WrittenTransform:
-    """Write the transform that applies all files of a sequence to a point, the first one first.
+    """Writes the composition of a sequence of transform files, applied in order.
 
     Raises:
-        UsageError: fewer than two files, `output` exists, or a format cannot be told.
-        InputError: a file that cannot be used, or a format that cannot hold the transform.
+        UsageError: fewer than two files, `output` exists, or a format cannot be detected.
+        InputError: an invalid file, or a format that cannot hold the transform.
     """
     if len(paths) < 2:
         raise UsageError(f"Got {len(paths)} transform to compose; need --first and --then.")
@@ -120,11 +120,11 @@ def compose_files(
 
 
 def _read_between(path: Path, spaces: Spaces) -> Transform:
-    """A transform of a sequence; one in voxels of two images cannot say of which two of the sequence."""
+    """Reads a transform of a sequence; formats in voxels are refused, because their images are ambiguous."""
     format = recognise_transform(path).format
     if "moving" in TRANSFORM_FORMATS[format].needs:
         raise UnspecifiedError(
-            f"{path}: is in voxels of two images, and which two of the sequence is not told.", what="format"
+            f"{path}: is in voxels of two images, and it is ambiguous which two of the sequence.", what="format"
         )
     return read_transform_file(path, format=format, spaces=spaces)
 
@@ -138,19 +138,19 @@ def invert_file(
     tolerance_mm: float,
     overwrite: bool = False,
 ) -> WrittenTransform:
-    """Write the inverse of a transform, moving to fixed, and measure how well one undoes the other.
+    """Writes the inverse of a transform, moving to fixed, and measures the inverse consistency.
 
     Args:
         path: transform file, fixed to moving.
         output: file to write.
-        formats: of both, where their names do not tell.
+        formats: of both, if they cannot be detected.
         spaces: grids of the transform's own fixed and moving images; a field is written on the moving one.
-        tolerance_mm: 99 of 100 points have to come back this near to where they began.
-        overwrite: replace files that exist.
+        tolerance_mm: maximum inverse consistency error of 99 % of the points.
+        overwrite: replace existing files.
 
     Raises:
-        UsageError: `output` exists, a format cannot be told, or an image that is needed is not given.
-        InputError: a file that cannot be used, or a format that cannot hold the inverse.
+        UsageError: `output` exists, a format cannot be detected, or a required image is not given.
+        InputError: an invalid file, or a format that cannot hold the inverse.
     """
     turned = spaces.turned()
     refuse_input(output, (path,))
@@ -166,7 +166,7 @@ def invert_file(
     faults = []
     if not len(points) or float(error_mm.quantile(SHARE)) > tolerance_mm:
         worst = float(error_mm.quantile(SHARE)) if len(points) else float("nan")
-        faults.append(f"one point in a hundred comes back more than {worst:.2f} mm off; the transform may fold")
+        faults.append(f"1 % of the points have an inverse error above {worst:.2f} mm; the transform may fold")
     return WrittenTransform(
         files=written.files,
         source=source,
@@ -174,14 +174,14 @@ def invert_file(
         parts=kinds(inverse),
         points=len(points),
         mean_mm=float(error_mm.mean()) if len(points) else float("nan"),
-        largest_mm=float(error_mm.max()) if len(points) else float("nan"),
+        max_mm=float(error_mm.max()) if len(points) else float("nan"),
         faults=tuple(faults),
         exit_status=QualityError.exit_code if faults else 0,
     )
 
 
 def kinds(transform: Transform) -> tuple[str, ...]:
-    """Words for the parts of a transform, in the order in which they are applied."""
+    """Kinds of the parts of a transform, in order of application."""
     return tuple(type(part).__name__.lower() for part in parts(transform))
 
 
@@ -193,7 +193,7 @@ class _Written:
 
 @contextmanager
 def _claimed(output: Path, target: TransformFormatName | None, *, overwrite: bool) -> Iterator[str]:
-    """Claim every file that an output may consist of; gives its format."""
+    """Context that locks all files of an output; yields its format."""
     chosen = format_by_name(output) if target is None else target
     with claimed_outputs(output, *TRANSFORM_FORMATS[chosen].side_files(output), overwrite=overwrite):
         yield chosen
@@ -203,7 +203,7 @@ def _write(transform: Transform, output: Path, chosen: str, *, spaces: Spaces) -
     files = write_transform_file(transform, output, format=chosen, spaces=spaces)
     for path in TRANSFORM_FORMATS[chosen].side_files(output):
         if path not in files:
-            # An earlier transform's, which would be taken for a part of the new one.
+            # A file of an earlier transform, which would be read as part of the new one.
             path.unlink(missing_ok=True)
     return _Written(files=files, format=chosen)
 
@@ -218,12 +218,12 @@ def _measured(
         points = points[in_domain(stored, points)]
         points = points[deep_in_domain(transform, points, margin_mm=max(grid.spacing_mm))]
     apart_mm = (stored.apply(points) - transform.apply(points)).norm(dim=1)
-    mean_mm, largest_mm = (float(apart_mm.mean()), float(apart_mm.max())) if len(points) else (float("nan"),) * 2
+    mean_mm, max_mm = (float(apart_mm.mean()), float(apart_mm.max())) if len(points) else (float("nan"),) * 2
     faults = []
-    if not largest_mm <= tolerance_mm:
+    if not max_mm <= tolerance_mm:
         faults.append(
-            f"{output} takes points up to {largest_mm:.3f} mm elsewhere than the transform (at most "
-            f"{tolerance_mm:g} mm are allowed); an image of finer voxels as -f, or the format itk, keeps more"
+            f"{output} differs from the transform by up to {max_mm:.3f} mm (at most "
+            f"{tolerance_mm:g} mm is allowed); use an image with finer voxels as -f, or the format itk"
         )
     return WrittenTransform(
         files=written.files,
@@ -232,7 +232,7 @@ def _measured(
         parts=kinds(transform),
         points=len(points),
         mean_mm=mean_mm,
-        largest_mm=largest_mm,
+        max_mm=max_mm,
         faults=tuple(faults),
         exit_status=QualityError.exit_code if faults else 0,
     )

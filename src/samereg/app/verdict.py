@@ -1,4 +1,4 @@
-"""What the figures of a registration say about it, in words: the one place that holds the bounds."""
+"""Verdict on a registration by its quality measures and their bounds."""
 
 from dataclasses import dataclass, field
 from math import isnan
@@ -13,26 +13,26 @@ LEVELS: tuple[Level, ...] = ("good", "doubtful", "failed")
 """From best to worst."""
 
 HEADLINES: dict[Level, str] = {
-    "good": "Nothing speaks against this registration.",
-    "doubtful": "Look closely before you use this registration.",
-    "failed": "Do not trust this registration.",
+    "good": "No problems found.",
+    "doubtful": "Check this registration before using it.",
+    "failed": "Do not use this registration.",
 }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bound:
-    """Where a figure stops being good; `failed` lies on the bad side of `doubtful`, and says which side that is.
+    """Bounds of a measure; whether `failed` is above or below `doubtful` determines the direction.
 
     Attributes:
-        doubtful: from here on, this value excluded, the figure is doubtful.
-        failed: from here on, this value excluded, the registration has failed.
+        doubtful: values beyond this (exclusive) are doubtful.
+        failed: values beyond this (exclusive) mean failure.
     """
 
     doubtful: float
     failed: float
 
     def level(self, value: float) -> Level:
-        """What a value means; NaN has failed, because nothing is known."""
+        """Level of a value; NaN counts as failed."""
         sign = 1.0 if self.failed > self.doubtful else -1.0
         if isnan(value) or sign * value > sign * self.failed:
             return "failed"
@@ -41,11 +41,11 @@ class Bound:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VerdictLimits:
-    """Bounds of every figure.
+    """Bounds of all quality measures.
 
-    The command ends with exit code 10 where one of them is `failed`. They were set on scans of different patients
-    (docs/decisions/0005 and 0010): good holds what `fast` and `default` reached there, failed what only wrong
-    transforms reached.
+    The command ends with exit code 10 if one of them is `failed`. They were set on scans of different patients
+    (docs/decisions/0005 and 0010): good covers results of `fast` and `default` there, failed those that only wrong
+    transforms had.
     """
 
     match_count: Bound = field(default_factory=lambda: Bound(doubtful=300.0, failed=60.0))
@@ -60,15 +60,15 @@ class VerdictLimits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """What one figure says.
+    """Verdict on one measure.
 
     Attributes:
-        name: of the figure, in words.
-        value: as shown.
-        bounds: as shown: from where on it is doubtful and failed.
-        level: what it means.
-        meaning: a sentence that says what the figure is and why it matters.
-        fault: what is wrong, without a full stop; empty unless it failed.
+        name: of the measure.
+        value: formatted value.
+        bounds: formatted bounds.
+        level: of the value.
+        meaning: a sentence that explains the measure.
+        fault: the problem, without a full stop; empty unless it failed.
     """
 
     name: str
@@ -81,13 +81,13 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """The worst of all findings, and the findings.
+    """Verdict on a registration.
 
     Attributes:
         level: of the worst finding; no better than doubtful where there are notes.
-        headline: what to do, in one sentence.
-        findings: one for each figure.
-        notes: sentences on the scans that make a result doubtful whatever its figures, without a full stop.
+        headline: advice in one sentence.
+        findings: one per measure.
+        notes: sentences on the scans, without a full stop, that make any result doubtful.
     """
 
     level: Level
@@ -97,12 +97,12 @@ class Verdict:
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """A sentence for each figure that failed; nothing unless the level is failed."""
+        """A sentence for each failed measure; empty unless the level is failed."""
         return tuple(finding.fault for finding in self.findings if finding.level == "failed")
 
     @property
     def exit_status(self) -> int:
-        """Exit code of a command with this result: that of `QualityError` exactly where it failed."""
+        """Exit code of a command with this result: that of `QualityError` if it failed, otherwise 0."""
         return QualityError.exit_code if self.level == "failed" else 0
 
     @property
@@ -114,7 +114,7 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Figure:
-    """How a figure is shown: `scale` times the value, with `digits`, and a unit."""
+    """Name, meaning and format of a measure: `scale` times the value, with `digits`, and a unit."""
 
     key: str
     name: str
@@ -133,20 +133,20 @@ _FIGURES = (
     _Figure(
         key="match_count",
         name="Matches kept",
-        meaning="Points of the fixed scan that were found in the moving scan and passed the filter; the result rests "
+        meaning="Points of the fixed scan with a match in the moving scan that passed the filter; the result is based "
         "on them.",
     ),
     _Figure(
         key="kept_fraction",
-        name="Share of matches kept",
-        meaning="Where most points are not found, the scans may not show the same part of the body.",
+        name="Fraction of matches kept",
+        meaning="If most points have no match, the scans may not show the same part of the body.",
         scale=100.0,
         unit=" %",
     ),
     _Figure(
         key="match_error_mm",
-        name="Matches off the transform",
-        meaning="Median distance between where a kept match was found and where the transform takes its point.",
+        name="Match error",
+        meaning="Median distance between a kept match and the transformed point.",
         digits=1,
         unit=" mm",
     ),
@@ -159,41 +159,41 @@ _FIGURES = (
     _Figure(
         key="overlap_fraction",
         name="Overlap",
-        meaning="Part of the fixed body that lands in the moving body; nothing is known of the rest.",
+        meaning="Fraction of the fixed body that is mapped into the moving body; the rest cannot be checked.",
         scale=100.0,
         unit=" %",
     ),
     _Figure(
         key="inverse_consistency_mm",
         name="Inverse consistency",
-        meaning="Mean distance of body points from where they began, after the transform and its inverse.",
+        meaning="Mean distance of body points from their original positions after the transform and its inverse.",
         digits=2,
         unit=" mm",
     ),
     _Figure(
         key="folded_fraction",
-        name="Folded space",
-        meaning="Part of the body where the transform turns space inside out, which no anatomy does.",
+        name="Folding",
+        meaning="Fraction of the body with a non-positive Jacobian determinant, which is anatomically impossible.",
         scale=100.0,
         digits=3,
         unit=" %",
     ),
     _Figure(
         key="jacobian_std",
-        name="Unevenness",
-        meaning="Standard deviation of the local change of volume; a rough field moves neighbours apart.",
+        name="Jacobian standard deviation",
+        meaning="Standard deviation of the Jacobian determinant; larger values mean a less smooth deformation.",
         digits=2,
     ),
 )
 
 
 def judge(quality: Quality, limits: VerdictLimits, notes: tuple[str, ...] = ()) -> Verdict:
-    """The verdict on a registration: as bad as its worst figure, and doubtful at best where something was noted.
+    """The verdict on a registration: its worst measure, and at best doubtful if there are notes.
 
     Args:
-        quality: its figures.
-        limits: bounds of each.
-        notes: what was noted of its scans.
+        quality: its measures.
+        limits: bounds of the measures.
+        notes: on its scans.
     """
     findings = tuple(_finding(figure, quality, limits) for figure in _FIGURES)
     at_best: Level = "doubtful" if notes else "good"

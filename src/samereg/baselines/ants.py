@@ -1,4 +1,4 @@
-"""Symmetric normalisation (SyN) of ANTs, through its Python package antspyx."""
+"""ANTs SyN, by the Python package antspyx."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ class AntsSyN:
 
     Attributes:
         iterations: of SyN at each resolution, coarse to fine.
-        seed: of the voxels that the affine stage draws.
+        seed: of the voxels sampled by the affine stage.
     """
 
     iterations: tuple[int, ...] = (40, 20, 0)
@@ -30,11 +30,11 @@ class AntsSyN:
 
     @property
     def name(self) -> str:
-        """What tables call it."""
+        """Name in tables."""
         return "ants-syn"
 
     def version(self) -> str:
-        """Release of antspyx; errors as of `register`."""
+        """Release of antspyx; errors as in `register`."""
         return package_version("ants", DISTRIBUTION, self.name)
 
     def register(self, fixed: Volume, moving: Volume) -> Transform:
@@ -52,7 +52,7 @@ class AntsSyN:
             random_seed=self.seed,
         )
         files = {Path(name) for key in ("fwdtransforms", "invtransforms") for name in found[key]}
-        # ANTs lists its transforms as they are applied to fixed points.
+        # ANTs lists transforms in order of application to fixed points.
         transform = chain_all([read_transform(Path(name)) for name in found["fwdtransforms"]])
         for path in files:
             path.unlink()

@@ -1,4 +1,4 @@
-"""What every displacement of every block costs, by the descriptors of two images on one grid; index units."""
+"""Costs of block displacements from the descriptors of two images on one grid; index units."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,11 +22,11 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Search:
-    """Displacements that are tried: ``{-radius, ..., radius}^3`` steps.
+    """Search range of displacements: ``{-radius, ..., radius}^3`` steps.
 
     Attributes:
         spacing: of the blocks, voxels; larger is smoother.
-        radius: largest displacement along an axis, steps.
+        radius: maximum displacement along an axis, steps.
         step: voxels per step.
         patch: radius of the descriptors, voxels.
     """
@@ -38,12 +38,12 @@ class Search:
 
     @property
     def side(self) -> int:
-        """Displacements along an axis."""
+        """Number of displacements along an axis."""
         return 2 * self.radius + 1
 
 
-def both_ways(work: Callable[[T], R], one: T, other: T) -> tuple[R, R]:
-    """What some work makes of two things, side by side where torch may use two threads."""
+def in_parallel(work: Callable[[T], R], one: T, other: T) -> tuple[R, R]:
+    """Applies a function to two arguments, in parallel if torch may use two threads."""
     with ThreadPoolExecutor(max_workers=min(2, torch.get_num_threads())) as workers:
         first, second = workers.map(work, (one, other))
     return first, second
@@ -56,13 +56,13 @@ def descriptor_words(image: Float[Tensor, "d h w"], *, patch: int) -> Words:
 
 
 def displacement_costs(fixed: Words, moving: Words, search: Search) -> Float32[np.ndarray, "blocks displacements"]:
-    """Differing bits, 0 to 60, of each block's voxels at each displacement, on average.
+    """Mean number of differing bits, 0 to 60, of each block at each displacement.
 
-    Blocks larger than four voxels an axis are sampled at every second voxel. Beyond its border the moving image
-    repeats.
+    Blocks larger than four voxels per axis are sampled at every second voxel. The border of the moving image
+    is replicated.
 
     Args:
-        fixed: words of the image whose blocks are looked for.
+        fixed: words of the image with the blocks.
         moving: words of the other image, on the same grid.
         search: blocks and displacements.
     """
@@ -95,6 +95,6 @@ def _by_phase(words: Words, lattice: Lattice, border: tuple[int, int, int], colu
 
 
 def as_field(steps: NDArray[np.int32], search: Search, lattice: Lattice) -> Float[Tensor, "3 d h w"]:
-    """Displacements in voxels, at the blocks, of indices along (d, h, w)."""
+    """Displacements of blocks in voxels, from indices along (d, h, w)."""
     field = (torch.from_numpy(steps).float() - search.radius) * search.step
     return field.T.reshape(3, *lattice.blocks).contiguous()

@@ -1,4 +1,4 @@
-"""Both scans on one grid after a rough alignment: what programs need that know voxels only."""
+"""Resampling of both scans onto one grid after a rough alignment, for voxel-based programs."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ class CommonGrid:
 
     Attributes:
         fixed: on the grid that covers it.
-        moved: the moving scan as the start brings it onto the same grid.
+        moved: the moving scan resampled through the start.
         start: fixed world to moving world.
     """
 
@@ -29,12 +29,12 @@ class CommonGrid:
     start: Affine
 
     def transform_of(self, field_vox: Float[Tensor, "3 d h w"]) -> Transform:
-        """Fixed world to moving world, of displacements in voxels along (d, h, w) from fixed to moved."""
+        """Fixed world to moving world, from displacements in voxels along (d, h, w) from fixed to moved."""
         return chain(from_index_field(field_vox[None], self.fixed.grid), self.start)
 
 
 def on_common_grid(fixed: Volume, moving: Volume, start: Affine, *, spacing_mm: float) -> CommonGrid:
-    """Both scans with isotropic voxels, axes along the world's.
+    """Resamples both scans to isotropic axis-aligned voxels.
 
     Args:
         fixed: CT in HU, any direction and spacing.

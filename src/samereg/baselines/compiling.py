@@ -1,4 +1,4 @@
-"""Loops written in Python that run as machine code: numba, asked for when a loop is first called."""
+"""Just-in-time compilation of loops by numba, on first call."""
 
 from collections.abc import Callable
 from functools import cache, wraps
@@ -15,17 +15,17 @@ R = TypeVar("R")
 Words = NDArray[np.uint64]
 
 LANES = 8
-"""64-bit words of the widest register."""
+"""Number of 64-bit words in the widest register."""
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, compiled at its first call and kept on disk for the next process, where that can be written.
+    """Compiles a function on first call, cached on disk if possible.
 
-    It runs without the interpreter's lock, so that threads run side by side. Decorate with `no_type_check` below it:
-    a checked function is no loop that can be compiled.
+    It releases the GIL, so that threads run in parallel. Apply `no_type_check` below it, because
+    type-checked functions cannot be compiled.
 
     Raises:
-        MissingPackageError: at the first call, where numba is not installed.
+        MissingPackageError: on first call, if numba is not installed.
     """
 
     @cache
@@ -33,7 +33,7 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
         numba = _prepared()
         try:
             made: Callable[P, R] = numba.njit(nogil=True, fastmath=True, cache=True)(function)
-        except RuntimeError:  # nowhere to write: compiled in every process
+        except RuntimeError:  # no writable cache: compiled in every process
             made = numba.njit(nogil=True, fastmath=True)(function)
         return made
 
@@ -45,18 +45,18 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def compiler_version(method: str) -> str:
-    """Name and release of the compiler; errors as of `needed_package`."""
+    """Name and release of the compiler; errors as in `needed_package`."""
     return package_version("numba", "numba", method)
 
 
 def add_differing_bits(sums: Words, one: Words, other: Words, places: tuple[int, int, int]) -> None:
-    """Add to `LANES` sums how many bits differ between as many words of two arrays; few instructions.
+    """Adds the number of differing bits of `LANES` words of two arrays to as many sums, with few instructions.
 
     Args:
         sums: flat, changed in place.
         one: flat.
         other: flat.
-        places: where the sums, the words of the one and the words of the other begin.
+        places: offsets of the sums, of the first and of the second words.
     """
     at, first, second = places
     sums[at : at + LANES] += np.bitwise_count(one[first : first + LANES] ^ other[second : second + LANES])
@@ -65,7 +65,7 @@ def add_differing_bits(sums: Words, one: Words, other: Words, places: tuple[int,
 @cache
 @no_type_check
 def _prepared() -> Any:
-    """numba, with `add_differing_bits` made known to it."""
+    """numba, with `add_differing_bits` registered."""
     numba = needed_package("numba", "deeds")
     extending = needed_package("numba.extending", "deeds")
     cgutils = needed_package("numba.core.cgutils", "deeds")

@@ -1,4 +1,4 @@
-"""ConvexAdam of MIND features, through its package convexAdam."""
+"""ConvexAdam with MIND features, by the package convexAdam."""
 
 from dataclasses import dataclass, field
 
@@ -18,8 +18,8 @@ class ConvexAdam:
     """Coupled convex optimisation, then Adam (Siebert et al., Learn2Reg 2021), with the package's own defaults.
 
     Attributes:
-        affine: brings the scans near each other first.
-        spacing_mm: of the grid that both are brought onto.
+        affine: initial affine method.
+        spacing_mm: of the common grid.
     """
 
     affine: AffineMethod = field(default_factory=MindAffine)
@@ -27,11 +27,11 @@ class ConvexAdam:
 
     @property
     def name(self) -> str:
-        """What tables call it."""
+        """Name in tables."""
         return "convex-adam"
 
     def version(self) -> str:
-        """Release of convexAdam; errors as of `register`."""
+        """Release of convexAdam; errors as in `register`."""
         return package_version("convexAdam", DISTRIBUTION, self.name)
 
     def register(self, fixed: Volume, moving: Volume) -> Transform:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from samereg._version import __version__
-from samereg.baselines.blocks import Search, as_field, both_ways, descriptor_words, displacement_costs
+from samereg.baselines.blocks import Search, as_field, descriptor_words, displacement_costs, in_parallel
 from samereg.baselines.common_grid import on_common_grid
 from samereg.baselines.compiling import Words, compiler_version
 from samereg.baselines.lattice import Lattice, consistent_pair
@@ -29,7 +29,7 @@ LEVELS = tuple(
     Search(spacing=spacing, radius=radius, step=step, patch=patch)
     for spacing, radius, step, patch in ((8, 8, 5, 3), (7, 7, 4, 3), (6, 6, 3, 2), (5, 5, 2, 2), (4, 4, 1, 1))
 )
-"""Blocks of 16 to 8 mm that reach 80 to 8 mm (the defaults of Heinrich et al., VISCERAL 2015)."""
+"""Blocks of 16 to 8 mm with search ranges of 80 to 8 mm (defaults of Heinrich et al., VISCERAL 2015)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,11 +37,11 @@ class Deeds:
     """Discrete deformable registration (Heinrich et al., TMI 2013; on a tree: MICCAI 2012; MIND-SSC: MICCAI 2013).
 
     Attributes:
-        affine: brings the scans near each other first.
-        spacing_mm: voxel size at which blocks and displacements are counted.
-        levels: from coarse to fine; each begins from the fields of the last.
+        affine: initial affine method.
+        spacing_mm: voxel size of blocks and displacements.
+        levels: from coarse to fine; each starts from the previous fields.
         smoothness: ``alpha``; larger is smoother.
-        rounds: in which the two directions of a level are made inverse to each other.
+        rounds: iterations of making both directions of a level inverse to each other.
     """
 
     affine: AffineMethod = field(default_factory=MindAffine)
@@ -52,20 +52,20 @@ class Deeds:
 
     @property
     def name(self) -> str:
-        """What tables call it."""
+        """Name in tables."""
         return NAME
 
     def version(self) -> str:
-        """Releases of samereg and of its compiler; errors as of `register`."""
+        """Releases of samereg and of its compiler; errors as in `register`."""
         return f"samereg {__version__}, {compiler_version(NAME)}"
 
     def register(self, fixed: Volume, moving: Volume) -> Transform:
-        """A displacement between the blocks' middles, then the affine map; fixed world to moving world.
+        """A displacement field at block centres, then the affine map; fixed world to moving world.
 
         Raises:
             MissingPackageError: numba is not installed.
-            InputError: a scan without a body.
-            DegeneratePointsError: too few blocks that agree on an affine map.
+            InputError: a scan shows no body.
+            DegeneratePointsError: too few inlier blocks for an affine map.
             GeometryError: a scan smaller than a block.
         """
         pair = on_common_grid(fixed, moving, self.affine.register(fixed, moving), spacing_mm=self.spacing_mm)
@@ -83,25 +83,25 @@ class Deeds:
         words: dict[int, tuple[Words, Words]] = {}
         for search in self.levels:
             if search.patch not in words:
-                words = {search.patch: both_ways(partial(descriptor_words, patch=search.patch), fixed, moving)}
+                words = {search.patch: in_parallel(partial(descriptor_words, patch=search.patch), fixed, moving)}
             finer = Lattice(shape=shape, spacing=search.spacing)
             starts = [lattice.at_middles_of(finer, u) for u in (forward, backward)]
             work = partial(self._displaced, lattice=finer, search=search)
-            there = _Way(fixed=fixed, words=words[search.patch][0], moving=moving, start=starts[0])
-            back = _Way(fixed=moving, words=words[search.patch][1], moving=fixed, start=starts[1])
-            forward, backward = consistent_pair(*both_ways(work, there, back), finer, rounds=self.rounds)
+            forth = _Direction(fixed=fixed, words=words[search.patch][0], moving=moving, start=starts[0])
+            back = _Direction(fixed=moving, words=words[search.patch][1], moving=fixed, start=starts[1])
+            forward, backward = consistent_pair(*in_parallel(work, forth, back), finer, rounds=self.rounds)
             lattice = finer
         return forward, lattice
 
-    def _displaced(self, way: "_Way", *, lattice: Lattice, search: Search) -> Float[Tensor, "3 d h w"]:
+    def _displaced(self, direction: "_Direction", *, lattice: Lattice, search: Search) -> Float[Tensor, "3 d h w"]:
         """The start and the displacements of one level, in one direction."""
-        warped = warp(way.moving[None, None], lattice.at_voxels(way.start)[None], clamp=True)[0, 0]
-        costs = displacement_costs(way.words, descriptor_words(warped, patch=search.patch), search)
+        warped = warp(direction.moving[None, None], lattice.at_voxels(direction.start)[None], clamp=True)[0, 0]
+        costs = displacement_costs(direction.words, descriptor_words(warped, patch=search.patch), search)
         # The bits count step / 2 times beside alpha |u_p - u_q|^2 / |x_p - x_q|; all of it in steps, over step / 2.
         weight = 2.0 * self.smoothness * search.step / search.spacing
-        steps_so_far = (way.start / search.step).flatten(1).T.numpy()
-        chosen = smoothest(costs, spanning_tree(way.fixed, lattice), steps_so_far, weight=weight)
-        return way.start + as_field(chosen, search, lattice)
+        steps_so_far = (direction.start / search.step).flatten(1).T.numpy()
+        chosen = smoothest(costs, spanning_tree(direction.fixed, lattice), steps_so_far, weight=weight)
+        return direction.start + as_field(chosen, search, lattice)
 
     def _refuse_small(self, grid: Grid) -> None:
         largest = max(search.spacing for search in self.levels)
@@ -112,8 +112,8 @@ class Deeds:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Way:
-    """One direction of a level: image and descriptors of the blocks, the image to find them in, where they start."""
+class _Direction:
+    """One direction of a level: image and descriptors of the blocks, the image to search, initial displacements."""
 
     fixed: Float[Tensor, "d h w"]
     words: Words
@@ -122,7 +122,7 @@ class _Way:
 
 
 def _on_blocks(field_vox: Float[Tensor, "3 d h w"], lattice: Lattice, grid: Grid) -> Transform:
-    """A field in voxels of a grid as a displacement of the world, one block wider than the image on each side."""
+    """World displacement from a field in voxels, extended by one block on each side."""
     wider = torch.nn.functional.pad(field_vox[None], (1,) * 6, mode="replicate")
     affine = grid.affine.clone()
     affine[:3, :3] *= lattice.spacing

@@ -1,4 +1,4 @@
-"""The original DEEDS, where its programs are on the path; a separate program, spoken to through files."""
+"""The original DEEDS, by its external programs and files."""
 
 import shutil
 import tempfile
@@ -22,19 +22,19 @@ from samereg.ops.sample import identity_grid
 PROGRAMS = ("linearBCV", "deedsBCV", "applyBCVfloat")
 
 OFFSET = 1.0
-"""Added to coordinates, so that 0 is what lies outside the moving scan."""
+"""Offset of coordinates, so that 0 means outside the moving scan."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeedsOriginal:
-    """linearBCV, then deedsBCV (Heinrich), with their defaults, on scans brought onto one grid.
+    """linearBCV, then deedsBCV (Heinrich), with default settings, on a common grid.
 
-    What they found is read off by letting applyBCVfloat move three images, which hold in every voxel its own
-    coordinate along one axis: no convention of their files has to be known.
+    The result is determined by resampling three coordinate images with applyBCVfloat, so that
+    no file convention has to be known.
 
     Attributes:
-        start: brings the scans near each other first: the programs look at voxels only.
-        spacing_mm: of the grid that both are brought onto.
+        start: initial affine method, because the programs ignore world coordinates.
+        spacing_mm: of the common grid.
     """
 
     start: AffineMethod = field(default_factory=CentreOfMass)
@@ -42,11 +42,11 @@ class DeedsOriginal:
 
     @property
     def name(self) -> str:
-        """What tables call it."""
+        """Name in tables."""
         return "deeds-original"
 
     def version(self) -> str:
-        """Where the programs are: they name no release; errors as of `register`."""
+        """Paths of the programs, which have no version; errors as in `register`."""
         return ", ".join(_program(name) for name in PROGRAMS)
 
     def register(self, fixed: Volume, moving: Volume) -> Transform:
@@ -54,7 +54,7 @@ class DeedsOriginal:
 
         Raises:
             MissingPackageError: a program is not on the path.
-            InputError: a scan without a body.
+            InputError: a scan shows no body.
             FileError: a program failed.
         """
         programs = [_program(name) for name in PROGRAMS]
@@ -90,7 +90,7 @@ def move_command(program: str, image: Path, moved: Path) -> list[str]:
 
 
 def _moved_coordinate(program: str, axis: int, grid: Grid, folder: Path) -> Float[Tensor, "d h w"]:
-    """The coordinate along an axis, and `OFFSET`, of where each voxel lands; 0 outside."""
+    """Coordinate plus `OFFSET` along an axis of each transformed voxel; 0 outside."""
     image, moved = folder / f"coordinate{axis}.nii.gz", folder / f"landed{axis}.nii.gz"
     coordinate = identity_grid(grid.shape)[..., axis] + OFFSET
     write_volume(Volume(data=coordinate[None], grid=grid, stored_dtype="float32"), image)
@@ -99,7 +99,7 @@ def _moved_coordinate(program: str, axis: int, grid: Grid, folder: Path) -> Floa
 
 
 def _displacements(landed: Float[Tensor, "3 d h w"]) -> Float[Tensor, "3 d h w"]:
-    """Displacements in voxels; none where a voxel lands outside."""
+    """Displacements in voxels; zero for voxels mapped outside."""
     own = identity_grid((landed.shape[1], landed.shape[2], landed.shape[3])).movedim(-1, 0)
     inside = (landed >= OFFSET).all(0, keepdim=True)
     return (landed - OFFSET - own) * inside

@@ -1,4 +1,4 @@
-"""elastix through its Python package itk-elastix: affine, and B-splines with bending energy."""
+"""elastix, by the Python package itk-elastix: affine, and B-splines with bending energy."""
 
 import json
 import sys
@@ -21,29 +21,29 @@ from samereg.io.images import write_volume
 from samereg.io.transforms import read_transform
 
 BLURS_MM = (16.0, 8.0, 4.0, 2.0, 1.0)
-"""Of the resolutions, from coarse to fine."""
+"""Smoothing of the resolutions, from coarse to fine, mm."""
 
 Parameters = dict[str, Any]
-"""Lists of texts by name; `defaults` names the parameter map of elastix that they change."""
+"""Parameter lists by name; `defaults` names the modified elastix parameter map."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ElastixAffine:
-    """elastix with an affine map and mutual information, its own default parameters otherwise.
+    """elastix affine registration with mutual information and otherwise default parameters.
 
     Attributes:
-        seed: of the voxels that elastix draws.
+        seed: of the voxels sampled by elastix.
     """
 
     seed: int = 121212
 
     @property
     def name(self) -> str:
-        """What tables call it."""
+        """Name in tables."""
         return "elastix-affine"
 
     def version(self) -> str:
-        """Release of itk-elastix; errors as of `register`."""
+        """Release of itk-elastix; errors as in `register`."""
         return package_version("itk", DISTRIBUTION, self.name)
 
     def register(self, fixed: Volume, moving: Volume) -> Affine:
@@ -68,9 +68,9 @@ class FFD:
         spacing_mm: of the control points at the last resolution.
         bending: weight of the bending energy beside the correlation; larger is smoother.
         iterations: at each resolution.
-        samples: points drawn at each iteration.
-        longest_step_mm: that a point may take at one iteration; more is faster and less steady.
-        seed: of these points.
+        samples: sampled points per iteration.
+        longest_step_mm: maximum step of a point per iteration; larger is faster and less stable.
+        seed: of the samples.
     """
 
     spacing_mm: float = 10.0
@@ -82,11 +82,11 @@ class FFD:
 
     @property
     def name(self) -> str:
-        """What tables call it."""
+        """Name in tables."""
         return "ffd"
 
     def version(self) -> str:
-        """Release of itk-elastix; errors as of `register`."""
+        """Release of itk-elastix; errors as in `register`."""
         return package_version("itk", DISTRIBUTION, self.name)
 
     def register(self, fixed: Volume, moving: Volume) -> Transform:
@@ -137,7 +137,7 @@ def _pyramid(grid: Grid) -> list[int]:
 
 
 def _affine_parameters(seed: int) -> Parameters:
-    """What elastix itself takes for affine maps, which begin from the centres of gravity."""
+    """Elastix' default affine parameters, initialised by the centres of gravity."""
     return {"defaults": "affine"} | _texts(
         {
             "AutomaticTransformInitialization": "true",
@@ -149,14 +149,14 @@ def _affine_parameters(seed: int) -> Parameters:
 
 
 def _texts(values: dict[str, Any]) -> Parameters:
-    """Parameters as elastix takes them: each a list of texts."""
+    """Parameters as lists of strings, as elastix expects."""
     listed = {key: value if isinstance(value, list) else [value] for key, value in values.items()}
     return {key: [str(each) for each in value] for key, value in listed.items()}
 
 
 @contextmanager
 def _registered(fixed: Volume, moving: Volume, maps: list[Parameters]) -> Iterator[Path]:
-    """Folder with what `elastix_program` found; it runs in a process of its own, with as many threads as torch."""
+    """Context of a folder with the results of `elastix_program`, run in a separate process with torch's threads."""
     needed_package("itk", "elastix")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

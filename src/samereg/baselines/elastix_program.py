@@ -1,4 +1,4 @@
-"""elastix in a process of its own, as two ITK libraries in one process end each other: files in, files out.
+"""elastix in a separate process, because two ITK libraries in one process crash.
 
 `python -m samereg.baselines.elastix_program FOLDER` takes `fixed.mha`, `moving.mha` and `parameters.json`, a list of
 parameter maps, and leaves `found.json`, those of the transform, and `field.mha`, its displacements on the fixed grid.
@@ -16,16 +16,16 @@ DISTRIBUTION = "itk-elastix"
 
 
 def main() -> None:
-    """Register what the folder of the command line holds."""
+    """Registers the scans in the folder of the command line."""
     folder = Path(sys.argv[1]).resolve()
     itk = needed_package("itk", "elastix")
-    # transformix leaves its field where it is run, too.
+    # transformix also writes its field to the working directory.
     os.chdir(folder)
     run(folder, itk)
 
 
 def run(folder: Path, itk: Any) -> None:
-    """Register what a folder holds.
+    """Registers the scans in a folder.
 
     Args:
         folder: as above.

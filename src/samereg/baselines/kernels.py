@@ -1,4 +1,4 @@
-"""The loops of dense displacement sampling that no tensor library has: arrays in, arrays filled, index units."""
+"""Compiled loops of dense displacement sampling, in index units."""
 
 from typing import Any, no_type_check
 
@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from samereg.baselines.compiling import LANES, add_differing_bits, compiled
 
 STEPS = 5
-"""Bits a channel: a number from 0 to 1 is kept as one of six, so many ones in a row."""
+"""Bits per channel: a value from 0 to 1 is quantised to six levels in unary coding."""
 
 
 @compiled
 @no_type_check
 def pack(context: NDArray[np.float32], words: NDArray[np.uint64]) -> None:
-    """Descriptors with each channel as a row of ones, so that differing bits count absolute differences.
+    """Unary coding of descriptors, so that the Hamming distance is the sum of absolute differences.
 
     Args:
         context: (12, n), from 0 to 1.
@@ -86,7 +86,7 @@ def send_to_root(
     offsets: NDArray[np.float32],
     weight: float,
 ) -> None:
-    """Add to each node's costs what the branches below it cost at best, from the leaves to the root.
+    """Adds to each node's costs the minimum costs of its subtrees, from the leaves to the root.
 
     The message of a node to its parent is ``m(k) = min_l c(l) + weight |l - k + offset|^2``, a minimum along one axis
     after another.
@@ -95,7 +95,7 @@ def send_to_root(
         costs: (nodes, displacements), changed in place.
         order: nodes, parents before children.
         parents: of each node.
-        offsets: (nodes, 3), how far a node begins from its parent, in steps.
+        offsets: (nodes, 3), initial displacement relative to the parent, in steps.
         weight: of the squared difference, in steps.
     """
     side = round(costs.shape[1] ** (1.0 / 3.0))
@@ -133,13 +133,13 @@ def choose_from_root(
     weight: float,
     chosen: NDArray[np.int32],
 ) -> None:
-    """The displacements that together cost least, from the root to the leaves; arguments as of `send_to_root`.
+    """Selects the optimal displacements, from the root to the leaves; for arguments see `send_to_root`.
 
     Args:
-        costs: what `send_to_root` left.
+        costs: from `send_to_root`.
         order: nodes, parents before children.
         parents: of each node.
-        offsets: (nodes, 3), how far a node begins from its parent, in steps.
+        offsets: (nodes, 3), initial displacement relative to the parent, in steps.
         weight: of the squared difference, in steps.
         chosen: (nodes, 3), filled with indices along (d, h, w), 0 for the most negative step.
     """

@@ -1,4 +1,4 @@
-"""Blocks of voxels that move as one: where their middles lie, and fields between them; index units."""
+"""Lattice of voxel blocks: positions of their centres, and interpolation of fields; index units."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from samereg.ops.sample import identity_grid, sample_grid
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lattice:
-    """Blocks of `spacing` voxels along each axis; what does not fill a block is left over at both ends alike.
+    """Blocks of `spacing` voxels along each axis, centred in the image.
 
     Attributes:
         shape: voxels of the image along (d, h, w).
@@ -36,19 +36,19 @@ class Lattice:
 
     @property
     def first_middle(self) -> Float64[Tensor, "3"]:
-        """Middle of the first block, voxels."""
+        """Centre of the first block, voxels."""
         return torch.tensor(self.first, dtype=torch.float64) + (self.spacing - 1) / 2
 
     def middles(self) -> Float[Tensor, "d h w 3"]:
-        """Middle of every block, voxels."""
+        """Centre of every block, voxels."""
         return identity_grid(self.blocks) * self.spacing + self.first_middle.float()
 
     def at_voxels(self, field: Float[Tensor, "c d h w"]) -> Float[Tensor, "c d2 h2 w2"]:
-        """A field given at the middles, at every voxel: trilinear, constant beyond the outermost middles."""
+        """Interpolates a field at block centres to all voxels: trilinear, constant outside."""
         return self._between(field, [torch.arange(n, dtype=torch.float64) for n in self.shape])
 
     def at_middles_of(self, other: "Lattice", field: Float[Tensor, "c d h w"]) -> Float[Tensor, "c d2 h2 w2"]:
-        """A field given at the middles, at those of another lattice of the same image."""
+        """Interpolates a field at block centres to those of another lattice of the same image."""
         places = [
             torch.arange(n, dtype=torch.float64) * other.spacing + start
             for n, start in zip(other.blocks, other.first_middle.tolist(), strict=True)
@@ -58,7 +58,7 @@ class Lattice:
     def sample(
         self, field: Float[Tensor, "c d h w"], points_vox: Float[Tensor, "d2 h2 w2 3"]
     ) -> Float[Tensor, "c d2 h2 w2"]:
-        """A field given at the middles, anywhere: trilinear, constant beyond the outermost middles."""
+        """Interpolates a field at block centres to any points: trilinear, constant outside."""
         places = (points_vox - self.first_middle.float()) / self.spacing
         return sample_grid(field[None], places[None], clamp=True)[0]
 
@@ -75,7 +75,7 @@ class Lattice:
 def consistent_pair(
     forward: Float[Tensor, "3 d h w"], backward: Float[Tensor, "3 d h w"], lattice: Lattice, *, rounds: int
 ) -> tuple[Float[Tensor, "3 d h w"], Float[Tensor, "3 d h w"]]:
-    """Two fields made inverse to each other, each meeting the other half-way.
+    """Symmetrises two fields so that they become inverse to each other.
 
     ``u <- (u(x) - v(x + u(x))) / 2`` and the same for ``v``, several times (Heinrich et al., TMI 2013).
 
@@ -83,7 +83,7 @@ def consistent_pair(
         forward: ``u``, voxels, at the middles of the blocks.
         backward: ``v``, on the same lattice.
         lattice: where both stand.
-        rounds: more are more nearly inverse.
+        rounds: number of iterations; more make them closer to inverse.
     """
     middles = lattice.middles()
     for _ in range(rounds):

@@ -1,4 +1,4 @@
-"""What every baseline is, and how one asks for the package it needs."""
+"""Interface of registration methods, and helpers for optional packages and programs."""
 
 import os
 import subprocess
@@ -13,19 +13,19 @@ from samereg.geometry.volume import Volume
 from samereg.optional import optional_package
 
 SAID_CHARACTERS = 500
-"""Of what a program that failed said last, kept in the error."""
+"""Maximum number of characters of a failed program's output in the error."""
 
 
 @runtime_checkable
 class Method(Protocol):
-    """A way to register two scans; its fields are its settings."""
+    """A registration method; its fields are its settings."""
 
     @property
     def name(self) -> str:
-        """What tables call it."""
+        """Name in tables."""
 
     def version(self) -> str:
-        """Which release of which program does the work.
+        """Name and version of the software.
 
         Raises:
             MissingPackageError: the program is not installed.
@@ -45,7 +45,7 @@ class Method(Protocol):
 
 @runtime_checkable
 class AffineMethod(Protocol):
-    """A way to bring two scans near each other by an affine map."""
+    """An affine registration method."""
 
     def register(self, fixed: Volume, moving: Volume) -> Affine:
         """Fixed world to moving world, LPS+ mm."""
@@ -55,8 +55,8 @@ def needed_package(module: str, method: str) -> ModuleType:
     """An optional package, imported now.
 
     Args:
-        module: what is imported.
-        method: who needs it.
+        module: name of the module.
+        method: that needs it.
 
     Raises:
         MissingPackageError: it is not installed.
@@ -65,17 +65,17 @@ def needed_package(module: str, method: str) -> ModuleType:
 
 
 def package_version(module: str, distribution: str, method: str) -> str:
-    """Name and release of an optional package; errors as of `needed_package`."""
+    """Name and release of an optional package; errors as in `needed_package`."""
     needed_package(module, method)
     return f"{distribution} {version(distribution)}"
 
 
 def run_program(command: list[str], *, environment: dict[str, str] | None = None) -> None:
-    """Run a program to its end.
+    """Runs a program.
 
     Args:
         command: program and arguments.
-        environment: variables that it gets beside those of this process.
+        environment: additional environment variables.
 
     Raises:
         FileError: it failed.

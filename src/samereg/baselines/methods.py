@@ -1,4 +1,4 @@
-"""Every baseline by its name."""
+"""Registry of baselines by name."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -25,4 +25,4 @@ _MAKERS: tuple[Callable[[], Method], ...] = (
 )
 
 METHODS: Mapping[str, Callable[[], Method]] = MappingProxyType({make().name: make for make in _MAKERS})
-"""What makes each method, with its default settings."""
+"""Constructors of the methods with default settings."""

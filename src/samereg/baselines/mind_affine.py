@@ -1,4 +1,4 @@
-"""MIND-affine: blocks matched by self-similarities, and the affine map that most of them agree on."""
+"""MIND-affine: block matching by MIND-SSC, and a robust affine fit."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
 from samereg._version import __version__
-from samereg.baselines.blocks import Search, as_field, both_ways, descriptor_words, displacement_costs
+from samereg.baselines.blocks import Search, as_field, descriptor_words, displacement_costs, in_parallel
 from samereg.baselines.compiling import Words, compiler_version
 from samereg.baselines.lattice import Lattice
 from samereg.baselines.simple import CentreOfMass
@@ -23,11 +23,11 @@ from samereg.matching.points import mask_at
 
 NAME = "mind-affine"
 
-MOST_TRIMMINGS = 50
+MAX_TRIMMINGS = 50
 
 
 class AffineLevel(NamedTuple):
-    """One round of block matching: voxel size in mm, and what is searched at it."""
+    """One level of block matching: voxel size in mm, and search range."""
 
     spacing_mm: float
     search: Search
@@ -39,21 +39,21 @@ LEVELS = (
     AffineLevel(4.0, Search(spacing=4, radius=6, step=1, patch=1)),
     AffineLevel(4.0, Search(spacing=4, radius=4, step=1, patch=1)),
 )
-"""Reach 120, 56, 24 and 16 mm."""
+"""Levels with search ranges of 120, 56, 24 and 16 mm."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MindAffine:
     """Affine registration by block matching of MIND-SSC (the linear stage of Heinrich et al., VISCERAL 2015).
 
-    At every level each block of the fixed scan takes the displacement at which it looks most like the moving scan as
-    brought so far, and each block of that the same in the fixed scan; the least trimmed squares fit to both gives the
+    At every level, each block of the fixed scan is matched to the moving scan as aligned so far, and vice versa;
+    the least trimmed squares fit to both sets of matches gives the
     next map.
 
     Attributes:
-        levels: from far-reaching to fine.
-        kept: share of the matches that the fit keeps; less stands more outliers and needs more matches.
-        start: where the search begins.
+        levels: from coarse to fine.
+        kept: fraction of matches kept by the fit; smaller tolerates more outliers and needs more matches.
+        start: initial alignment.
     """
 
     levels: tuple[AffineLevel, ...] = LEVELS
@@ -62,11 +62,11 @@ class MindAffine:
 
     @property
     def name(self) -> str:
-        """What tables call it."""
+        """Name in tables."""
         return NAME
 
     def version(self) -> str:
-        """Releases of samereg and of its compiler; errors as of `register`."""
+        """Releases of samereg and of its compiler; errors as in `register`."""
         return f"samereg {__version__}, {compiler_version(NAME)}"
 
     def register(self, fixed: Volume, moving: Volume) -> Affine:
@@ -74,8 +74,8 @@ class MindAffine:
 
         Raises:
             MissingPackageError: numba is not installed.
-            InputError: a scan without a body.
-            DegeneratePointsError: too few blocks that agree.
+            InputError: a scan shows no body.
+            DegeneratePointsError: too few inlier blocks.
         """
         affine = self.start.register(fixed, moving)
         sizes = {level.spacing_mm for level in self.levels}
@@ -88,7 +88,7 @@ class MindAffine:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Scan:
-    """A scan at the voxel size of a level, and where its body is."""
+    """A scan at the voxel size of a level, and its body mask."""
 
     volume: Volume
     body: Bool[Tensor, "d h w"]
@@ -102,12 +102,12 @@ class _Scan:
 def block_matches(
     fixed: _Scan, moving: _Scan, affine: Affine, search: Search
 ) -> tuple[Float64[Tensor, "n 3"], Float64[Tensor, "n 3"]]:
-    """Fixed and moving points, mm, of the blocks of either scan that lie in a body and match inside the other scan.
+    """Matches in mm of the blocks of either scan that lie in the body and match inside the other scan.
 
     Args:
-        fixed: as `_Scan.of` makes it.
-        moving: as `_Scan.of` makes it.
-        affine: brings the moving scan near, fixed world to moving world.
+        fixed: from `_Scan.of`.
+        moving: from `_Scan.of`.
+        affine: current alignment, fixed world to moving world.
         search: blocks and displacements.
     """
     grid = fixed.volume.grid
@@ -119,7 +119,7 @@ def block_matches(
     def matched(pair: tuple[Words, Words]) -> Float64[Tensor, "n 3"]:
         return grid.to_world(_best_places(*pair, lattice, search))
 
-    there = both_ways(matched, (one, other), (other, one))
+    there = in_parallel(matched, (one, other), (other, one))
     forward = _in_body(fixed, here) & moving.volume.grid.contains(affine.apply(there[0]))
     backward = _in_body(moving, affine.apply(here)) & grid.contains(there[1])
     fixed_mm = torch.cat([here[forward], there[1][backward]])
@@ -128,21 +128,21 @@ def block_matches(
 
 
 def fit_trimmed(fixed_mm: Float64[Tensor, "n 3"], moving_mm: Float64[Tensor, "n 3"], *, kept: float) -> Affine:
-    """Least trimmed squares: the affine fit to the share of matches that it fits best (Rousseeuw, 1984).
+    """Least trimmed squares: affine fit to the fraction of matches with the smallest residuals (Rousseeuw, 1984).
 
-    Alternates between fit and choice from the fit to all matches, until the choice stands.
+    Alternates between fit and selection, starting from all matches, until the selection is stable.
 
     Args:
         fixed_mm: points in the fixed world.
         moving_mm: their matches in the moving world.
-        kept: share, above 0 up to 1.
+        kept: fraction, above 0 up to 1.
 
     Raises:
-        DegeneratePointsError: as `fit_affine`.
+        DegeneratePointsError: see `fit_affine`.
     """
     count = round(kept * len(fixed_mm))
     weights = torch.ones(len(fixed_mm), dtype=torch.float64)
-    for _ in range(MOST_TRIMMINGS):
+    for _ in range(MAX_TRIMMINGS):
         affine = fit_affine(fixed_mm, moving_mm, weights=weights)
         distances = (affine.apply(fixed_mm) - moving_mm).norm(dim=1)
         chosen = torch.zeros_like(weights)
@@ -158,7 +158,7 @@ def _in_body(scan: _Scan, points_mm: Float64[Tensor, "n 3"]) -> Bool[Tensor, " n
 
 
 def _best_places(blocks: Words, image: Words, lattice: Lattice, search: Search) -> Float[Tensor, "n 3"]:
-    """Where each block looks most at home, voxels; where it stands, if nowhere more so."""
+    """Best match of each block, voxels; its own position in case of ties."""
     costs = displacement_costs(blocks, image, search)
     best = costs.argmin(1)
     middle = costs.shape[1] // 2

@@ -1,4 +1,4 @@
-"""Registrations that take no search: what any method has to beat."""
+"""Trivial baselines without search."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ AIR_HU = -1000.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Identity:
-    """Leaves the scans where their scanners saw them."""
+    """No registration: world coordinates as stored."""
 
     name = "identity"
 
@@ -33,7 +33,7 @@ class Identity:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CentreOfMass:
-    """Puts the bodies' centres of mass upon each other."""
+    """Aligns the bodies' centres of mass."""
 
     name = "centre-of-mass"
 
@@ -45,17 +45,17 @@ class CentreOfMass:
         """A translation.
 
         Raises:
-            InputError: a scan without a body.
+            InputError: a scan shows no body.
         """
         shift_mm = centre_of_mass_mm(moving) - centre_of_mass_mm(fixed)
         return Affine.from_parts(torch.eye(3, dtype=torch.float64), shift_mm)
 
 
 def centre_of_mass_mm(volume: Volume) -> Float64[Tensor, "3"]:
-    """Of the body, table and surroundings left out; density grows with HU, air weighs nothing.
+    """Centre of mass of the body, with density proportional to HU + 1000.
 
     Raises:
-        InputError: no body in the scan.
+        InputError: the scan shows no body.
     """
     inside = body_mask(volume)
     density = (volume.data[0][inside].double() - AIR_HU).clamp(min=0.0)

@@ -1,4 +1,4 @@
-"""The smoothest cheap displacements on a tree of blocks: exact, by passing messages along it."""
+"""Exact regularisation of block displacements on a tree, by belief propagation."""
 
 from dataclasses import dataclass
 
@@ -12,8 +12,8 @@ from torch import Tensor
 from samereg.baselines import kernels
 from samereg.baselines.lattice import Lattice
 
-SMALLEST_DIFFERENCE = 1e-3
-"""Added to every difference: an edge of weight 0 would be no edge."""
+MIN_DIFFERENCE = 1e-3
+"""Added to every difference, because scipy treats weight 0 as no edge."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -30,13 +30,13 @@ class Tree:
 
 
 def spanning_tree(image: Float[Tensor, "d h w"], lattice: Lattice) -> Tree:
-    """Tree that joins neighbouring blocks that look alike (Heinrich et al., MICCAI 2012).
+    """Minimum spanning tree of neighbouring blocks (Heinrich et al., MICCAI 2012).
 
-    An edge weighs the mean absolute difference of its two blocks, voxel by voxel; of all spanning trees the one of
-    least weight is taken, by which bodies hang together and may slide along others.
+    The weight of an edge is the mean absolute difference of its two blocks; the minimum spanning tree
+    keeps organs connected and lets them slide along others.
 
     Args:
-        image: whose intensities tell bodies apart.
+        image: whose intensities distinguish organs.
         lattice: the blocks.
     """
     count = int(np.prod(lattice.blocks))
@@ -49,7 +49,7 @@ def spanning_tree(image: Float[Tensor, "d h w"], lattice: Lattice) -> Tree:
         weights.append((first - second).abs().mean((3, 4, 5)).flatten().double().numpy())
         starts.append(number.take(range(length - 1), axis).ravel())
         ends.append(number.take(range(1, length), axis).ravel())
-    values = np.concatenate(weights) + SMALLEST_DIFFERENCE
+    values = np.concatenate(weights) + MIN_DIFFERENCE
     edges = coo_array((values, (np.concatenate(starts), np.concatenate(ends))), shape=(count, count))
     root = int(number[tuple(n // 2 for n in lattice.blocks)])
     order, parents = breadth_first_order(minimum_spanning_tree(edges.tocsr()), root, directed=False)
@@ -67,8 +67,8 @@ def smoothest(
 
     Args:
         costs: ``c``; overwritten.
-        tree: joins the blocks.
-        start: ``s``, where each block stands already, steps along (d, h, w).
+        tree: of the blocks.
+        start: ``s``, initial displacements, steps along (d, h, w).
         weight: larger is smoother.
 
     Returns:

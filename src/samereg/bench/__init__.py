@@ -1,1 +1,1 @@
-"""Methods against each other on labelled pairs: scores, statistics, tables and figures."""
+"""Comparison of registration methods on labelled pairs: scores, statistics, tables and figures."""

@@ -1,4 +1,4 @@
-"""A whole comparison: dataset, methods, records, tables and figures."""
+"""A complete comparison: dataset, methods, records, tables and figures."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -25,22 +25,22 @@ from samereg.errors import FileError, UsageError
 from samereg.io.atomic import require_writable
 
 PHANTOM = "phantom"
-"""Name of the dataset that is made on the spot."""
+"""Name of the synthetic dataset."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BenchSettings:
-    """How a comparison is run.
+    """Settings of a comparison.
 
     Attributes:
-        workers: registrations at a time; processor cores are shared out among them.
+        workers: number of concurrent registrations, which share the cores.
         scheduler: address of a Dask cluster to run on instead, or empty.
         device: auto, cpu, cuda or cuda:N.
-        threads: CPU threads of all workers together; 0 takes as many as there are cores.
-        networks: folder of trained deformation networks, or None for the shipped one alone.
-        limit_s: a registration that takes longer has failed.
-        retry_failed: try again what failed before.
-        tables_only: register nothing; write tables and figures from the records that are there.
+        threads: total CPU threads of all workers; 0 uses all cores.
+        networks: folder of trained deformation networks; None for only the shipped one.
+        limit_s: time limit per registration, s.
+        retry_failed: repeat registrations that failed before.
+        tables_only: only write tables and figures from existing records.
     """
 
     workers: int = 1
@@ -54,56 +54,56 @@ class BenchSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Tally:
-    """What a run did.
+class BenchResult:
+    """Result of a run.
 
     Attributes:
-        kept: records of an earlier run that still hold.
-        made: records made now.
-        left: registrations that are still to be made.
-        failed: registrations that failed, now or before.
-        unavailable: methods that cannot run here, with the reason.
+        reused: number of records of an earlier run that are still valid.
+        new: number of new records.
+        remaining: number of registrations still to do.
+        failed: number of failed registrations, now or before.
+        unavailable: methods that cannot run here, with reasons.
         files: tables, figures and the index page.
     """
 
-    kept: int
-    made: int
-    left: int
+    reused: int
+    new: int
+    remaining: int
     failed: int
     unavailable: dict[str, str]
     files: tuple[Path, ...] = field(default_factory=tuple)
 
 
 def open_dataset(name: str, scans: Path | None, *, small: bool, on_progress: OnProgress | None = None) -> Dataset:
-    """A dataset by folder, or the phantom.
+    """Opens a dataset folder, or the phantom.
 
     Args:
         name: folder with `manifest.csv` or with `dataset.json`, or `phantom`.
-        scans: folder that the phantom's files go into or are found in, as the folder of a run; None without one.
-        small: a phantom for minutes instead of the paper's protocol.
-        on_progress: told about each synthetic subject.
+        scans: folder of the phantom's files, such as the folder of a run; None without one.
+        small: use a small phantom instead of the paper's protocol.
+        on_progress: progress callback, called for each synthetic subject.
 
     Raises:
-        FileError: no such folder, or nothing known in it.
-        UsageError: `small` for a dataset that is not the phantom, or the phantom without a folder for its scans.
+        FileError: missing folder, or not a dataset.
+        UsageError: `small` for another dataset, or the phantom without a folder for its scans.
     """
     if name == PHANTOM:
         if scans is None:
             raise UsageError(
-                f"The dataset {PHANTOM} needs a place for its scans; name with --scans the folder of the bench run "
-                "that has them, or one to make them in."
+                f"The dataset {PHANTOM} needs a folder for its scans; give --scans with the folder of the bench run "
+                "that has them, or one in which to generate them."
             )
         protocol = SMALL if small else PAPER
         folder = scans / f"phantom-{protocol.subjects}x{protocol.spacing_mm:g}mm"
         return make_phantom_dataset(folder, protocol, on_progress=on_progress)
     if small:
-        raise UsageError(f"--small makes a smaller phantom; the dataset {name} is as large as it is.")
+        raise UsageError(f"--small applies only to the dataset {PHANTOM}, got {name}.")
     folder = Path(name)
     if (folder / "manifest.csv").is_file():
         return read_manifest(folder)
     if (folder / "dataset.json").is_file():
         return read_learn2reg(folder)
-    raise FileError(f"{name}: is no dataset; need a folder with manifest.csv or dataset.json, or the word {PHANTOM}.")
+    raise FileError(f"{name}: is not a dataset; need a folder with manifest.csv or dataset.json, or {PHANTOM}.")
 
 
 def run_benchmark(
@@ -113,23 +113,23 @@ def run_benchmark(
     *,
     settings: BenchSettings,
     on_progress: OnProgress | None = None,
-) -> Tally:
-    """Run every method on every pair and write tables, figures and an index page.
+) -> BenchResult:
+    """Runs every method on every pair and writes tables, figures and an index page.
 
-    Stopped at any moment, even by `kill -9`, it goes on where it was: a record is written whole or not at all, and one
-    whose method, version, settings and files are still the same is kept.
+    It can be stopped at any time, even by `kill -9`, and resumed: records are written atomically, and a record
+    is reused if its method, version, settings and files are unchanged.
 
     Args:
         dataset: labelled pairs.
-        methods: what to compare.
+        methods: to compare.
         run: folder of the run.
-        settings: everything else.
-        on_progress: told about each record.
+        settings: all other settings.
+        on_progress: progress callback, called for each record.
 
     Raises:
-        UsageError: a device that does not exist, an impossible number, or tables of a run without records.
+        UsageError: a missing device, an invalid number, or tables of a run without records.
         MissingPackageError: figures need matplotlib.
-        FileError: an earlier record that is damaged, a folder that is not there or cannot be written.
+        FileError: a damaged record, or a folder that is missing or cannot be written.
     """
     check(settings)
     require_matplotlib()
@@ -145,11 +145,11 @@ def run_benchmark(
                 on_progress(f"{job.method.name} {job.case.name}", made, len(plan.jobs))
     records = plan.kept_records() if settings.tables_only else plan.all_records()
     if settings.tables_only and all(record.status == "unavailable" for record in records):
-        raise UsageError(f"{run}: holds no results of these methods and pairs; need a run without --tables-only first.")
-    return Tally(
-        kept=plan.kept,
-        made=made,
-        left=len(plan.jobs) - made,
+        raise UsageError(f"{run}: has no results of these methods and pairs; run without --tables-only first.")
+    return BenchResult(
+        reused=plan.kept,
+        new=made,
+        remaining=len(plan.jobs) - made,
         failed=sum(record.status == "failed" for record in records),
         unavailable={method.name: found.missing for method, found in described.items() if found.missing},
         files=write_results(dataset, records, run),
@@ -157,11 +157,11 @@ def run_benchmark(
 
 
 def check(settings: BenchSettings) -> None:
-    """Refuse impossible settings.
+    """Validates settings.
 
     Raises:
-        UsageError: no workers, or no time; workers of this computer besides those of a cluster.
-        FileError: no folder of networks under that name.
+        UsageError: no workers or time, or both local workers and a cluster.
+        FileError: the folder of networks is missing.
     """
     if settings.workers < 1 or settings.limit_s <= 0:
         raise UsageError(f"Got {settings.workers} workers and a limit of {settings.limit_s} s; need more than 0.")
@@ -171,11 +171,13 @@ def check(settings: BenchSettings) -> None:
             "computer, and --scheduler, whose cluster has its own."
         )
     if settings.networks is not None and not settings.networks.is_dir():
-        raise FileError(f"{settings.networks}: is no folder; need one of trained networks, as recipes/networks.")
+        raise FileError(
+            f"{settings.networks}: is not a folder; need a folder of trained networks such as recipes/networks."
+        )
 
 
 def _describing_device(settings: BenchSettings) -> torch.device:
-    """Where methods are described: on a cluster the workers have the device, which this computer may lack."""
+    """Device on which methods are described; on a cluster the CPU, because the workers' device may be missing."""
     if settings.scheduler and settings.device.startswith("cuda"):
         return torch.device("cpu")
     return choose_device(settings.device)
@@ -190,7 +192,7 @@ def _carry_out(plan: Plan, run: Path, settings: BenchSettings, device: str) -> I
 
 
 def _done(plan: Plan, run: Path, settings: BenchSettings, device: str) -> Iterator[tuple[Job, str | None]]:
-    """Paths are absolute, because workers may have been started in another folder."""
+    """Runs the jobs with absolute paths, because workers may have other working directories."""
     worker = WorkerSettings(
         open=OpenBenchWorker(networks=settings.networks.absolute() if settings.networks is not None else None),
         device=device,

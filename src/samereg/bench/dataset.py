@@ -1,4 +1,4 @@
-"""What a comparison runs on: labelled scans and the ordered pairs to register; knows no file layout."""
+"""Datasets: labelled scans and ordered pairs, independent of the file layout."""
 
 import re
 from collections import Counter
@@ -17,8 +17,8 @@ class Scan:
         name: unique in the dataset.
         image: CT file.
         labels: label map on the grid of the image; None without.
-        landmarks: file of points in any format that `samereg points` reads, or None. Landmarks of two scans belong
-            together by `name` or `label`; where they have none, by their order.
+        landmarks: file of points in any format of `samereg points`, or None. Landmarks of two scans correspond
+            by `name` or `label`, or by order if they have none.
     """
 
     name: str
@@ -32,9 +32,9 @@ class Case:
     """One ordered pair.
 
     Attributes:
-        task: set of pairs that one column of a table averages over, as `CE-to-NC`.
-        fixed: scan that stays.
-        moving: scan to be aligned with it.
+        task: set of pairs averaged in one column of a table, such as `CE-to-NC`.
+        fixed: fixed scan.
+        moving: moving scan.
     """
 
     task: str
@@ -43,19 +43,19 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Of its folder and files."""
+        """Name of its folder and files."""
         return f"{self.fixed.name}__{self.moving.name}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Structure:
-    """What a label value stands for.
+    """Meaning of a label value.
 
     Attributes:
         name: of the organ.
-        group: of organs that figures show together; the name itself where nobody says otherwise.
-        partial: contoured over part of its length only, and not the same part in every scan: scored between the
-            first and the last slice that both contours reach.
+        group: of organs combined in figures; by default the name.
+        partial: contoured over only part of its length, which differs between scans: evaluated between the
+            first and the last common slice of both contours.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Structure:
 
 
 _NO_NAME = re.compile(r"[/\\\x00-\x1f]|^\.|^$")
-"""What the name of a scan or of a set of pairs may not have in it: files and folders are called after it."""
+"""Characters not allowed in names of scans and sets, because they are used as file names."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,8 +73,8 @@ class Dataset:
 
     Attributes:
         name: for titles.
-        cases: in the order in which tables list them.
-        structures: by label value; a value that is missing here is called by its number.
+        cases: in the order of tables.
+        structures: by label value; missing values are named by their number.
     """
 
     name: str
@@ -87,14 +87,14 @@ class Dataset:
         return tuple(dict.fromkeys(case.task for case in self.cases))
 
     def structure(self, value: int) -> Structure:
-        """What a label value stands for."""
+        """Meaning of a label value."""
         return self.structures.get(value, Structure(name=str(value), group=str(value)))
 
     def only(self, tasks: tuple[str, ...]) -> "Dataset":
-        """The cases of some tasks; all for an empty choice.
+        """The cases of the given tasks; all if none is given.
 
         Raises:
-            InputError: a task that the dataset does not have.
+            InputError: an unknown task.
         """
         unknown = [task for task in tasks if task not in self.tasks]
         if unknown:
@@ -104,21 +104,21 @@ class Dataset:
 
 
 def checked(dataset: Dataset, source: Path) -> Dataset:
-    """The dataset, if results can be told apart by its names and all of its files exist.
+    """Validates a dataset: unique names, and all files exist.
 
     Args:
-        dataset: as it was read.
-        source: file or folder that it was read from, for messages.
+        dataset: as read.
+        source: its file or folder, for messages.
 
     Raises:
-        FileError: a file that does not exist.
-        InputError: a name that no file can have, two scans of one name, or a pair that is listed twice.
+        FileError: a missing file.
+        InputError: an invalid file name, duplicate scan names, or duplicate pairs.
     """
     scans = list(dict.fromkeys(scan for case in dataset.cases for scan in (case.fixed, case.moving)))
     for name in (*(scan.name for scan in scans), *dataset.tasks):
         if _NO_NAME.search(name):
             raise InputError(
-                f"{source}: has the name {name!r}, which files are called after; need one without slashes and control "
+                f"{source}: has the name {name!r}, which is used for file names; need one without slashes and control "
                 "characters that does not begin with a dot."
             )
     _refuse_twice([scan.name for scan in scans], f"{source}: has two scans named")

@@ -1,4 +1,4 @@
-"""Scores of transforms that any tool produced, on a dataset or on one pair."""
+"""Evaluation of transforms of any tool, on a dataset or one pair."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +23,11 @@ class Evaluated:
 
     Attributes:
         task: set of pairs.
-        fixed: name of the scan that stays.
-        moving: name of the scan that was aligned with it.
-        transform: files that were scored, in the order in which they are applied.
+        fixed: name of the fixed scan.
+        moving: name of the moving scan.
+        transform: evaluated files, in order of application.
         scores: in physical units.
-        challenge: figures as the Learn2Reg challenge computes them; None unless asked for.
+        challenge: measures of the Learn2Reg challenge; None unless requested.
     """
 
     task: str
@@ -41,19 +41,19 @@ class Evaluated:
 def evaluate_dataset(
     dataset: Dataset, results: Path, *, format: TransformFormatName | None = None, learn2reg_compat: bool = False
 ) -> tuple[Evaluated, ...]:
-    """Score a transform for every pair of a dataset.
+    """Evaluates a transform for every pair of a dataset.
 
     Args:
         dataset: labelled pairs.
-        results: folder that holds a transform for each pair, see `find_transform`; each maps fixed points to moving
+        results: folder with a transform for each pair, see `find_transform`; each maps fixed to moving
             points.
-        format: of the transforms; None tells it from each file.
-        learn2reg_compat: compute the challenge's figures too.
+        format: of the transforms; None to detect it.
+        learn2reg_compat: also compute the measures of the challenge.
 
     Raises:
-        FileError: no transform for a pair, several, or a damaged one; or a pair without the labels that the challenge's
-            figures need.
-        MissingPackageError: the challenge's figures need the package `surface-distance`.
+        FileError: no transform for a pair, several, or a damaged one; or missing labels for the challenge's
+            measures.
+        MissingPackageError: the challenge's measures need the package `surface-distance`.
     """
     if learn2reg_compat:
         require_surface_distance()
@@ -72,14 +72,14 @@ def evaluate_case(
     format: TransformFormatName | None = None,
     learn2reg_compat: bool = False,
 ) -> Evaluated:
-    """Score the transform of one or several files on one pair.
+    """Evaluates a transform in one or several files on one pair.
 
     Args:
         case: the pair.
-        dataset: what the labels are called.
-        files: of the transform, fixed world to moving world, in the order in which they are applied.
-        format: of the files; None tells it from each.
-        learn2reg_compat: compute the challenge's figures too.
+        dataset: names of the labels.
+        files: of the transform, fixed world to moving world, in order of application.
+        format: of the files; None to detect it.
+        learn2reg_compat: also compute the measures of the challenge.
 
     Raises:
         FileError: missing or damaged.
@@ -99,7 +99,7 @@ def evaluate_case(
 
 
 def write_evaluation(found: tuple[Evaluated, ...], path: Path) -> None:
-    """Write every score as JSON, whole or not at all."""
+    """Writes all scores as JSON, atomically."""
     write_json(found, path)
 
 
@@ -110,7 +110,7 @@ def _require_labels(cases: tuple[Case, ...]) -> None:
 
 def _labels_of(case: Case) -> tuple[Path, Path]:
     if case.fixed.labels is None or case.moving.labels is None:
-        raise FileError(f"{case.name}: has no labels, which the challenge's figures need.")
+        raise FileError(f"{case.name}: has no labels, which the challenge's measures.")
     return case.fixed.labels, case.moving.labels
 
 

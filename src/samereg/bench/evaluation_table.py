@@ -1,4 +1,4 @@
-"""Scores of `samereg evaluate` as rows of text."""
+"""Table of `samereg evaluate`."""
 
 from collections.abc import Callable, Sequence
 
@@ -27,7 +27,7 @@ CHALLENGE_COLUMNS: tuple[Column, ...] = (
 
 
 def evaluation_table(found: Sequence[Evaluated]) -> tuple[tuple[str, ...], list[list[str]]]:
-    """Header and rows: a line for each pair, and their mean; a mean over fewer pairs says over how many."""
+    """Header and rows: one line per pair, and their mean, with the number of pairs if it is smaller."""
     challenge = any(each.challenge is not None for each in found)
     columns = (*COLUMNS, *(CHALLENGE_COLUMNS if challenge else ()))
     rows = [

@@ -1,4 +1,4 @@
-"""Which files of a results folder hold the transform of a pair, whatever tool wrote them."""
+"""Search for the transform files of pairs in a results folder."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,39 +13,37 @@ from samereg.io.transform_files import TRANSFORM_SUFFIXES, gather_transforms, re
 from samereg.io.transform_formats.spaces import Spaces
 
 Files = tuple[Path, ...]
-"""Of one transform, in the order in which they are applied to fixed points."""
+"""Files of one transform, in order of application to fixed points."""
 
 PLAIN_NAME = "transform"
-"""A file of this name in a pair's folder is the one, whatever else lies there."""
+"""Stem of the file that takes precedence in a pair's folder."""
 PLAIN_SUFFIX = TRANSFORM_SUFFIXES[0]
-"""Named as an example."""
+"""Suffix used in messages."""
 
 _INVERSE = "inverse"
-"""Stands in the names of files that lead from moving to fixed points, whoever wrote them."""
+"""Part of the names of files that map moving to fixed points, of any tool."""
 
 
 def find_transforms(results: Path, cases: Sequence[Case]) -> list[Files]:
-    """Files of the transform of each pair.
+    """Finds the files of the transform of each pair.
 
     Raises:
-        FileError: none or several for a pair, or a file that several pairs would share.
+        FileError: none or several for a pair, or a file matched by several pairs.
     """
     found = [find_transform(results, case) for case in cases]
     owners: dict[Path, str] = {}
     for case, files in zip(cases, found, strict=True):
         for path in files:
             if owners.setdefault(path, case.name) != case.name:
-                raise FileError(
-                    f"{path}: would be the transform of the pairs {owners[path]} and {case.name}; need a file for each."
-                )
+                raise FileError(f"{path}: matches the pairs {owners[path]} and {case.name}; need a file for each.")
     return found
 
 
 def find_transform(results: Path, case: Case) -> Files:
-    """Files of the transform of a pair.
+    """Finds the files of the transform of a pair.
 
-    Looked for in the folder RESULTS/FIXED__MOVING, and as RESULTS/FIXED__MOVING.SUFFIX or under the names that ANTs
-    and the Learn2Reg challenge give.
+    Searches the folder RESULTS/FIXED__MOVING, RESULTS/FIXED__MOVING.SUFFIX, and names used by ANTs
+    and the Learn2Reg challenge.
 
     Raises:
         FileError: there is none, or there are several.
@@ -67,16 +65,16 @@ def find_transform(results: Path, case: Case) -> Files:
 
 
 def read_found(files: Files, *, format: TransformFormatName | None, spaces: Spaces) -> Transform:
-    """The transform of the files of a pair, fixed world to moving world.
+    """Reads the transform of a pair, fixed world to moving world.
 
     Args:
-        files: in the order in which they are applied.
-        format: of each; None tells it from the file.
+        files: in order of application.
+        format: of the files; None to detect it.
         spaces: grids of the pair's scans.
 
     Raises:
-        UsageError: a format that the file does not tell.
-        FileError: damaged, or of no known format.
+        UsageError: a format that cannot be detected.
+        FileError: damaged, or an unknown format.
         TransformError: not a transform of 3-D space.
     """
     return chain_all([read_transform_file(path, format=format, spaces=spaces) for path in files])
@@ -105,24 +103,24 @@ def _beside(results: Path, case: Case) -> list[Files]:
 
 
 def _challenge_stems(case: Case) -> set[str]:
-    """Names as `disp_0011_0001_0011_0000` for scans named `ThoraxCBCT_0011_0001` and `ThoraxCBCT_0011_0000`."""
+    """Names such as `disp_0011_0001_0011_0000` for scans `ThoraxCBCT_0011_0001` and `ThoraxCBCT_0011_0000`."""
     fixed, moving = ([name, *_numbers(name)] for name in (case.fixed.name, case.moving.name))
     return {f"disp_{one}_{other}" for one, other in zip(fixed, moving, strict=False) if one and other}
 
 
 def _numbers(name: str) -> tuple[str, str]:
-    """What follows the dataset's name: subject and visit, and the subject alone."""
+    """Parts after the dataset's name: subject with visit, and subject only."""
     after = name.partition("_")[2]
     return after, after.partition("_")[0]
 
 
 def _is_transform(path: Path) -> bool:
-    """Whether a file of any name is a transform from fixed to moving points, and not an image, a log or an inverse."""
+    """Whether a file is a transform from fixed to moving points, and not an image, a log or an inverse."""
     if _INVERSE in path.name.lower():
         return False
     try:
-        return recognise_transform(path).sureness != "named"
-    except UsageError:  # a file of one of several formats, which --format names
+        return recognise_transform(path).certainty != "name"
+    except UsageError:  # ambiguous format, which --format determines
         return True
     except InputError:
         return False

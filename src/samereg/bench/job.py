@@ -1,4 +1,4 @@
-"""One method on one pair: registers, scores and writes; what a worker process does."""
+"""One job, a method on a pair: registers, evaluates and writes the record."""
 
 import hashlib
 import json
@@ -37,17 +37,17 @@ from samereg.io.images import read_labels
 from samereg.io.transforms import write_transform
 
 SCORING = 1
-"""Raised when a score changes its meaning: earlier records are then made anew."""
+"""Version of the scores; incremented when their meaning changes, so that earlier records are recomputed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Description:
-    """A method as it is on this computer.
+    """Version and settings of a method on this computer.
 
     Attributes:
         version: of the software behind it.
         settings: of the method.
-        missing: why it cannot run here; empty where it can.
+        missing: why it cannot run here; empty if it can.
     """
 
     version: str = ""
@@ -60,12 +60,12 @@ class Job:
     """One method on one pair.
 
     Attributes:
-        method: what registers.
-        described: the method as it is on this computer.
+        method: registration method.
+        described: its description on this computer.
         case: the pair.
         dataset: what the labels are called; its cases are not looked at.
         run: folder of the run.
-        key: stands for everything that the result depends on.
+        key: of everything that the result depends on.
     """
 
     method: BenchMethod
@@ -77,7 +77,7 @@ class Job:
 
     @property
     def path(self) -> Path:
-        """Where its record goes."""
+        """Path of its record."""
         return record_path(self.run, self.method.name, self.case.task, self.case.name)
 
     @property
@@ -86,14 +86,14 @@ class Job:
         return isinstance(self.method, BaselineMethod) and self.method.alone
 
     def perform(self, worker: Worker) -> None:
-        """Register, score, and write transform and record; a refusal is a failure, recorded with its sentence."""
+        """Registers, evaluates, and writes transform and record; an error is recorded as a failure with its message."""
         try:
             write_record(_done(self, worker), self.path)
         except SameregError as error:
             write_record(self.record("failed", str(error)), self.path)
 
     def absolute(self) -> "Job":
-        """The job with paths that mean the same wherever a worker was started."""
+        """The job with absolute paths."""
 
         def whole(path: Path | None) -> Path | None:
             return path.absolute() if path is not None else None
@@ -121,7 +121,7 @@ class Job:
 
 
 def describe(method: BenchMethod, worker: Worker) -> Description:
-    """A method as it is on this computer."""
+    """Version and settings of a method on this computer."""
     try:
         if isinstance(method, BaselineMethod):
             baseline = method.load()
@@ -134,11 +134,11 @@ def describe(method: BenchMethod, worker: Worker) -> Description:
 
 
 def key_of(method: BenchMethod, described: Description, case: Case, sums: Mapping[Path, str]) -> str:
-    """Text that differs whenever the method, its settings or version, a file of the pair, or the scoring does.
+    """Key of a job, from method, settings, version, files of the pair, and scoring.
 
     Args:
-        method: what registers.
-        described: the method as it is on this computer.
+        method: registration method.
+        described: its description on this computer.
         case: the pair.
         sums: SHA-256 of every file of the dataset.
     """
@@ -148,13 +148,13 @@ def key_of(method: BenchMethod, described: Description, case: Case, sums: Mappin
 
 
 def checksums(cases: tuple[Case, ...]) -> dict[Path, str]:
-    """SHA-256 of every file that the cases name."""
+    """SHA-256 of every file of the cases."""
     scans = dict.fromkeys(scan for case in cases for scan in (case.fixed, case.moving))
     return {path: sha256_of(path) for path in dict.fromkeys(path for scan in scans for path in files_of(scan))}
 
 
 def files_of(scan: Scan) -> list[Path]:
-    """Files of a scan that exist."""
+    """Existing files of a scan."""
     return [path for path in (scan.image, scan.labels, scan.landmarks) if path is not None]
 
 
@@ -190,17 +190,17 @@ def _register(job: Job, worker: Worker, fixed: Volume, moving: Volume) -> Method
 
 
 def score_case(case: Case, dataset: Dataset, transform: Transform, inverse: Transform | None, fixed: Volume) -> Scores:
-    """Everything that can be measured of a transform on a pair.
+    """Computes all scores of a transform on a pair.
 
     Args:
         case: the pair.
-        dataset: what the labels are called.
+        dataset: names of the labels.
         transform: fixed world to moving world.
         inverse: moving world to fixed world, or None.
-        fixed: the fixed scan in HU, whose body the field is measured in.
+        fixed: the fixed scan in HU, whose body is the domain of the field scores.
 
     Raises:
-        TransformError: a transform that gives NaN or infinity.
+        TransformError: a transform with NaN or infinity.
     """
     labels: tuple[LabelScore, ...] = ()
     if case.fixed.labels is not None and case.moving.labels is not None:
@@ -222,8 +222,8 @@ def score_case(case: Case, dataset: Dataset, transform: Transform, inverse: Tran
 
 
 def _require_common_view(scores: Scores, case: Case) -> Scores:
-    """The scores, if the method left any structure in common view: one that takes all of them away has failed."""
+    """The scores; a method that moves all structures out of the common field of view has failed."""
     states = {label.state for label in scores.labels}
     if scores.dice is None and "not in common view" in states:
-        raise NoOverlapError(f"{case.name}: no structure of the fixed scan lands in the moving scan.")
+        raise NoOverlapError(f"{case.name}: no structure of the fixed scan is mapped into the moving scan.")
     return scores

@@ -1,4 +1,4 @@
-"""Landmarks of two scans: read from any point file, and told which belong together."""
+"""Corresponding landmarks of two scans, from any point file."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -17,22 +17,22 @@ NAME_COLUMNS = ("name", "label")
 
 
 def read_landmarks(fixed: tuple[Path, Scan], moving: tuple[Path, Scan]) -> tuple[Landmarks, Landmarks]:
-    """Landmarks of both scans of a pair, which belong together by name; where they have none, by their order.
+    """Reads the landmarks of a pair, which correspond by name, or by order if they have none.
 
     Args:
-        fixed: file of landmarks, and the scan that they lie in.
+        fixed: file of landmarks, and their scan.
         moving: the same.
 
     Raises:
-        FileError: a file that is missing or of no known format.
-        InputError: two landmarks of one name, no name in common, or without names another number in either scan.
+        FileError: a file that is missing or has an unknown format.
+        InputError: duplicate names, no common name, or without names different numbers of landmarks.
     """
     one, other = _read(*fixed), _read(*moving)
     if one.names and other.names:
         named = one.by_name(), other.by_name()
         if named[0] and named[1] and not set(named[0]) & set(named[1]):
             raise InputError(
-                f"{other.path}: has no landmark of a name that {one.path} has; need the same names in both."
+                f"{other.path}: has no landmark name in common with {one.path}; need the same names in both."
             )
         return named
     if len(one.points_mm) != len(other.points_mm):
@@ -45,7 +45,7 @@ def read_landmarks(fixed: tuple[Path, Scan], moving: tuple[Path, Scan]) -> tuple
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Listed:
-    """Contents of a file; no names where a point of it has none."""
+    """Contents of a file; without names if any point has none."""
 
     path: Path
     points_mm: tuple[Point, ...]

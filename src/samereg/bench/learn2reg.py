@@ -1,4 +1,4 @@
-"""Figures as the evaluation of the Learn2Reg challenge computes them, its quirks included."""
+"""Measures exactly as computed by the evaluation of the Learn2Reg challenge."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,26 +17,26 @@ from samereg.image.resample import resample_labels
 from samereg.optional import optional_package
 
 JACOBIAN_OFFSET = 3.0
-"""Added to every determinant before its logarithm is taken, so that mild folds have one."""
+"""Offset of determinants in logarithms, so that mild folding is defined."""
 
 JACOBIAN_LIMITS = (1e-9, 1e9)
 RIM_VOX = 2
-"""Voxels at each face whose determinant is left out."""
+"""Excluded voxels at each face."""
 
 HD_PERCENT = 95.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChallengeScores:
-    """The challenge's figures for one pair.
+    """The challenge's measures of one pair.
 
     Attributes:
-        dice: mean over the labels that neither scan lacks, wherever the field of view ends; None without any.
-        hd95_vox: mean over the same labels of the robust Hausdorff distance in voxels, whatever the spacing; None
-            where no label has it.
-        log_jacobian_std: standard deviation of log(|J| + 3) over the whole grid but two voxels at each face, body or
-            not.
-        dropped: labels that one scan lacks, which count for nothing.
+        dice: mean over the labels in both scans, regardless of the field of view; None without any.
+        hd95_vox: mean over the same labels of the robust Hausdorff distance in voxels, regardless of spacing; None
+            if undefined for all.
+        log_jacobian_std: standard deviation of log(|J| + 3) over the whole grid except two voxels at each face,
+            including air.
+        dropped: labels missing in one scan, which are ignored.
     """
 
     dice: float | None
@@ -46,11 +46,11 @@ class ChallengeScores:
 
 
 def challenge_scores(fixed: LabelMap, moving: LabelMap, transform: Transform) -> ChallengeScores:
-    """The challenge's figures of a transform.
+    """Computes the challenge's measures of a transform.
 
     Args:
         fixed: labels of the fixed scan.
-        moving: labels of the moving scan, carried by nearest neighbour.
+        moving: labels of the moving scan, resampled by nearest neighbour.
         transform: fixed world to moving world.
 
     Raises:
@@ -77,7 +77,7 @@ def challenge_scores(fixed: LabelMap, moving: LabelMap, transform: Transform) ->
 
 
 def offset_log_jacobian_std(field_vox: Float64[Tensor, "1 3 d h w"]) -> float:
-    """Standard deviation of log(|J| + 3) of a displacement in voxels; differences are zero-padded at the rim."""
+    """Standard deviation of log(|J| + 3) of a displacement in voxels; differences are zero-padded at the border."""
     derivative = np.array([-0.5, 0.0, 0.5])
     displacement = field_vox[0].cpu().numpy()
     gradient = np.stack(
@@ -90,14 +90,14 @@ def offset_log_jacobian_std(field_vox: Float64[Tensor, "1 3 d h w"]) -> float:
 
 
 def robust_hausdorff_vox(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
-    """The 95 % Hausdorff distance of the package `surface-distance`, spacing taken as one."""
+    """95 % Hausdorff distance of the package `surface-distance` with unit spacing."""
     package = require_surface_distance()
     distances = package.compute_surface_distances(first, second, (1.0, 1.0, 1.0))
     return float(package.compute_robust_hausdorff(distances, HD_PERCENT))
 
 
 def require_surface_distance() -> Any:
-    """The package that the challenge measures distances with.
+    """Imports the package used by the challenge for distances.
 
     Raises:
         MissingPackageError: not installed.

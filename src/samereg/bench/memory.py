@@ -1,21 +1,21 @@
-"""Largest memory of this process since it was last asked about; on Linux alone."""
+"""Peak memory of this process since the last reset; Linux only."""
 
 from pathlib import Path
 
 _PEAK = "VmHWM:"
 _CLEAR_PEAK = "5"
-"""What Linux wants written to forget the largest memory so far."""
+"""Value to write to /proc/self/clear_refs to reset the peak."""
 
 
 def reset_peak_memory() -> None:
-    """Begin to count from what is used now; elsewhere than on Linux nothing happens."""
+    """Resets the peak to the current memory; does nothing on other systems than Linux."""
     switch = Path("/proc/self/clear_refs")
     if switch.exists():
         switch.write_text(_CLEAR_PEAK, encoding="ascii")
 
 
 def peak_memory_gb() -> float | None:
-    """Largest memory since the last reset, in GB of 2^30 bytes; None where the system does not say."""
+    """Peak memory since the last reset, in GB of 2^30 bytes; None if unknown."""
     status = Path("/proc/self/status")
     if not status.exists():
         return None

@@ -1,4 +1,4 @@
-"""Every method a comparison knows, by name: SAME's recipes and the baselines. Where names become things that run."""
+"""Registry of methods by name: SAME's recipes and the baselines."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +10,12 @@ from samereg.pipeline.recipes import Deformers, named_recipe, same_plus
 from samereg.pipeline.stage import Stage
 
 NetworkName = tuple[str, str]
-"""What a deformation network was aligned with in training (`affine` or `fast`), and its variant."""
+"""Alignment in training (`affine` or `fast`) and variant of a deformation network."""
 
 SHIPPED_NETWORK: NetworkName = ("fast", "sam-vm")
 
 BEST = "SAME++"
-"""The recipe that is no row of the paper's."""
+"""The recipe that is not a row of the paper."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,8 +25,8 @@ class RecipeMethod:
     Attributes:
         name: in commands, folders and records.
         title: in tables.
-        row: of the paper's tables, or `BEST`.
-        network: deformation network it needs, or None.
+        row: row of the paper's tables, or `BEST`.
+        network: required deformation network, or None.
     """
 
     name: str
@@ -35,20 +35,20 @@ class RecipeMethod:
     network: NetworkName | None = None
 
     def stages(self, deformers: Deformers) -> tuple[Stage, ...]:
-        """What runs one after another.
+        """Its stages, in order.
 
         Args:
-            deformers: at least the network that it needs.
+            deformers: at least the required network.
         """
         if self.row == BEST:
             return same_plus(deformers[SHIPPED_NETWORK])
         return named_recipe(self.row, deformers)
 
     def weights(self, networks: Path | None) -> str | None:
-        """Name or path of the weights of its network; None if it needs none, or if they are not there.
+        """Name or path of the weights of its network; None if it needs none, or if they are missing.
 
         Args:
-            networks: folder that holds ALIGNMENT-VARIANT/deform.safetensors, as `recipes/deform.py` trains them.
+            networks: folder of ALIGNMENT-VARIANT/deform.safetensors, as written by `recipes/deform.py`.
         """
         if self.network is None:
             return None
@@ -60,12 +60,12 @@ class RecipeMethod:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BaselineMethod:
-    """A method that is not ours.
+    """A baseline method.
 
     Attributes:
         name: in commands, folders and records; one of `samereg.baselines.methods`.
         title: in tables.
-        alone: whether each registration gets a process of its own, as foreign libraries do.
+        alone: whether each registration runs in a separate process, as for external libraries.
     """
 
     name: str
@@ -80,7 +80,7 @@ class BaselineMethod:
 BenchMethod = RecipeMethod | BaselineMethod
 
 OURS = "sa+sc+sam-vm"
-"""The method that the others are compared with."""
+"""The reference method of comparisons."""
 
 METHODS: tuple[BenchMethod, ...] = (
     BaselineMethod(name="identity", title="no registration", alone=False),
@@ -129,10 +129,10 @@ TABLE_2 = ("sa+vm", "sa+sam-loss", "sa+sam-corr", "sa+sam-vm")
 
 
 def find_methods(names: tuple[str, ...]) -> tuple[BenchMethod, ...]:
-    """Methods by name, in the order of tables; all of them for `all`.
+    """Methods by name, in the order of tables; all for `all`.
 
     Raises:
-        UsageError: a name that no method has.
+        UsageError: an unknown name.
     """
     known = {method.name: method for method in METHODS}
     unknown = [name for name in names if name != "all" and name not in known]

@@ -1,4 +1,4 @@
-"""The paper's tables, and those that go beyond it, from the records of a run."""
+"""Tables of the paper and additional ones, from the records of a run."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,18 +8,18 @@ from urllib.parse import quote
 from samereg.bench.methods import METHODS, OURS, TABLE_1, TABLE_2
 from samereg.bench.record import CaseRecord, Timing, record_path
 from samereg.bench.scores import mean_of
-from samereg.bench.statistics import FEWEST_PAIRS, Comparison, compare
+from samereg.bench.statistics import MIN_PAIRS, Comparison, compare
 from samereg.bench.summary import Cell, Summary, Value, dice_by_group
 from samereg.bench.table import Entry, Table, emphasised, number
 
 PAIRS_FILE = "tables/pairs.md"
-"""Where every number of a pair links to its record."""
+"""File in which every number links to its record."""
 
 _RUN = Path()
 """Links are relative to the folder of the run."""
 
 _AFFINE_SPREAD = 1e-3
-"""The Jacobian determinant of an affine map is constant but for rounding: the paper's tables have a dash there."""
+"""Rounding error of the Jacobian SD of affine maps, which is shown as a dash as in the paper."""
 
 _TITLES = {method.name: method.title for method in METHODS}
 _MEASURED: tuple[tuple[str, Value, int], ...] = (
@@ -28,14 +28,14 @@ _MEASURED: tuple[tuple[str, Value, int], ...] = (
     ("HD95 (mm)", lambda s: s.hd95_mm, 2),
     ("TRE (mm)", lambda s: s.landmarks.mean_mm if s.landmarks else None, 2),
     ("TRE median", lambda s: s.landmarks.median_mm if s.landmarks else None, 2),
-    ("TRE 95 %", lambda s: s.landmarks.most_mm if s.landmarks else None, 2),
+    ("TRE 95 %", lambda s: s.landmarks.p95_mm if s.landmarks else None, 2),
     ("std of |J|", lambda s: s.field.jacobian_std, 3),
     ("SD log J", lambda s: s.field.log_jacobian_std, 3),
     ("folded (%)", lambda s: 100 * s.field.folded_fraction, 4),
     ("folded volume (%)", lambda s: 100 * s.field.folded_share, 4),
     ("inverse (mm)", lambda s: s.field.inverse_mm, 3),
 )
-"""What is measured of every registration: name, value, digits."""
+"""Measures of every registration: name, value, digits."""
 
 _COSTS: tuple[Callable[[Timing], float], ...] = ((lambda t: t.load), (lambda t: t.compute), (lambda t: t.write))
 
@@ -73,7 +73,7 @@ def table_2(summary: Summary) -> Table:
 
 
 def every_score(summary: Summary) -> Table:
-    """Everything that was measured: one row for each method and task."""
+    """All measures: one row per method and task."""
     rows = []
     for cell in _cells(summary):
         link = f"{PAIRS_FILE}#{cell.anchor}"
@@ -85,12 +85,14 @@ def every_score(summary: Summary) -> Table:
         title="Every score",
         header=("Methods", "pairs", *names, *costs, "failed"),
         rows=tuple(rows),
-        notes=("Means over the pairs that did not fail; Dice, ASD and HD95 over the labels of a pair first.",),
+        notes=(
+            "Means over the pairs that did not fail; Dice, ASD and HD95 are first averaged over the labels of a pair.",
+        ),
     )
 
 
 def statistics_table(summary: Summary) -> Table:
-    """Every method against SAME, pair by pair."""
+    """Paired comparison of every method with SAME."""
     ours = summary.over_tasks(OURS).dice_by_pair() if OURS in summary.methods else {}
     others = {
         name: summary.over_tasks(name).dice_by_pair()
@@ -103,15 +105,15 @@ def statistics_table(summary: Summary) -> Table:
         header=("Methods", "pairs", "difference", "95 % interval", "paired t, p", "Wilcoxon, p", "won", "tied", "lost"),
         rows=tuple(rows),
         notes=(
-            "Difference: SAME less the other, where neither failed; a failure is a loss of the one that failed. "
-            "Intervals by bootstrap over pairs; p-values after Holm's correction. "
-            f"Fewer than {FEWEST_PAIRS} pairs carry no claim. Pairs share scans and are not independent.",
+            "Difference: SAME minus the other, if neither failed; a failure counts as a loss. "
+            "Bootstrap intervals over pairs; p-values with Holm's correction. "
+            f"Fewer than {MIN_PAIRS} pairs are not tested. Pairs share scans and are not independent.",
         ),
     )
 
 
 def groups_table(summary: Summary) -> Table:
-    """Median Dice of each group of structures, all tasks together (the paper's figure 2 in numbers)."""
+    """Median Dice of each group of structures over all tasks (the data of the paper's figure 2)."""
     found = {name: dice_by_group(summary.over_tasks(name)) for name in summary.methods}
     groups = tuple(dict.fromkeys(group for by_group in found.values() for group in by_group))
     rows = [
@@ -127,7 +129,7 @@ def groups_table(summary: Summary) -> Table:
 
 
 def dice_by_pair_table(summary: Summary) -> Table:
-    """Mean Dice of each pair, one column a method; a dash where it failed or was not run."""
+    """Mean Dice of each pair, one column per method; a dash if it failed or was not run."""
     shown = [name for name in summary.methods if any(cell.done for cell in summary.row(name))]
     found = {name: _dice_entries(summary.over_tasks(name)) for name in shown}
     pairs = tuple(dict.fromkeys(pair for entries in found.values() for pair in entries))
@@ -147,7 +149,7 @@ def _dice_entries(cell: Cell) -> dict[str, Entry]:
 
 
 def pairs_tables(summary: Summary) -> list[tuple[str, Table]]:
-    """For each method and task an anchor and a table with one line a pair; each number links to its record."""
+    """For each method and task, an anchor and a table with one line per pair; each number links to its record."""
     return [(cell.anchor, _pairs(cell)) for cell in _cells(summary)]
 
 
@@ -174,13 +176,13 @@ def _pairs(cell: Cell) -> Table:
 
 
 def _link(record: CaseRecord) -> str:
-    """Where its record lies, as an address relative to the folder of the run."""
+    """Link to its record, relative to the folder of the run."""
     path = record_path(_RUN, record.method, record.task, f"{record.fixed}__{record.moving}")
     return quote(path.as_posix())
 
 
 def _label_notes(cell: Cell) -> tuple[str, ...]:
-    """How many labels could not be scored as they are, by state."""
+    """Numbers of labels that were not fully evaluated, by state."""
     states: dict[str, int] = {}
     for record in cell.done:
         for label in record.scores.labels if record.scores else ():
@@ -194,12 +196,12 @@ def _cells(summary: Summary) -> list[Cell]:
 
 
 def _with_extras(summary: Summary, rows: Sequence[str]) -> list[str]:
-    """The paper's rows in its order, and then what else was run."""
+    """The paper's rows in its order, followed by other methods."""
     return [*rows, *(name for name in summary.methods if name not in rows and name not in TABLE_2)]
 
 
 def _dice(summary: Summary, name: str) -> list[Entry]:
-    """Mean Dice of each task, linked to the list of its pairs; words where there is none."""
+    """Mean Dice of each task, linked to the list of its pairs, or the reason why there is none."""
     entries = []
     for task in summary.tasks:
         cell = summary.cells.get((name, task))
@@ -216,7 +218,7 @@ def _dice(summary: Summary, name: str) -> list[Entry]:
 
 
 def _reservation(cell: Cell, summary: Summary) -> str:
-    """That a mean leaves out pairs which failed or, in a run that still goes on, are not done yet."""
+    """Note that a mean excludes pairs that failed or are not done yet."""
     pairs = max(len(other.records) for other in summary.cells.values() if other.task == cell.task)
     missing = [f"{cell.failed} failed"] if cell.failed else []
     if len(cell.records) < pairs:

@@ -19,10 +19,10 @@ FORMATS = ("png", "svg")
 DPI = 160
 COLOURS = "tab20"
 MARKS = "osD^v"
-"""Shapes, so that neighbouring colours are told apart."""
+"""Marker shapes, to distinguish similar colours."""
 
 WINDOW_HU = (-160.0, 240.0)
-"""Soft tissue, as radiologists look at it."""
+"""Soft-tissue window, HU."""
 
 Image = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -30,12 +30,12 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Panel:
-    """One picture of figure 3.
+    """One image of figure 3.
 
     Attributes:
-        title: below the picture.
-        image: HU of a slice, its first row at the top of the picture.
-        arrow: row and column that an arrow points to, or None.
+        title: below the image.
+        image: HU of a slice, first row at the top.
+        arrow: row and column of an arrow tip, or None.
     """
 
     title: str
@@ -44,12 +44,12 @@ class Panel:
 
 
 def draw_boxes(summary: Summary, task: str, titles: dict[str, str]) -> "Figure":
-    """Figure 2: Dice of each group of structures, one box a method.
+    """Figure 2: Dice of each group of structures, one box per method.
 
     Args:
         summary: records of a run.
         task: set of pairs.
-        titles: methods to show, with what to call them, in order.
+        titles: methods to show and their titles, in order.
     """
     figure, axes = _axes((14.0, 4.6))
     by_method = {name: dice_by_group(summary.cells[name, task]) for name in titles if (name, task) in summary.cells}
@@ -82,7 +82,7 @@ def draw_boxes(summary: Summary, task: str, titles: dict[str, str]) -> "Figure":
 
 
 def draw_dice_against_time(summary: Summary, titles: dict[str, str]) -> "Figure":
-    """Mean Dice of all pairs against mean time to compute, one mark a method."""
+    """Mean Dice of all pairs against mean computing time, one marker per method."""
     figure, axes = _axes((8.5, 4.6))
     for place, (name, title) in enumerate(titles.items()):
         if name not in summary.methods:
@@ -95,7 +95,7 @@ def draw_dice_against_time(summary: Summary, titles: dict[str, str]) -> "Figure"
         mark = MARKS[place % len(MARKS)]
         axes.scatter(*at, color=_colour(place), marker=mark, s=60, edgecolor="black", linewidth=0.5, label=title)
     axes.set_xscale("log")
-    axes.set_xlabel("time to compute (s)")
+    axes.set_xlabel("computing time (s)")
     axes.set_ylabel("mean Dice (%)")
     axes.set_ylim(0, 100)
     axes.grid(linewidth=0.3)
@@ -106,10 +106,10 @@ def draw_dice_against_time(summary: Summary, titles: dict[str, str]) -> "Figure"
 
 
 def draw_panels(panels: Sequence[Panel], contours: Labels) -> "Figure":
-    """Figure 3: one slice as each method carries it, with the fixed scan's structures outlined.
+    """Figure 3: one slice as each method carries it, with the fixed scan's structures with_outlines.
 
     Args:
-        panels: pictures from left to right, all of one shape.
+        panels: images from left to right, of equal shape.
         contours: labels of the fixed scan on the same slice.
     """
     plt = _pyplot()
@@ -137,10 +137,10 @@ def draw_panels(panels: Sequence[Panel], contours: Labels) -> "Figure":
 
 
 def save(figure: "Figure", path: Path) -> tuple[Path, ...]:
-    """Write a figure as PNG and SVG beside each other and let go of it.
+    """Writes a figure as PNG and SVG and closes it.
 
     Args:
-        figure: what was drawn.
+        figure: to write.
         path: without suffix.
     """
     written = []
@@ -154,7 +154,7 @@ def save(figure: "Figure", path: Path) -> tuple[Path, ...]:
 
 
 def require_matplotlib() -> None:
-    """Refuse to begin what ends in figures that cannot be drawn.
+    """Checks that figures can be drawn.
 
     Raises:
         MissingPackageError: matplotlib is not installed.
@@ -174,11 +174,11 @@ def _colour(place: int) -> tuple[float, float, float, float]:
 
 
 def _plain(text: str) -> str:
-    """Text as it is: matplotlib would set what stands between dollar signs as a formula."""
+    """Text with escaped dollar signs, which matplotlib would read as formulas."""
     return text.replace("$", r"\$")
 
 
 def _pyplot() -> Any:
-    """The drawing module of matplotlib, told never to open a window."""
+    """Pyplot with a non-interactive backend."""
     optional_package("matplotlib", purpose="drawing figures").use("Agg")
     return optional_package("matplotlib.pyplot", purpose="drawing figures")

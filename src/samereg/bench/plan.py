@@ -1,4 +1,4 @@
-"""What is left to do of a comparison: records whose method, version, settings and files still hold are kept."""
+"""Plan of a comparison: records with unchanged method, version, settings and files are reused."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,12 +13,12 @@ from samereg.bench.scores import LabelScore
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """What a run has to do.
+    """Remaining jobs and reusable records.
 
     Attributes:
-        jobs: to do, in order: SAME's recipes first, pair by pair, so that embedded scans serve again.
-        kept: how many records of an earlier run still hold.
-        records: where the record of every method and pair lies or will lie.
+        jobs: in order: SAME's recipes first, pair by pair, so that embedded scans are reused.
+        kept: number of reusable records of an earlier run.
+        records: paths of the records of every method and pair.
     """
 
     jobs: tuple[Job, ...]
@@ -26,11 +26,11 @@ class Plan:
     records: tuple[Path, ...]
 
     def all_records(self) -> list[CaseRecord]:
-        """Records of every method and pair, once all is done."""
+        """Records of every method and pair, after the run."""
         return [read_record(path) for path in self.records]
 
     def kept_records(self) -> list[CaseRecord]:
-        """Records that hold while nothing has been done."""
+        """Existing valid records, before the run."""
         due = {job.path for job in self.jobs}
         return [read_record(path) for path in self.records if path not in due]
 
@@ -38,18 +38,18 @@ class Plan:
 def make_plan(
     dataset: Dataset, described: Mapping[BenchMethod, Description], run: Path, *, retry_failed: bool = False
 ) -> Plan:
-    """Jobs for every method and pair whose record is missing or does not hold any more.
+    """Jobs for every method and pair whose record is missing or outdated.
 
-    A method that cannot run here gets its records at once, with the reason; they are never kept.
+    A method that cannot run here gets its records at once, with the reason; they are never reused.
 
     Args:
         dataset: labelled pairs.
-        described: methods as they are on this computer.
+        described: methods with their descriptions on this computer.
         run: folder of the run.
-        retry_failed: do again what failed.
+        retry_failed: repeat failed registrations.
 
     Raises:
-        FileError: an earlier record that is damaged.
+        FileError: a damaged record.
     """
     sums = checksums(dataset.cases)
     names = replace(dataset, cases=())
@@ -69,14 +69,14 @@ def make_plan(
     for job in every:
         if job.described.missing:
             write_record(job.record("unavailable", job.described.missing), job.path)
-        elif not _holds(job, retry_failed=retry_failed):
+        elif not _is_current(job, retry_failed=retry_failed):
             due.append(job)
     due.sort(key=lambda job: isinstance(job.method, BaselineMethod) and job.method.alone)
     runnable = sum(not job.described.missing for job in every)
     return Plan(jobs=tuple(due), kept=runnable - len(due), records=tuple(job.path for job in every))
 
 
-def _holds(job: Job, *, retry_failed: bool) -> bool:
+def _is_current(job: Job, *, retry_failed: bool) -> bool:
     if not job.path.is_file():
         return False
     record = read_record(job.path)
@@ -87,6 +87,6 @@ def _holds(job: Job, *, retry_failed: bool) -> bool:
 
 
 def _renamed(label: LabelScore, dataset: Dataset) -> bool:
-    """Whether the dataset calls a label otherwise than when it was scored; whether it is partial goes by its name."""
+    """Whether a label has been renamed since its evaluation; its name also determines whether it is partial."""
     structure = dataset.structure(label.value)
     return (label.name, label.group) != (structure.name, structure.group)

@@ -13,15 +13,15 @@ _PAIR_LISTS = ("registration_val", "registration_test", "registration_train")
 
 
 def read_learn2reg(folder: Path) -> Dataset:
-    """Dataset of a folder as the challenge hands it out.
+    """Reads a dataset folder in the layout of the challenge.
 
     Pairs are those listed under `registration_val`, `registration_test` and `registration_train`, one task each,
     without the word `registration_`; labels are the files of the same name in `labelsTr` or `labelsTs`, landmarks
-    those in `landmarksTr` or `keypointsTr` (voxels of the image, without a header; the n-th of one scan belongs to the
-    n-th of the other).
+    those in `landmarksTr` or `keypointsTr` (voxels of the image, without a header; corresponding by
+    order).
 
     Raises:
-        FileError: no `dataset.json`, a damaged one, or a listed image that is missing.
+        FileError: a missing or damaged `dataset.json`, or a missing image.
         InputError: no pairs in it.
     """
     path = folder / "dataset.json"
@@ -30,7 +30,7 @@ def read_learn2reg(folder: Path) -> Dataset:
     except (OSError, ValueError) as error:
         raise FileError(f"{path}: cannot be read as JSON: {error}.") from error
     if not isinstance(contents, dict):
-        raise InputError(f"{path}: holds no object; need the dataset.json of a Learn2Reg dataset.")
+        raise InputError(f"{path}: is not an object; need the dataset.json of a Learn2Reg dataset.")
     cases = []
     for listing in _PAIR_LISTS:
         for pair in contents.get(listing, []):
@@ -58,7 +58,7 @@ def _scan(folder: Path, relative: str, listing: Path) -> Scan:
 
 
 def _beside(image: Path, name: str, *, folders: tuple[str, ...]) -> Path | None:
-    """A file in the first of some folders that has it, which are called as that of the images but for `images`."""
+    """The file in the first folder that has it; folder names are derived from that of the images."""
     for folder in folders:
         path = image.parent.parent / image.parent.name.replace("images", folder) / name
         if path.is_file():
@@ -67,7 +67,7 @@ def _beside(image: Path, name: str, *, folders: tuple[str, ...]) -> Path | None:
 
 
 def _structures(contents: dict[str, Any], listing: Path) -> dict[int, Structure]:
-    """Names of the labels; the challenge keeps them flat, or one mapping for each modality."""
+    """Names of the labels, which are one mapping or one per modality."""
     labels = contents.get("labels", {})
     if not isinstance(labels, dict):
         return {}

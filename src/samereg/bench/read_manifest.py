@@ -1,4 +1,4 @@
-"""Datasets as a folder with `manifest.csv`, `pairs.csv` and `labels.csv`."""
+"""Datasets in folders with `manifest.csv`, `pairs.csv` and `labels.csv`."""
 
 import csv
 from pathlib import Path
@@ -7,21 +7,21 @@ from samereg.bench.dataset import Case, Dataset, Scan, Structure, checked
 from samereg.errors import FileError, InputError
 
 PARTLY_CONTOURED = ("esophagus", "oesophagus", "spinal_cord")
-"""Structures that clinicians contour over part of their length, where `labels.csv` has no column `partial`."""
+"""Structures contoured over part of their length, if `labels.csv` has no column `partial`."""
 
 _YES = ("1", "yes", "true")
 
 
 def read_manifest(folder: Path) -> Dataset:
-    """Dataset of a folder with three tables.
+    """Reads a dataset from three tables.
 
     `manifest.csv` (id, image, and where there are any labels, landmarks) names the scans, paths relative to the
     folder; `pairs.csv` (fixed, moving, and optionally set) the ordered pairs; `labels.csv` (value, name, and
-    optionally group and partial) the label values. Other columns are not looked at.
+    optionally group and partial) the label values. Other columns are ignored.
 
     Raises:
-        FileError: a table or a file that is missing.
-        InputError: a column that is missing, a pair of a scan that is not in the manifest, or something listed twice.
+        FileError: a missing table or file.
+        InputError: a missing column, an unknown scan in a pair, or a duplicate.
     """
     manifest = folder / "manifest.csv"
     scans: dict[str, Scan] = {}
@@ -36,18 +36,18 @@ def read_manifest(folder: Path) -> Dataset:
         for side in ("fixed", "moving"):
             if row[side] not in scans:
                 where = f"{folder / 'pairs.csv'}: line {number}"
-                raise InputError(f"{where} names '{row[side]}', which the manifest does not.")
+                raise InputError(f"{where} names '{row[side]}', which the manifest does air.")
         cases.append(Case(task=row.get("set") or "all", fixed=scans[row["fixed"]], moving=scans[row["moving"]]))
     structures = _structures(folder / "labels.csv")
     return checked(Dataset(name=folder.resolve().name, cases=tuple(cases), structures=structures), manifest)
 
 
 def read_table(path: Path, *, needs: tuple[str, ...]) -> list[dict[str, str]]:
-    """Rows of a CSV table with a header, as texts by column.
+    """Reads the rows of a CSV table with a header, as texts by column.
 
     Raises:
         FileError: missing or not text.
-        InputError: no such columns, or no rows.
+        InputError: missing columns, or no rows.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:

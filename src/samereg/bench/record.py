@@ -1,4 +1,4 @@
-"""What one method did on one pair, as a JSON file of its own: the only thing tables and figures are made from."""
+"""Records: the result of one method on one pair as a JSON file, the only source of tables and figures."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from samereg.errors import FileError
 from samereg.metrics.landmarks import TargetError
 
 Status = Literal["done", "failed", "unavailable"]
-"""`failed` counts against a method; `unavailable` says that a package or network is not here."""
+"""`failed` counts against a method; `unavailable` means a missing package or network."""
 
 
 _TEXTS = frozenset(("method", "title", "task", "fixed", "moving", "status", "reason", "version", "key"))
@@ -25,9 +25,9 @@ class Timing:
 
     Attributes:
         load: reading both scans.
-        compute: from both scans in memory to a transform and its inverse, embedding included, also where the
-            embeddings were at hand from an earlier pair.
-        write: of the transform.
+        compute: from both scans in memory to a transform and its inverse, including embedding, even if the
+            embeddings were cached from an earlier pair.
+        write: writing the transform.
     """
 
     load: float
@@ -37,23 +37,23 @@ class Timing:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CaseRecord:
-    """What one method did on one pair.
+    """Result of one method on one pair.
 
     Attributes:
         method: name.
-        title: as tables call it.
+        title: in tables.
         task: set of pairs.
-        fixed: name of the scan that stays.
-        moving: name of the scan that was aligned with it.
-        status: how it ended.
-        reason: a sentence where it did not end well.
+        fixed: name of the fixed scan.
+        moving: name of the moving scan.
+        status: of the registration.
+        reason: a sentence, unless it is done.
         version: of the software behind the method.
         settings: of the method.
-        key: stands for everything that the result depends on.
-        machine: what it ran on.
-        timing: wall time; None where nothing was computed.
-        peak_gb: largest memory of the process meanwhile, or None where the system does not say.
-        scores: what it reached; None where nothing was computed.
+        key: of everything that the result depends on.
+        machine: hardware.
+        timing: wall time; None if nothing was computed.
+        peak_gb: peak memory of the process, or None if unknown.
+        scores: of the registration; None if nothing was computed.
     """
 
     method: str
@@ -72,26 +72,30 @@ class CaseRecord:
     scores: Scores | None = None
 
 
+_RENAMED = {"quarter_mm": "p25_mm", "three_quarters_mm": "p75_mm", "most_mm": "p95_mm", "largest_mm": "max_mm"}
+"""Names of the errors of landmarks in records of earlier versions."""
+
+
 def record_path(run: Path, method: str, task: str, pair: str) -> Path:
-    """Where the record of one method on one pair lies in the folder of a run."""
+    """Path of the record of one method on one pair."""
     return run / "cases" / method / task / f"{pair}.json"
 
 
 def transform_path(run: Path, method: str, task: str, pair: str) -> Path:
-    """Where the transform lies."""
+    """Path of the transform."""
     return run / "transforms" / method / task / pair / "transform.h5"
 
 
 def write_record(record: CaseRecord, path: Path) -> None:
-    """Write a record whole or not at all."""
+    """Writes a record atomically."""
     write_json(record, path)
 
 
 def read_record(path: Path) -> CaseRecord:
-    """A record as it was written.
+    """Reads a record.
 
     Raises:
-        FileError: missing, damaged, or not such a record.
+        FileError: missing, damaged, or not a record.
     """
     try:
         plain: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -101,16 +105,16 @@ def read_record(path: Path) -> CaseRecord:
             **plain, timing=Timing(**timing) if timing else None, scores=_scores(scores) if scores else None
         )
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise FileError(f"{path}: is no record of a benchmark ({error}); remove it and run again.") from error
+        raise FileError(f"{path}: is not a record of a benchmark ({error}); remove it and run again.") from error
 
 
 def read_records(run: Path) -> list[CaseRecord]:
-    """Every record of a run, by method, task and pair."""
+    """Reads all records of a run, by method, task and pair."""
     return [read_record(path) for path in sorted((run / "cases").glob("*/*/*.json")) if not path.name.startswith(".")]
 
 
 def _require_kinds(plain: Mapping[str, Any], timing: Mapping[str, Any] | None) -> None:
-    """Refuse entries of another kind than a record has; the error joins those of a damaged JSON text."""
+    """Checks the types of the entries of a record."""
     for name in _TEXTS & set(plain):
         if not isinstance(plain[name], str):
             raise ValueError(f"its {name} is {plain[name]!r}, no text")
@@ -127,6 +131,10 @@ def _scores(plain: Mapping[str, Any]) -> Scores:
         dice=plain["dice"],
         asd_mm=plain["asd_mm"],
         hd95_mm=plain["hd95_mm"],
-        landmarks=TargetError(**plain["landmarks"]) if plain["landmarks"] else None,
+        landmarks=_landmarks(plain["landmarks"]) if plain["landmarks"] else None,
         field=FieldScore(**plain["field"]),
     )
+
+
+def _landmarks(plain: Mapping[str, Any]) -> TargetError:
+    return TargetError(**{_RENAMED.get(name, name): value for name, value in plain.items()})

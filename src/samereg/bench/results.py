@@ -1,4 +1,4 @@
-"""Tables, figures and the index page of a run, written into its folder from its records alone."""
+"""Tables, figures and index page of a run, from its records."""
 
 import html
 from pathlib import Path
@@ -41,10 +41,10 @@ img { max-width: 100%; } figure { margin: 1.5rem 0; } figcaption { color: #57606
 
 
 def write_results(dataset: Dataset, records: list[CaseRecord], run: Path) -> tuple[Path, ...]:
-    """Write `tables/`, `figures/` and `index.html`.
+    """Writes `tables/`, `figures/` and `index.html`.
 
     Args:
-        dataset: what was run on.
+        dataset: of the run.
         records: of every method and pair.
         run: folder of the run.
 
@@ -79,7 +79,7 @@ def write_results(dataset: Dataset, records: list[CaseRecord], run: Path) -> tup
 def write_figures(
     dataset: Dataset, records: list[CaseRecord], summary: Summary, run: Path
 ) -> dict[str, tuple[Path, ...]]:
-    """Write the figures; by caption, the files of each."""
+    """Writes the figures; returns the files by caption."""
     titles = {method.name: method.title for method in METHODS if method.name in summary.methods}
     folder = run / "figures"
     figures: dict[str, tuple[Path, ...]] = {}
@@ -99,9 +99,9 @@ def write_figures(
 
 
 def pair_to_show(dataset: Dataset, records: list[CaseRecord], run: Path) -> tuple[Case, list[CaseRecord]] | None:
-    """The first labelled pair that most of figure 3's methods are done with, and their records on it.
+    """The first labelled pair with results of most methods of figure 3, and their records.
 
-    Records count whose transform still lies in the folder of the run.
+    Only records whose transform still exists are considered.
     """
     best: tuple[Case, list[CaseRecord]] | None = None
     for case in dataset.cases:
@@ -126,7 +126,7 @@ def index_page(
     figures: dict[str, tuple[Path, ...]],
     pairs: list[tuple[str, Table]],
 ) -> str:
-    """One page with everything, its links relative to the folder of the run."""
+    """Page with all tables and figures, with relative links."""
     title = html.escape(f"{dataset.name}: {len(dataset.cases)} pairs")
     shown = "".join(
         f'<figure><img src="{html.escape(quote(f"figures/{paths[0].name}"))}" alt="{html.escape(caption)}">'

@@ -1,4 +1,4 @@
-"""Scores of one transform on one labelled pair, in physical units, with a word for everything that cannot be scored."""
+"""Scores of one transform on one labelled pair in physical units, with a state for labels that cannot be scored."""
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
@@ -21,33 +21,33 @@ from samereg.metrics.fields import folded_fraction, jacobian_std, log_jacobian_s
 from samereg.metrics.landmarks import TargetError, target_error
 from samereg.metrics.surface import surface_distances
 
-SMALLEST_VOXELS = 200
-"""Structures with fewer voxels of the fixed scan in common view are not scored."""
+MIN_VOXELS = 200
+"""Minimum number of voxels of a structure of the fixed scan in the common field of view."""
 
 FIELD_SPACING_MM = 4.0
-"""About how finely the field is looked at; every whole stride of the fixed grid that comes closest."""
+"""Approximate spacing in mm of the field scores; rounded to a stride of the fixed grid."""
 
 INVERSE_STRIDE = 4
-"""Of those points, every so many-th along each axis is carried there and back."""
+"""Stride of the points of the inverse consistency, along each axis."""
 
 State = Literal["scored", "cut", "too small", "not in common view", "lost", "missing in fixed", "missing in moving"]
-"""Of a label: `too small` for a score in the fixed scan, whatever the method; `not in common view` where the method
-takes it out of the moving scan; `cut` is scored, where both scans exist, but one of them ends within it; `lost` is in
-common view but no voxel of it arrived: Dice 0, and no surface to measure."""
+"""State of a label: `too small` in the fixed scan, for any method; `not in common view` if the method
+moves it out of the moving scan; `cut` is scored, but truncated by the border of a scan; `lost` is in
+common view but has no voxels after resampling: Dice 0, no surface distance."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelScore:
-    """How well one structure was carried.
+    """Scores of one structure.
 
     Attributes:
         value: label.
         name: of the structure.
         group: of structures it belongs to.
-        state: whether and how it could be scored.
+        state: of the label.
         dice: 0 to 1.
         asd_mm: average symmetric surface distance.
-        hd95_mm: 95th percentile of the Hausdorff distance.
+        hd95_mm: 95th percentile Hausdorff distance.
     """
 
     value: int
@@ -61,15 +61,15 @@ class LabelScore:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FieldScore:
-    """How regular a map is over the body of the fixed scan.
+    """Regularity of a map over the body of the fixed scan.
 
     Attributes:
         jacobian_std: standard deviation of the Jacobian determinant (SAME, table 1).
-        log_jacobian_std: of its logarithm.
-        folded_fraction: share of voxels that fold by central differences.
-        folded_mm3: volume turned inside out, which central differences do not miss.
-        folded_share: the same as a share of the volume.
-        inverse_mm: mean distance of points from where they began, after there and back; None without an inverse.
+        log_jacobian_std: standard deviation of its logarithm.
+        folded_fraction: fraction of folded voxels by central differences.
+        folded_mm3: non-diffeomorphic volume, including folds between voxels.
+        folded_share: the same as a fraction of the volume.
+        inverse_mm: mean inverse consistency error; None without an inverse.
     """
 
     jacobian_std: float
@@ -82,14 +82,14 @@ class FieldScore:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scores:
-    """Everything measured of one registration.
+    """Scores of one registration.
 
     Attributes:
-        labels: one entry for each label that either scan holds.
+        labels: one entry per label in either scan.
         dice: mean over the scored labels; None without any.
         asd_mm: mean over the labels with a surface.
         hd95_mm: the same.
-        landmarks: error of the landmarks that both scans have.
+        landmarks: error of the common landmarks.
         field: regularity.
     """
 
@@ -104,13 +104,13 @@ class Scores:
 def score_labels(
     fixed: LabelMap, moving: LabelMap, transform: Transform, *, structures: Dataset
 ) -> tuple[LabelScore, ...]:
-    """Score of every label that either scan holds, where both scans exist.
+    """Scores every label in either scan, in the common field of view.
 
     Args:
         fixed: labels of the fixed scan.
-        moving: labels of the moving scan, carried by nearest neighbour.
+        moving: labels of the moving scan, resampled by nearest neighbour.
         transform: fixed world to moving world.
-        structures: what the labels are called.
+        structures: names of the labels.
     """
     moved = resample_labels(moving, transform, fixed.grid).data
     ones = LabelMap(data=torch.ones_like(moving.data), grid=moving.grid)
@@ -124,7 +124,7 @@ def score_labels(
             scores.append(_unscored(value, structure, state))
             continue
         whole = fixed.data == value
-        if int(whole.sum()) < SMALLEST_VOXELS:
+        if int(whole.sum()) < MIN_VOXELS:
             scores.append(_unscored(value, structure, "too small"))
             continue
         cut = bool((whole & ~seen).any()) or reaches_border(whole) or reaches_border(moving.data == value)
@@ -133,7 +133,7 @@ def score_labels(
 
 
 def reaches_border(mask: Bool[Tensor, "d h w"]) -> bool:
-    """Whether a structure has a voxel in the outermost layer of its grid, where the scan may have cut it."""
+    """Whether a structure touches the border of its grid and may be truncated."""
     faces = [mask.select(axis, place) for axis in range(3) for place in (0, -1)]
     return any(bool(face.any()) for face in faces)
 
@@ -144,7 +144,7 @@ def score_field(transform: Transform, inverse: Transform | None, body: Bool[Tens
     Args:
         transform: fixed world to moving world.
         inverse: moving world to fixed world, or None.
-        body: voxels of the fixed scan that count.
+        body: evaluated voxels of the fixed scan.
         grid: of `body`.
     """
     stride = max(1, round(FIELD_SPACING_MM / min(grid.spacing_mm)))
@@ -171,11 +171,11 @@ def score_landmarks(
     moving_mm: Mapping[str, tuple[float, float, float]],
     transform: Transform,
 ) -> TargetError | None:
-    """Error of the landmarks that both scans have; None if they have none in common.
+    """Target registration error of the common landmarks; None if there are none.
 
     Args:
-        fixed_mm: position of each landmark in the fixed scan, by name.
-        moving_mm: the same in the moving scan.
+        fixed_mm: landmarks of the fixed scan, by name.
+        moving_mm: landmarks of the moving scan, by name.
         transform: fixed world to moving world.
     """
     common = [name for name in fixed_mm if name in moving_mm]
@@ -188,24 +188,24 @@ def score_landmarks(
 
 
 def require_measured(scores: Scores, name: str) -> Scores:
-    """The scores, if every number is finite.
+    """Checks that all scores are finite.
 
     Args:
         scores: of one registration.
-        name: of the pair, for the message.
+        name: of the pair, for messages.
 
     Raises:
-        TransformError: a transform that gives NaN or infinity somewhere, whose scores no mean may hold.
+        TransformError: a score is NaN or infinite, because of the transform.
     """
     numbers = [*astuple(scores.field), *(astuple(scores.landmarks) if scores.landmarks else ())]
     numbers += [number for label in scores.labels for number in (label.dice, label.asd_mm, label.hd95_mm)]
     if not all(isfinite(number) for number in numbers if number is not None):
-        raise TransformError(f"{name}: its transform takes points to NaN or infinity; need finite numbers.")
+        raise TransformError(f"{name}: its transform maps points to NaN or infinity; need finite numbers.")
     return scores
 
 
 def mean_of(values: list[float | None]) -> float | None:
-    """Mean of those that are there; None if none is."""
+    """Mean of the values that are not None; None if there are none."""
     there = [value for value in values if value is not None]
     return sum(there) / len(there) if there else None
 
@@ -219,7 +219,7 @@ def _score(
     cut: bool,
 ) -> LabelScore:
     first, second = _between_common_slices(*masks) if structure.partial else masks
-    if int(first.sum()) < SMALLEST_VOXELS:
+    if int(first.sum()) < MIN_VOXELS:
         return _unscored(value, structure, "not in common view")
     if not bool(second.any()):
         return LabelScore(value=value, name=structure.name, group=structure.group, state="lost", dice=0.0)
@@ -242,7 +242,7 @@ def _unscored(value: int, structure: Structure, state: State) -> LabelScore:
 def _between_common_slices(
     first: Bool[Tensor, "d h w"], second: Bool[Tensor, "d h w"]
 ) -> tuple[Bool[Tensor, "d h w"], Bool[Tensor, "d h w"]]:
-    """Both masks between the first and the last slice that both reach; empty where they reach none in common."""
+    """Both masks restricted to their common range of slices; empty if there is none."""
     (low, high), (other_low, other_high) = _extent(first), _extent(second)
     kept = torch.zeros_like(first)
     kept[max(low, other_low) : max(0, min(high, other_high) + 1)] = True
@@ -250,6 +250,6 @@ def _between_common_slices(
 
 
 def _extent(mask: Bool[Tensor, "d h w"]) -> tuple[int, int]:
-    """First and last slice with a voxel in it; (0, -1) without any."""
+    """First and last non-empty slice; (0, -1) if there is none."""
     slices: Int[Tensor, " n"] = torch.nonzero(mask.flatten(1).any(dim=1))[:, 0]
     return (int(slices[0]), int(slices[-1])) if len(slices) else (0, -1)

@@ -1,4 +1,4 @@
-"""The coronal slice of one pair as each method carries it: what the paper's figure 3 shows."""
+"""Coronal slices of one pair as resampled by each method, for the paper's figure 3."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,21 +38,21 @@ class Slices:
 
 
 def slices_of(case: Case, records: list[CaseRecord], run: Path, *, ours: str) -> Slices:
-    """The slice that shows most of the fixed scan's structures, as each method carries it.
+    """The slice with the most structures of the fixed scan, as resampled by each method.
 
-    An arrow points to the structure in the slice whose Dice under that method is farthest from its Dice under ours.
+    An arrow points to the structure in the slice whose Dice differs most from that of our method.
 
     Args:
         case: pair to show; both scans have labels.
         records: of the methods to show, in order, all done on this pair.
         run: folder of the run.
-        ours: name of the method that the others are compared with.
+        ours: name of the reference method.
 
     Raises:
         InputError: a scan without labels.
     """
     if case.fixed.labels is None or case.moving.labels is None:
-        raise InputError(f"{case.name}: has no labels, which the pictures outline.")
+        raise InputError(f"{case.name}: has no labels, which the figure needs for outlines.")
     fixed, moving = read_volume(case.fixed.image), read_volume(case.moving.image)
     labels = read_labels(case.fixed.labels)
     grid = _slice_grid(labels)
@@ -68,7 +68,7 @@ def slices_of(case: Case, records: list[CaseRecord], run: Path, *, ours: str) ->
 
 
 def _slice_grid(labels: LabelMap) -> Grid:
-    """One coronal plane of pixels through the slice with the most different structures, then the most voxels."""
+    """Grid of the coronal slice with the most structures, and then the most voxels."""
     whole = bounding_grid(labels.grid, spacing_mm=SPACING_MM)
     coarse = bounding_grid(labels.grid, spacing_mm=4 * SPACING_MM)
     data = resample_labels(labels, Affine.identity(), coarse).data
@@ -84,12 +84,12 @@ def _image(volume: Volume, transform: Transform, grid: Grid) -> Image:
 
 
 def _picture(plane: NDArray[Any]) -> NDArray[Any]:
-    """A plane (d, w) with the head up; the patient's left is on the right already."""
+    """A plane (d, w) with the head at the top; the patient's left is on the right."""
     return plane[::-1].copy()
 
 
 def _centred(moving: Volume, fixed: Volume) -> Affine:
-    """The moving scan as it is, put in the middle of the fixed one."""
+    """Translation that centres the moving scan on the fixed one."""
     shift_mm = moving.grid.centre_mm - fixed.grid.centre_mm
     return Affine.from_parts(torch.eye(3, dtype=torch.float64), shift_mm)
 
@@ -100,7 +100,7 @@ def _dice(record: CaseRecord) -> dict[int, float]:
 
 
 def _arrow(contours: Labels, dice: dict[int, float], reference: dict[int, float]) -> tuple[int, int] | None:
-    """Where in the picture the structure lies whose Dice differs most from the reference's."""
+    """Position of the structure whose Dice differs most from the reference."""
     shown = [value for value in dice if value in reference and bool((contours == value).any())]
     if not shown:
         return None

@@ -1,4 +1,4 @@
-"""Whether one method is better than another on the same pairs, and how surely; scipy does the tests."""
+"""Paired statistical comparison of methods, with tests of scipy."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,30 +6,30 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-FEWEST_PAIRS = 5
-"""Fewer pairs carry no claim."""
+MIN_PAIRS = 5
+"""Minimum number of pairs for a test."""
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
 SEED = 0
 
 TIE = 0.001
-"""Mean Dice of a pair (0 to 1) that counts as equal: a tenth of a point."""
+"""Maximum difference in mean Dice (0 to 1) of a tie: 0.1 %."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """A method against ours on the same pairs; differences are ours minus its.
+    """Comparison of a method with ours on the same pairs; differences are ours minus the other.
 
     Attributes:
-        pairs: on which both have a score.
-        failed: pairs on which the method failed; each counts as a win of ours.
-        own_failed: pairs on which ours failed and the method did not; each counts as a loss of ours.
-        difference: mean.
+        pairs: number of pairs with both scores.
+        failed: pairs on which the method failed; counted as wins of ours.
+        own_failed: pairs on which only ours failed; counted as losses of ours.
+        difference: mean difference.
         low: lower end of the bootstrap confidence interval of the mean; None for too few pairs.
         high: upper end.
-        t_p: p of the paired t-test, after Holm's correction over all methods; None for too few pairs.
-        wilcoxon_p: p of Wilcoxon's signed-rank test, corrected likewise.
+        t_p: p-value of the paired t-test, with Holm's correction over all methods; None for too few pairs.
+        wilcoxon_p: p-value of Wilcoxon's signed-rank test, corrected likewise.
         wins: pairs on which ours is better.
         ties: pairs on which the difference is below `TIE`.
         losses: pairs on which ours is worse.
@@ -49,14 +49,14 @@ class Comparison:
 
 
 Scored = Mapping[str, float | None]
-"""Score of each pair, 0 to 1; None where a method failed."""
+"""Score of each pair, 0 to 1; None if a method failed."""
 
 
 def compare(ours: Scored, others: Mapping[str, Scored]) -> dict[str, Comparison]:
-    """Each method against ours, on the pairs that both were given.
+    """Compares each method with ours on the common pairs.
 
-    The pairs of few subjects share scans, so that the tests' assumption of independence holds at best roughly: their
-    p-values are the paper's statistic, not a proof.
+    Pairs of few subjects share scans, so the tests' assumption of independence holds at best approximately: the
+    p-values reproduce the paper's statistic and are not proof.
 
     Args:
         ours: score of each pair.
@@ -69,7 +69,7 @@ def compare(ours: Scored, others: Mapping[str, Scored]) -> dict[str, Comparison]
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
-    """P-values after Holm's step-down correction for their number.
+    """P-values with Holm's step-down correction for multiple tests.
 
     >>> holm({"a": 0.01, "b": 0.04, "c": 0.03})
     {'a': 0.03, 'c': 0.06, 'b': 0.06}
@@ -100,7 +100,7 @@ def _compare(ours: Scored, other: Scored) -> Comparison:
     failed = sum(score is not None and theirs is None for score, theirs in common)
     own_failed = sum(score is None and theirs is not None for score, theirs in common)
     differences = [score - theirs for score, theirs in common if score is not None and theirs is not None]
-    enough = len(differences) >= FEWEST_PAIRS
+    enough = len(differences) >= MIN_PAIRS
     varied = enough and np.ptp(differences) > 0.0
     low, high = bootstrap_interval(differences) if varied else (None, None)
     return Comparison(

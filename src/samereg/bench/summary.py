@@ -1,4 +1,4 @@
-"""Records of a run by method and task: what tables and figures are made from."""
+"""Records of a run grouped by method and task, for tables and figures."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -16,9 +16,9 @@ class Cell:
 
     Attributes:
         method: name.
-        title: as tables call it.
+        title: in tables.
         task: set of pairs.
-        records: one for each pair.
+        records: one per pair.
     """
 
     method: str
@@ -38,12 +38,12 @@ class Cell:
 
     @property
     def unavailable(self) -> str:
-        """Why it could not run here; empty where it could."""
+        """Why it could not run here; empty if it could."""
         return next((record.reason for record in self.records if record.status == "unavailable"), "")
 
     @property
     def anchor(self) -> str:
-        """Of the place where its pairs are listed: the same for no other method and task, whatever their names."""
+        """Unique anchor of the list of its pairs."""
         return re.sub(r"[^A-Za-z0-9.-]", lambda found: f"_{ord(found[0]):x}_", f"{self.method}-{self.task}")
 
     def mean(self, value: Value) -> float | None:
@@ -52,11 +52,11 @@ class Cell:
 
     @property
     def seconds(self) -> float | None:
-        """Mean time to compute, both scans in memory."""
+        """Mean computing time, with both scans in memory."""
         return mean_of([record.timing.compute for record in self.done if record.timing is not None])
 
     def dice_by_pair(self) -> dict[str, float | None]:
-        """Mean Dice of each pair, 0 to 1; None where it failed."""
+        """Mean Dice of each pair, 0 to 1; None if it failed."""
         return {
             f"{record.task} {record.fixed} {record.moving}": record.scores.dice if record.scores else None
             for record in self.records
@@ -90,7 +90,7 @@ class Summary:
 
 
 def summarise(records: Sequence[CaseRecord]) -> Summary:
-    """Group records, which come in the order that tables keep."""
+    """Groups records, which are in the order of tables."""
     grouped: dict[tuple[str, str], list[CaseRecord]] = {}
     for record in records:
         grouped.setdefault((record.method, record.task), []).append(record)

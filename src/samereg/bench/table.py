@@ -1,4 +1,4 @@
-"""A table as values, and as Markdown, LaTeX, CSV and HTML; knows nothing of what stands in it."""
+"""Generic tables, as Markdown, LaTeX, CSV and HTML."""
 
 import csv
 import html
@@ -14,12 +14,12 @@ Emphasis = Literal["", "best", "second"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """What stands in one place of a table.
+    """A table cell.
 
     Attributes:
-        text: as shown.
-        link: where it comes from, as an address relative to the folder of the run; empty without.
-        emphasis: whether it is the best or second best of its column.
+        text: displayed text.
+        link: to its source, relative to the folder of the run; may be empty.
+        emphasis: best or second best of its column, or none.
     """
 
     text: str
@@ -34,8 +34,8 @@ class Table:
     Attributes:
         title: one line.
         notes: sentences below it.
-        header: of each column; the first is that of the rows' names.
-        rows: as many entries each as the header has.
+        header: column titles; the first column has the row names.
+        rows: with as many entries as the header.
     """
 
     title: str
@@ -45,12 +45,12 @@ class Table:
 
 
 def number(value: float | None, digits: int = 2, *, link: str = "") -> Entry:
-    """A number as an entry; a dash where there is none."""
+    """A number as an entry; a dash for None."""
     return Entry(text="-" if value is None else f"{value:.{digits}f}", link=link if value is not None else "")
 
 
 def emphasised(rows: Sequence[Sequence[Entry]], columns: Sequence[int]) -> tuple[tuple[Entry, ...], ...]:
-    """The same rows with the largest and second largest number of each of some columns marked."""
+    """Rows with the largest and second largest number of the given columns marked."""
     marked = [list(row) for row in rows]
     for column in columns:
         values = {place: float(row[column].text) for place, row in enumerate(rows) if _is_number(row[column].text)}
@@ -67,8 +67,8 @@ def to_markdown(table: Table, *, base: str = "") -> str:
     """Markdown; best in bold, second best in italics.
 
     Args:
-        table: what to write.
-        base: way from the file to the folder of the run, as `../`.
+        table: to write.
+        base: relative path from the file to the folder of the run, such as `../`.
     """
     lines = [f"## {_markdown_text(table.title)}", "", _piped(table.header), _piped(["---"] * len(table.header))]
     lines += [_piped([_markdown(entry, base) for entry in row]) for row in table.rows]
@@ -76,7 +76,7 @@ def to_markdown(table: Table, *, base: str = "") -> str:
 
 
 def to_latex(table: Table) -> str:
-    """A `tabular` of booktabs; best in bold, second best underlined."""
+    """A booktabs `tabular`; best in bold, second best underlined."""
     columns = "l" + "r" * (len(table.header) - 1)
     lines = [f"% {table.title}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
     lines += [" & ".join(_escaped(name) for name in table.header) + r" \\", r"\midrule"]
@@ -85,7 +85,7 @@ def to_latex(table: Table) -> str:
 
 
 def to_csv(table: Table) -> str:
-    """Comma-separated text; a column `source of NAME` behind the others for each column with links."""
+    """CSV text, with an additional column `source of NAME` for each column with links."""
     linked = [place for place in range(len(table.header)) if any(row[place].link for row in table.rows)]
     stream = StringIO()
     writer = csv.writer(stream, lineterminator="\n")
@@ -109,7 +109,7 @@ WRITERS: dict[str, Callable[[Table], str]] = {
     ".tex": to_latex,
     ".csv": to_csv,
 }
-"""By file name, for the folder `tables` of a run."""
+"""Writers by file suffix, for the folder `tables` of a run."""
 
 
 _LATEX = {
@@ -131,7 +131,7 @@ def _piped(cells: Sequence[str]) -> str:
 
 
 def _markdown_text(text: str) -> str:
-    """Text on one line, in which nothing is an element of HTML."""
+    """Text on one line, with HTML escaped."""
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", " ".join(text.split()))
 
 

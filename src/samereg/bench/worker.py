@@ -1,4 +1,4 @@
-"""What a worker keeps from one registration to the next: weights are loaded once, and each scan is embedded once."""
+"""State of a worker between jobs: weights are loaded once, and each scan is embedded once."""
 
 import time
 from collections.abc import Mapping
@@ -18,20 +18,20 @@ from samereg.estimate.deform import Deformer, load_deformer
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import Volume
 from samereg.pipeline.pair import Pair
-from samereg.pipeline.stage import Stage, run_in_turn
+from samereg.pipeline.stage import Stage, run_sequence
 
 SCANS_KEPT = 12
-"""Embedded scans that are kept, about 0.2 GB each: the ten subjects of the paper's protocol and two more."""
+"""Maximum number of cached embedded scans, about 0.2 GB each: the ten subjects of the paper's protocol and two more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MethodResult:
-    """What a method found, and what it took without reading and writing.
+    """Result of a method, and its computing time.
 
     Attributes:
         transform: fixed world to moving world.
         inverse: moving world to fixed world.
-        seconds: to compute both.
+        seconds: computing time of both.
     """
 
     transform: Transform
@@ -41,11 +41,11 @@ class MethodResult:
 
 @dataclass(kw_only=True, slots=True)
 class Worker:
-    """What one process of a comparison keeps from job to job.
+    """State of one process of a comparison between jobs.
 
     Attributes:
-        device: what the networks compute on.
-        networks: folder of trained deformation networks, or None for the shipped one alone.
+        device: of the networks.
+        networks: folder of trained deformation networks; None for only the shipped one.
     """
 
     device: torch.device
@@ -54,7 +54,7 @@ class Worker:
 
     @property
     def session(self) -> Session:
-        """Session with the shipped embedding, opened when first asked for: baselines need none."""
+        """Session with the shipped embedding, opened on first use; baselines need none."""
         if self._session is None:
             self._session = Session(device=str(self.device), store=ScanStore(scans=SCANS_KEPT))
         return self._session
@@ -63,17 +63,17 @@ class Worker:
         """Stages of a recipe, with its network.
 
         Raises:
-            WeightsError: the network is not there.
+            WeightsError: the network is missing.
         """
         return method.stages(self._deformers_of(method))
 
     def settings(self, method: RecipeMethod) -> Plain:
-        """Everything that a recipe's result depends on besides the scans."""
+        """All settings of a recipe."""
         stages: list[Plain] = [named_settings(stage) for stage in self.stages(method)]
         return {"embedding": self.session.embedder.record.checksum, "stages": stages}
 
     def register(self, method: RecipeMethod, fixed: Volume, moving: Volume) -> MethodResult:
-        """Register by a recipe of SAME.
+        """Registers by a recipe of SAME.
 
         Args:
             method: recipe.
@@ -82,13 +82,13 @@ class Worker:
 
         Raises:
             NoOverlapError: too little common anatomy.
-            InputError: a scan without a body.
+            InputError: a scan shows no body.
         """
         stages = self.stages(method)
         scans = [self.session.prepare(volume) for volume in (fixed, moving)]
         pair = Pair(fixed=scans[0], moving=scans[1], embedder=self.session.embedder)
         began = time.perf_counter()
-        transform = run_in_turn(stages, pair).transform
+        transform = run_sequence(stages, pair).transform
         inverse = transform.inverse()
         seconds = time.perf_counter() - began + sum(scan.seconds for scan in scans)
         return MethodResult(transform=transform, inverse=inverse, seconds=seconds)
@@ -99,8 +99,8 @@ class Worker:
         name = method.weights(self.networks)
         if name is None:
             raise WeightsError(
-                f"{method.title}: needs the network {'-'.join(method.network)}, which is not there; name with "
-                "--networks the folder recipes/networks of the repository, or what recipes/deform.py trained"
+                f"{method.title}: needs the network {'-'.join(method.network)}, which is missing; give "
+                "--networks with the folder recipes/networks of the repository, or the output of recipes/deform.py"
             )
         return {method.network: load_once(name, str(self.device))}
 
@@ -122,5 +122,5 @@ class OpenBenchWorker:
 
 @cache
 def load_once(name: str, device: str) -> Deformer:
-    """A deformation network, read once a process: networks of the tables belong to aligned pairs, not to a session."""
+    """A deformation network, cached per process, because networks of the tables differ from that of the session."""
     return load_deformer(name, device=device)

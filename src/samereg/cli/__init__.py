@@ -1,1 +1,1 @@
-"""One frozen dataclass per command; parses, calls app, prints."""
+"""The command line: one frozen dataclass per command, which parses, calls app and prints."""

@@ -1,4 +1,4 @@
-"""`samereg affine`: flags, and what it prints."""
+"""`samereg affine`: flags and output."""
 
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -11,30 +11,30 @@ from samereg.cli.options import FixedScan, MessageFlags, Messages, MovingScan, O
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AffineStart:
-    """Find an affine start for another registration tool.
+    """Compute an initial affine transform for another registration tool.
 
-    Writes the map as an ITK transform, and beside it the file that each other tool takes: NAME_ants.mat,
-    NAME_elastix.txt, NAME_greedy.mat, NAME_niftyreg.txt. Prints the commands that start from them.
+    Writes the map as an ITK transform, and beside it files for other tools: NAME_ants.mat,
+    NAME_elastix.txt, NAME_greedy.mat, NAME_niftyreg.txt. Prints commands that use them.
     """
 
     fixed: FixedScan
-    """Scan that stays: NIfTI, NRRD or MetaImage file, or folder of DICOM slices."""
+    """Fixed scan: NIfTI, NRRD or MetaImage file, or folder of DICOM slices."""
 
     moving: MovingScan
-    """Scan to be aligned with it."""
+    """Moving scan, to be aligned with the fixed one."""
 
     output: OutputFile
-    """ITK transform file to write: .tfm or .h5."""
+    """Output ITK transform: .tfm or .h5."""
 
     settings: Annotated[AffineSettings, arg(name="")] = field(default_factory=AffineSettings)
 
     overwrite: bool = False
-    """Replace files that exist."""
+    """Overwrite existing files."""
 
     messages: MessageFlags = field(default_factory=Messages)
 
     def run(self) -> int:
-        """Find the map, print the commands, return the exit code."""
+        """Compute the map, print the commands, return the exit code."""
         from samereg.app.plain import to_plain
         from samereg.app.starting import find_start
         from samereg.cli.console import print_facts, print_json, progress, start_logging

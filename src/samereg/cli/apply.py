@@ -1,4 +1,4 @@
-"""`samereg apply`: flags, and what it prints."""
+"""`samereg apply`: flags and output."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +14,9 @@ from samereg.cli.options import MessageFlags, Messages, MovingImage, OutputFile,
 class Apply:
     """Resample images and label maps through a transform.
 
-    A transform maps points of the fixed scan to points of the moving scan: transform.h5 carries images of the
-    moving space onto a grid of the fixed space, inverse.h5 the other way round. Outputs keep the data type and the
-    descriptive header entries of their inputs. 4-D images and images of vectors go channel by channel.
+    A transform maps points of the fixed scan to points of the moving scan: transform.h5 resamples images of the
+    moving space onto a grid of the fixed space, inverse.h5 the reverse. Outputs keep the data type and the
+    descriptive header entries of their inputs. 4-D and vector images are resampled channel by channel.
     """
 
     transform: TransformFile
@@ -26,39 +26,39 @@ class Apply:
     """Images or label maps to resample."""
 
     output: OutputFile
-    """Image to write: NIfTI, NRRD or MetaImage, by its name; for several inputs a folder."""
+    """Output image: NIfTI, NRRD or MetaImage, by its suffix; for several inputs a folder."""
 
     reference: Annotated[OptionalPath, arg(aliases=["-r"], metavar="FILE")] = None
-    """Image whose grid the output takes."""
+    """Image that defines the output grid."""
 
     spacing: Annotated[tuple[float, ...], arg(metavar="MM [MM MM]")] = ()
-    """Another spacing over the reference's box: one number, or three from slices to columns. Without a reference,
+    """Output spacing over the reference's box: one number, or three (slices, rows, columns). Without a reference,
     over the box of the transform's field."""
 
     interpolation: Literal["auto", "linear", "cubic", "sinc", "nearest", "label-linear"] = "auto"
-    """auto: nearest for label maps (whole numbers of any type, constant in pieces), linear for the rest.
-    cubic and sinc keep detail and overshoot at edges. label-linear: linear for each label, the strongest wins;
+    """auto: nearest for label maps (piecewise constant whole numbers), linear otherwise.
+    cubic and sinc preserve detail but overshoot at edges. label-linear: linear per label, then the maximum;
     smoother edges than nearest."""
 
     modulate: bool = False
-    """Multiply by the local change of volume, so that mass is kept (of a CT, HU + 1000)."""
+    """Multiply by the Jacobian determinant to preserve mass (for a CT, of HU + 1000)."""
 
     transform_format: TransformFormatOrAuto = "auto"
-    """What the transform file is, if it does not tell."""
+    """Format of the transform file, if it cannot be detected."""
 
     moving: MovingImage = None
     """Moving image of the transform, for formats in voxels of both images (Learn2Reg, FLIRT); the inputs by default."""
 
     overwrite: bool = False
-    """Replace outputs that exist."""
+    """Overwrite existing outputs."""
 
     threads: int = 0
-    """CPU threads; 0 takes as many as there are cores."""
+    """CPU threads; 0 uses all cores."""
 
     messages: MessageFlags = field(default_factory=Messages)
 
     def run(self) -> int:
-        """Resample, say what was done, return the exit code."""
+        """Resample, print a summary, return the exit code."""
         from samereg.app.machine import prepare_machine
         from samereg.app.plain import to_plain
         from samereg.app.resampling import ApplySettings, apply_files
@@ -80,7 +80,7 @@ class Apply:
         for record in records:
             if record.lost_labels:
                 lost = ", ".join(map(str, record.lost_labels))
-                warn(f"{record.input.path}: labels lost because no output voxel has them: {lost}")
+                warn(f"{record.input.path}: labels missing in the output: {lost}")
         if self.messages.json:
             print_json(to_plain(records[0] if len(records) == 1 else records))
             return 0

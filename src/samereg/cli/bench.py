@@ -1,4 +1,4 @@
-"""`samereg bench`: flags, and what it prints."""
+"""`samereg bench`: flags and output."""
 
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -13,19 +13,19 @@ from samereg.cli.options import MessageFlags, Messages, OutputFolder
 class Bench:
     """Compare registration methods on labelled pairs; write the paper's tables and figures.
 
-    Each method registers each pair and is scored; every result is a JSON file of its own, so that a run can be
-    stopped at any moment and started again. A method that is not installed is named as such. Open index.html in the
-    output folder afterwards.
+    Each method registers each pair and is evaluated; each result is a separate JSON file, so that a run can be
+    stopped and resumed at any time. Methods that are not installed are marked. Open index.html in the
+    output folder for the results.
     """
 
     output: OutputFolder
-    """Folder of the run; an earlier run in it goes on."""
+    """Output folder; an earlier run in it is resumed."""
 
     dataset: Annotated[str, arg(metavar="DIR|phantom")] = "phantom"
     """Folder with manifest.csv and pairs.csv, or with dataset.json of Learn2Reg; or the synthetic dataset."""
 
     methods: Annotated[OptionalTexts, arg(metavar="NAME [NAME ...]")] = None
-    """Some methods, or all, which is the default; a wrong name lists them."""
+    """Methods to run; all by default. An unknown name lists them."""
 
     sets: Annotated[OptionalTexts, arg(metavar="NAME [NAME ...]")] = None
     """Sets of pairs to run on; all of the dataset by default."""
@@ -34,33 +34,33 @@ class Bench:
     """A phantom of three subjects at 3 mm instead of the paper's ten at 2 mm."""
 
     networks: Annotated[OptionalPath, arg(metavar="DIR")] = None
-    """Folder of the deformation networks that the paper's other rows need: recipes/networks of the repository."""
+    """Folder of the deformation networks of the paper's other rows: recipes/networks of the repository."""
 
     workers: int = 1
-    """Registrations at a time on this computer; processor cores are shared out among them."""
+    """Number of concurrent registrations on this computer, which share its cores."""
 
     scheduler: Annotated[str, arg(metavar="ADDRESS")] = ""
-    """Run on a Dask cluster instead, as tcp://host:8786."""
+    """Address of a Dask scheduler to run on instead, such as tcp://host:8786."""
 
     time_limit: float = 1800.0
-    """Seconds after which a registration has failed."""
+    """Time limit per registration in seconds."""
 
     retry_failed: bool = False
-    """Try again what failed before."""
+    """Repeat registrations that failed before."""
 
     tables_only: bool = False
-    """Register nothing: write tables and figures from the results that are there, as of a run that still goes on."""
+    """Only write tables and figures from the existing results, for example of a running comparison."""
 
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N. auto takes the first NVIDIA GPU if there is one."""
+    """auto, cpu, cuda or cuda:N. auto uses the first NVIDIA GPU if there is one."""
 
     threads: int = 0
-    """CPU threads of all workers together; 0 takes as many as there are cores."""
+    """Total CPU threads of all workers; 0 uses all cores."""
 
     messages: MessageFlags = field(default_factory=Messages)
 
     def run(self) -> int:
-        """Run what is left, write tables and figures, say where, return the exit code."""
+        """Run the remaining cases, write tables and figures, print a summary, return the exit code."""
         from samereg.app.plain import to_plain
         from samereg.bench.benchmark import BenchSettings, open_dataset, run_benchmark
         from samereg.bench.methods import find_methods
@@ -84,14 +84,14 @@ class Bench:
         with progress(self.messages) as on_progress:
             dataset = open_dataset(self.dataset, self.output, small=self.small, on_progress=on_progress)
             chosen = dataset.only(self.sets or ())
-            tally = run_benchmark(chosen, methods, self.output, settings=settings, on_progress=on_progress)
+            result = run_benchmark(chosen, methods, self.output, settings=settings, on_progress=on_progress)
         if self.messages.json:
-            print_json(to_plain(tally))
+            print_json(to_plain(result))
             return 0
         facts = {
-            "registrations": f"{tally.made} made now, {tally.kept} kept from before, {tally.left} left to do",
-            "failed": str(tally.failed),
-            **{name: reason for name, reason in tally.unavailable.items()},
+            "registrations": f"{result.new} new, {result.reused} reused, {result.remaining} remaining",
+            "failed": str(result.failed),
+            **{name: reason for name, reason in result.unavailable.items()},
             "written": f"{self.output / 'index.html'}, tables/, figures/, cases/, transforms/",
         }
         print_facts(f"{len(methods)} methods on {len(chosen.cases)} pairs of {chosen.name}", facts)

@@ -51,7 +51,7 @@ class Cohort:
         from samereg.app.pairs.ways import choose_pairs
         from samereg.app.plain import to_plain
         from samereg.cli.console import print_facts, print_json, progress, start_logging
-        from samereg.cli.streams import complain
+        from samereg.cli.streams import print_error
         from samereg.errors import QualityError
         from samereg.optional import require_packages
         from samereg.report.pair_pictures import FinishPair
@@ -80,7 +80,7 @@ class Cohort:
             }
             print_facts(f"{len(pairs)} pairs", facts)
         for record in tally.failed[:FAILED_SHOWN]:
-            complain(f"samereg: error: {record.name}: {record.reason}")
+            print_error(f"samereg: error: {record.name}: {record.reason}")
         if len(tally.failed) > FAILED_SHOWN:
-            complain(f"samereg: error: {len(tally.failed) - FAILED_SHOWN} further pairs failed; see summary.csv")
+            print_error(f"samereg: error: {len(tally.failed) - FAILED_SHOWN} further pairs failed; see summary.csv")
         return QualityError.exit_code if tally.failed else 0

@@ -1,4 +1,4 @@
-"""`samereg compose`: flags, and what it prints."""
+"""`samereg compose`: flags and output."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,36 +18,36 @@ from samereg.cli.options import (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Compose:
-    """Write the transform that applies several, one after another.
+    """Compose several transforms into one.
 
     Transforms map fixed points to moving points: with --first A-to-B and --then B-to-C, a point of A ends in C, and an
     image of C can be resampled onto the grid of A.
     """
 
     first: Annotated[Path, arg(metavar="FILE")]
-    """Transform applied to a point first."""
+    """Transform applied first."""
 
     then: Annotated[tuple[Path, ...], arg(metavar="FILE [FILE ...]")]
-    """What is applied to the result, one after another."""
+    """Transforms applied after it, in order."""
 
     output: OutputFile
     """File to write."""
 
     target: TargetFormat = "auto"
-    """Format of the output, if its name does not tell; see `samereg convert`."""
+    """Output format, if its suffix is ambiguous; see `samereg convert`."""
 
     images: TransformImageFlags = field(default_factory=TransformImages)
 
     tolerance: Annotated[float, arg(metavar="MM")] = 0.05
-    """Largest difference between the file and the transforms one after another that passes."""
+    """Maximum difference in mm between the file and the composed transforms."""
 
     overwrite: bool = False
-    """Replace the output if it exists."""
+    """Overwrite an existing output."""
 
     messages: MessageFlags = field(default_factory=Messages)
 
     def run(self) -> int:
-        """Compose, say what was lost, return the exit code."""
+        """Compose, print the loss, return the exit code."""
         from samereg.app.spaces import read_spaces
         from samereg.app.transforms import compose_files
         from samereg.cli.console import naming_flags, start_logging

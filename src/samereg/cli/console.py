@@ -1,4 +1,4 @@
-"""What commands say: results on standard output, log and progress on standard error."""
+"""Output of commands: results to stdout, log and progress to stderr."""
 
 import json
 import logging
@@ -24,7 +24,7 @@ OnProgress = Callable[[str, int, int], None]
 
 
 def start_logging(messages: Messages) -> None:
-    """Send the log to standard error: warnings, or all of it with -v, or errors alone with -q."""
+    """Log to stderr: warnings by default, everything with -v, only errors with -q."""
     level = logging.ERROR if messages.quiet else logging.INFO if messages.verbose else logging.WARNING
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("samereg: %(levelname)s: %(message)s"))
@@ -35,12 +35,12 @@ def start_logging(messages: Messages) -> None:
 
 
 def print_json(value: object) -> None:
-    """Print plain values, as of `to_plain`, as JSON on standard output; never NaN or infinity, which are not JSON."""
+    """Print plain values, as from `to_plain`, as JSON to stdout; without NaN and infinity."""
     print(json.dumps(value, indent=2, allow_nan=False))
 
 
 def print_facts(title: str, facts: Mapping[str, str]) -> None:
-    """Print a title and one aligned line for each fact on standard output."""
+    """Print a title and one aligned line per fact to stdout."""
     print(title)
     width = max((len(name) for name in facts), default=0)
     for name, text in facts.items():
@@ -48,7 +48,7 @@ def print_facts(title: str, facts: Mapping[str, str]) -> None:
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print right-aligned columns on standard output."""
+    """Print right-aligned columns to stdout."""
     widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
     for row in (header, *rows):
         print("  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)))
@@ -56,7 +56,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 @contextmanager
 def progress(messages: Messages) -> Iterator[OnProgress]:
-    """A callback that draws a progress bar on standard error; silent with -q and away from a terminal."""
+    """Progress callback that draws a progress bar on stderr; silent with -q and without a terminal."""
     console = Console(stderr=True)
     if messages.quiet or not console.is_terminal:
         yield lambda _description, _done, _total: None
@@ -78,19 +78,19 @@ def progress(messages: Messages) -> Iterator[OnProgress]:
 
 
 def warn(sentence: str) -> None:
-    """Log a warning, which standard error shows unless -q is given."""
+    """Log a warning, which is shown unless -q is given."""
     logging.getLogger("samereg").warning(sentence)
 
 
 @contextmanager
 def naming_flags(**flags: str) -> Iterator[None]:
-    """Add to an error about something untold what to type in this command.
+    """Context that adds the flag to type to an `UnspecifiedError`.
 
     Args:
-        flags: for each of what `UnspecifiedError` can ask for, the words to type.
+        flags: words to type for each missing item of `UnspecifiedError`.
 
     Raises:
-        UsageError: something has to be named that the files do not tell.
+        UsageError: a format or image has to be given.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""`samereg convert`: flags, and what it prints."""
+"""`samereg convert`: flags and output."""
 
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -21,32 +21,32 @@ from samereg.cli.options import (
 class Convert:
     """Write a transform in another tool's format.
 
-    The file is read back and compared: where it takes points more than the tolerance elsewhere, the exit code is 10.
+    The file is read back and compared: if it differs by more than the tolerance, the exit code is 10.
     Formats: itk (.h5, .tfm; .mat and .txt for affine maps), field (vectors in .nii.gz, .mha, .nrrd), nifti-1006, ants
-    (a prefix, or one of its files), elastix, greedy, niftyreg, learn2reg, fsl (matrices of FLIRT), dicom (.dcm, between
+    (a prefix, or one of its files), elastix, greedy, niftyreg, learn2reg, fsl (FLIRT matrices), dicom (.dcm, between
     two DICOM folders).
     """
 
     transform: TransformFile
-    """Transform file to read."""
+    """Input transform file."""
 
     output: OutputFile
-    """File to write; for ants a prefix."""
+    """Output file; for ants a prefix."""
 
     formats: TransformFormatFlags = field(default_factory=TransformFormats)
 
     images: TransformImageFlags = field(default_factory=TransformImages)
 
     tolerance: Annotated[float, arg(metavar="MM")] = 0.05
-    """Largest difference that passes."""
+    """Maximum difference in mm."""
 
     overwrite: bool = False
-    """Replace the output if it exists."""
+    """Overwrite an existing output."""
 
     messages: MessageFlags = field(default_factory=Messages)
 
     def run(self) -> int:
-        """Convert, say what was lost, return the exit code."""
+        """Convert, print the loss, return the exit code."""
         from samereg.app.spaces import read_spaces
         from samereg.app.transforms import convert_file
         from samereg.cli.console import naming_flags, start_logging

@@ -1,4 +1,4 @@
-"""`samereg demo`: flags, and what it prints."""
+"""`samereg demo`: flags and output."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,17 +11,17 @@ from samereg.cli.options import Machine, MachineFlags, MessageFlags, Messages
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Demo:
-    """Register a synthetic pair made on the spot.
+    """Register a generated synthetic pair.
 
-    Makes a contrast-enhanced and a non-contrast chest of two different synthetic subjects, registers them,
-    and compares how well 35 organs overlap before and after.
+    Generates a contrast-enhanced and a non-contrast chest CT of two synthetic subjects, registers them,
+    and compares the overlap of 35 organs before and after.
     """
 
     output: Annotated[Path, arg(aliases=["-o"], metavar="DIR")] = Path("samereg-demo")
-    """Folder to make; one made by an earlier demo is written over."""
+    """Output folder; one of an earlier demo is overwritten."""
 
     overwrite: bool = False
-    """Write into the output folder whatever it holds; other files in it stay."""
+    """Write into a non-empty output folder; other files in it are kept."""
 
     machine: MachineFlags = field(default_factory=Machine)
 

@@ -1,4 +1,4 @@
-"""`samereg evaluate`: flags, and what it prints."""
+"""`samereg evaluate`: flags and output."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +12,12 @@ from samereg.cli.options import MessageFlags, Messages
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluate:
-    """Score transforms that any tool produced.
+    """Evaluate transforms of any tool.
 
-    For every pair of the dataset RESULTS holds one transform from fixed to moving points: in the folder
-    FIXED__MOVING, under any name that its tool gives (transform.h5, 0GenericAffine.mat with 1Warp.nii.gz,
-    TransformParameters.0.txt), or beside each other as FIXED__MOVING.h5 or disp_FIXED_MOVING.nii.gz. Every format
-    that `samereg convert` reads is read. Labels are scored where both scans exist; distances are in mm.
+    For every pair of the dataset, RESULTS contains one transform from fixed to moving points: in the folder
+    FIXED__MOVING, under any name used by its tool (transform.h5, 0GenericAffine.mat with 1Warp.nii.gz,
+    TransformParameters.0.txt), or directly as FIXED__MOVING.h5 or disp_FIXED_MOVING.nii.gz. Every format
+    that `samereg convert` reads is supported. Labels are evaluated where both scans exist; distances are in mm.
     """
 
     dataset: Annotated[Path, arg(metavar="DIR|phantom")]
@@ -27,30 +27,30 @@ class Evaluate:
     """Folder of the transforms."""
 
     transform_format: Annotated[TransformFormatOrAuto, arg(name="format", metavar="FORMAT")] = "auto"
-    """What the transforms are, if the files do not tell."""
+    """Format of the transforms, if it cannot be detected."""
 
     scans: Annotated[OptionalPath, arg(metavar="DIR")] = None
-    """With the synthetic dataset: folder of the `bench` run that has its scans, or where to make them."""
+    """For the synthetic dataset: folder of the `bench` run with its scans, or in which to generate them."""
 
     small: bool = False
-    """The smaller synthetic dataset, as of `bench --small`."""
+    """Use the small synthetic dataset, as in `bench --small`."""
 
     sets: Annotated[OptionalTexts, arg(metavar="NAME [NAME ...]")] = None
-    """Sets of pairs to score; all of the dataset by default."""
+    """Sets of pairs to evaluate; all of the dataset by default."""
 
     output: Annotated[OptionalPath, arg(aliases=["-o"], metavar="JSON")] = None
-    """Write every score, label by label, as JSON too."""
+    """Also write all scores, per label, as JSON."""
 
     learn2reg_compat: bool = False
-    """Show beside ours the figures as the Learn2Reg challenge computes them."""
+    """Also show the measures as computed by the Learn2Reg challenge."""
 
     overwrite: bool = False
-    """Replace the output if it exists."""
+    """Overwrite an existing output."""
 
     messages: MessageFlags = field(default_factory=Messages)
 
     def run(self) -> int:
-        """Score, print a table, return the exit code."""
+        """Evaluate, print a table, return the exit code."""
         from samereg.app.overwriting import claimed_outputs
         from samereg.app.plain import to_plain
         from samereg.bench.benchmark import open_dataset

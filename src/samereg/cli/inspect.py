@@ -1,4 +1,4 @@
-"""`samereg inspect`: flags, and what it prints."""
+"""`samereg inspect`: flags and output."""
 
 from dataclasses import dataclass, field
 
@@ -7,22 +7,22 @@ from samereg.cli.options import FixedImage, MessageFlags, Messages, MovingImage,
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inspect:
-    """Say what a transform file is, and how sure that is.
+    """Describe a transform file and how certain each fact is.
 
-    Kind, frame, direction, units, domain, mean and largest displacement, and how much of it folds.
+    Kind, frame, direction, units, domain, mean and maximum displacement, and folding.
     """
 
     transform: TransformFile
     """Transform file."""
 
     source: SourceFormat = "auto"
-    """Its format, if the file does not tell."""
+    """File format, if it cannot be detected."""
 
     fixed: FixedImage = None
     """Fixed image, for formats in voxels."""
 
     moving: MovingImage = None
-    """Moving image, the same."""
+    """Moving image, likewise."""
 
     messages: MessageFlags = field(default_factory=Messages)
 

@@ -1,4 +1,4 @@
-"""`samereg invert`: flags, and what it prints."""
+"""`samereg invert`: flags and output."""
 
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -21,7 +21,7 @@ from samereg.cli.options import (
 class Invert:
     """Write the inverse of a transform: moving to fixed.
 
-    Points are sent there and back: where one in a hundred ends more than the tolerance from where it began, the exit
+    Points are mapped there and back: if the error exceeds the tolerance for more than 1 % of them, the exit
     code is 10.
     """
 
@@ -36,15 +36,15 @@ class Invert:
     images: TransformImageFlags = field(default_factory=TransformImages)
 
     tolerance: Annotated[float, arg(metavar="MM")] = 0.5
-    """Farthest that 99 of 100 points may be from where they began."""
+    """Maximum inverse consistency error in mm of 99 % of the points."""
 
     overwrite: bool = False
-    """Replace the output if it exists."""
+    """Overwrite an existing output."""
 
     messages: MessageFlags = field(default_factory=Messages)
 
     def run(self) -> int:
-        """Invert, say how well, return the exit code."""
+        """Invert, print the error, return the exit code."""
         from samereg.app.spaces import read_spaces
         from samereg.app.transforms import invert_file
         from samereg.cli.console import naming_flags, start_logging

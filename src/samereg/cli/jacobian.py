@@ -1,4 +1,4 @@
-"""`samereg jacobian`: flags, and what it prints."""
+"""`samereg jacobian`: flags and output."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,32 +12,32 @@ from samereg.cli.options import MessageFlags, Messages, MovingImage, OutputFile,
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Jacobian:
-    """Write the local change of volume of a transform as an image.
+    """Write the Jacobian determinant of a transform as an image.
 
-    1 where volume is kept, above where the moving anatomy is larger, at most 0 where the map folds; then the exit code
-    is 10. `samereg apply --modulate` multiplies intensities by it.
+    1 where volume is preserved, larger where the moving anatomy is larger, 0 or less where the map folds: then the exit
+    code is 10. `samereg apply --modulate` multiplies intensities by it.
     """
 
     transform: TransformFile
     """Transform file."""
 
     reference: Annotated[Path, arg(aliases=["-r"], metavar="FILE")]
-    """Image whose grid the output takes, in the fixed space."""
+    """Image in the fixed space that defines the output grid."""
 
     output: OutputFile
-    """Image to write: NIfTI, NRRD or MetaImage, by its name."""
+    """Output image: NIfTI, NRRD or MetaImage, by its suffix."""
 
     moving: MovingImage = None
-    """Moving image of the transform, for formats in voxels of both (Learn2Reg, FLIRT)."""
+    """Moving image of the transform, for formats in voxels of both images (Learn2Reg, FLIRT)."""
 
     log: bool = False
-    """Write the natural logarithm: 0 where volume is kept."""
+    """Write the natural logarithm: 0 where volume is preserved."""
 
     transform_format: TransformFormatOrAuto = "auto"
-    """What the transform file is, if it does not tell."""
+    """Format of the transform file, if it cannot be detected."""
 
     overwrite: bool = False
-    """Replace the output if it exists."""
+    """Overwrite an existing output."""
 
     messages: MessageFlags = field(default_factory=Messages)
 
@@ -71,5 +71,5 @@ class Jacobian:
                 "folded": f"{100 * record.folded_fraction:.3f} % of the voxels",
                 "written": str(record.output),
             }
-            print_facts(f"change of volume by {self.transform}", facts)
+            print_facts(f"Jacobian determinant of {self.transform}", facts)
         return record.exit_status

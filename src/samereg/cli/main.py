@@ -1,4 +1,4 @@
-"""The `samereg` command: finds and runs the command asked for; errors become a sentence and an exit code."""
+"""The `samereg` command: finds and runs a subcommand; errors become a sentence and an exit code."""
 
 import io
 import mmap
@@ -12,11 +12,11 @@ from typing import Protocol, runtime_checkable
 
 from samereg._version import __version__
 from samereg.cli.streams import (
-    complain,
-    delivered,
-    ending_cleanly,
+    clean_termination,
     interrupted,
     prepare_streams,
+    print_error,
+    print_output,
 )
 from samereg.errors import MemoryLimitError, SameregError, UsageError, is_out_of_memory
 
@@ -24,14 +24,14 @@ if sys.platform != "win32":
     import resource
 
 SLEEPING_THREADS = ("OMP_WAIT_POLICY", "PASSIVE")
-"""Read when torch is loaded: threads that wait for each other sleep. Spinning gains nothing on an idle computer, and
-on a busy one makes everything take five times as long."""
+"""Read when torch is imported: waiting threads sleep. Spinning gains nothing on an idle computer, and
+makes everything five times slower on a busy one."""
 
 LOADED_BYTES = 640 * 2**20
-"""Address space that torch and the image libraries take when they are loaded, measured; without it they fail in ways
+"""Address space needed to import torch and the image libraries (measured); with less they fail in ways
 that cannot be caught."""
 LOADED_BYTES_PER_CORE = 40 * 2**20
-"""For the stack and the buffers of each thread that OpenBLAS starts."""
+"""Address space of the stack and buffers of each OpenBLAS thread."""
 
 EXIT_UNEXPECTED = 1
 EXIT_USAGE = 2
@@ -46,19 +46,19 @@ Registers CT scans by self-supervised anatomical embeddings.
 commands:
 {commands}
 
-`samereg COMMAND --help` explains a command and its flags; `samereg --version` prints the version.
+`samereg COMMAND --help` describes a command and its flags; `samereg --version` prints the version.
 exit codes: 0 ok, 1 unexpected, 2 usage, 3 bad input or geometry, 4 weights missing, 5 out of memory,
-10 finished but the result fails its quality check, 130 interrupted, 143 ended by SIGTERM.
+10 finished but the result failed a quality check, 130 interrupted, 143 terminated (SIGTERM).
 """
 
 
 @runtime_checkable
 class Messages(Protocol):
-    """The one flag of every command that this file looks at."""
+    """The common flag of all commands that is used here."""
 
     @property
     def verbose(self) -> bool:
-        """Show where an error came from."""
+        """Show tracebacks of errors."""
 
 
 @runtime_checkable
@@ -67,18 +67,18 @@ class Command(Protocol):
 
     @property
     def messages(self) -> Messages:
-        """Flags on what to say."""
+        """Flags of the output."""
 
     def run(self) -> int:
-        """Do the work, print the result, return the exit code."""
+        """Run the command, print the result, return the exit code."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """Where a command lives; its file is imported only when it is called.
+    """Location of a command, whose module is imported only when it is called.
 
     Attributes:
-        words: what is typed after `samereg`.
+        words: words after `samereg`.
         summary: one line for `samereg --help`, the same as the first line of the command's docstring.
         home: module and class.
     """
@@ -91,7 +91,7 @@ class Entry:
 COMMANDS = (
     Entry(
         words=("register",),
-        summary="Align a moving CT scan with a fixed one.",
+        summary="Register a moving CT scan to a fixed one.",
         home=("samereg.cli.register", "Register"),
     ),
     Entry(
@@ -106,7 +106,7 @@ COMMANDS = (
     ),
     Entry(
         words=("affine",),
-        summary="Find an affine start for another registration tool.",
+        summary="Compute an initial affine transform for another registration tool.",
         home=("samereg.cli.affine", "AffineStart"),
     ),
     Entry(
@@ -116,12 +116,12 @@ COMMANDS = (
     ),
     Entry(
         words=("points",),
-        summary="Carry points, markups or a mesh from one scan's space to the other's.",
+        summary="Map points, markups or a mesh from one scan's space to the other's.",
         home=("samereg.cli.points", "Points"),
     ),
     Entry(
         words=("jacobian",),
-        summary="Write the local change of volume of a transform as an image.",
+        summary="Write the Jacobian determinant of a transform as an image.",
         home=("samereg.cli.jacobian", "Jacobian"),
     ),
     Entry(
@@ -131,12 +131,12 @@ COMMANDS = (
     ),
     Entry(
         words=("compose",),
-        summary="Write the transform that applies several, one after another.",
+        summary="Compose several transforms into one.",
         home=("samereg.cli.compose", "Compose"),
     ),
     Entry(
         words=("inspect",),
-        summary="Say what a transform file is, and how sure that is.",
+        summary="Describe a transform file and how certain each fact is.",
         home=("samereg.cli.inspect", "Inspect"),
     ),
     Entry(
@@ -171,31 +171,31 @@ COMMANDS = (
     ),
     Entry(
         words=("evaluate",),
-        summary="Score transforms that any tool produced.",
+        summary="Evaluate transforms of any tool.",
         home=("samereg.cli.evaluate", "Evaluate"),
     ),
     Entry(
         words=("phantom",),
-        summary="Make labelled synthetic chest CT scans.",
+        summary="Generate labelled synthetic chest CT scans.",
         home=("samereg.cli.phantom", "Phantom"),
     ),
     Entry(
         words=("demo",),
-        summary="Register a synthetic pair made on the spot.",
+        summary="Register a generated synthetic pair.",
         home=("samereg.cli.demo", "Demo"),
     ),
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code of one call of `samereg`.
+    """Runs `samereg` and returns its exit code.
 
     Args:
-        arguments: words after `samereg`; those of the process by default.
+        arguments: words after `samereg`; by default those of the process.
     """
     os.environ.setdefault(*SLEEPING_THREADS)
     prepare_streams()
-    with ending_cleanly():
+    with clean_termination():
         try:
             return _answer(tuple(sys.argv[1:] if arguments is None else arguments))
         except KeyboardInterrupt as error:
@@ -207,7 +207,7 @@ def _answer(words: tuple[str, ...]) -> int:
         if words[: len(entry.words)] == entry.words:
             try:
                 command = _parsed(entry, words[len(entry.words) :])
-            except UsageError as error:  # a value out of the bounds of its setting
+            except UsageError as error:  # a value out of bounds
                 print(f"samereg: error: {error}", file=sys.stderr)
                 return EXIT_USAGE
             return run(command)
@@ -215,7 +215,7 @@ def _answer(words: tuple[str, ...]) -> int:
 
 
 def _parsed(entry: Entry, flags: Sequence[str]) -> Command:
-    """As `parse`, with help that can be printed anywhere; on a terminal it has colours."""
+    """As `parse`, with help in colours on a terminal, and in any encoding."""
     if sys.stdout.isatty():
         return parse(entry, flags)
     printed = io.StringIO()
@@ -223,12 +223,12 @@ def _parsed(entry: Entry, flags: Sequence[str]) -> Command:
         with redirect_stdout(printed):
             return parse(entry, flags)
     except SystemExit as ended:
-        ended.code = delivered(printed.getvalue(), ended.code if isinstance(ended.code, int) else EXIT_UNEXPECTED)
+        ended.code = print_output(printed.getvalue(), ended.code if isinstance(ended.code, int) else EXIT_UNEXPECTED)
         raise
 
 
 def parse(entry: Entry, flags: Sequence[str]) -> Command:
-    """The command with its flags; exits with 0 after `--help` and with 2 when a flag is wrong."""
+    """Parses the flags of a command; exits with 0 after `--help` and with 2 for an invalid flag."""
     import tyro
 
     module, name = entry.home
@@ -242,14 +242,14 @@ def parse(entry: Entry, flags: Sequence[str]) -> Command:
 
 
 def run(command: Command) -> int:
-    """Exit code of a command, with every error raised on purpose said in one sentence on standard error.
+    """Runs a command and returns its exit code; deliberate errors are printed as one sentence to stderr.
 
-    What the command prints is printed when it has ended, so that a closed or full standard output cuts nothing short.
+    Its output is buffered until it has ended, so that a closed or full stdout does not abort it.
     """
     printed = io.StringIO()
     with redirect_stdout(printed):
         code = _run(command)
-    return delivered(printed.getvalue(), code)
+    return print_output(printed.getvalue(), code)
 
 
 def _run(command: Command) -> int:
@@ -257,7 +257,7 @@ def _run(command: Command) -> int:
         _require_address_space()
         return command.run()
     except SameregError as error:
-        return _say(error, command, code=error.exit_code)
+        return _report_error(error, command, code=error.exit_code)
     except KeyboardInterrupt as error:
         return interrupted(error)
     except (MemoryError, RuntimeError, ImportError, OSError, UnicodeEncodeError) as error:
@@ -266,17 +266,17 @@ def _run(command: Command) -> int:
 
 def _unexpected(error: Exception, command: Command) -> int:
     if is_out_of_memory(error):
-        return _say("Out of memory: " + _first_line(error), command, code=EXIT_MEMORY)
+        return _report_error("Out of memory: " + _first_line(error), command, code=EXIT_MEMORY)
     if isinstance(error, OSError):
-        return _say(_of_system(error), command, code=EXIT_INPUT)
+        return _report_error(_of_system(error), command, code=EXIT_INPUT)
     if isinstance(error, UnicodeEncodeError):
         sentence = f"{error.object!a}: holds characters that this system's {error.encoding} names cannot have."
-        return _say(sentence, command, code=EXIT_INPUT)
+        return _report_error(sentence, command, code=EXIT_INPUT)
     raise error
 
 
 def _require_address_space() -> None:
-    """Refuse a limit (`ulimit -v`) below what loading takes: some libraries end the process without a word of ours.
+    """Checks that `ulimit -v` allows the imports, because some libraries crash otherwise.
 
     Raises:
         MemoryLimitError: the limit leaves too little.
@@ -293,18 +293,18 @@ def _require_address_space() -> None:
 
 
 def _of_system(error: OSError) -> str:
-    """An error of the system as a sentence that begins with the file, if there is one."""
+    """A system error as a sentence that begins with the file, if there is one."""
     if error.strerror is None:
         return str(error)
     return f"{error.filename}: {error.strerror}." if error.filename is not None else f"{error.strerror}."
 
 
-def _say(error: object, command: Command, *, code: int) -> int:
+def _report_error(error: object, command: Command, *, code: int) -> int:
     if command.messages.verbose:
         import traceback
 
-        complain(traceback.format_exc().rstrip())
-    complain(f"samereg: error: {error}")
+        print_error(traceback.format_exc().rstrip())
+    print_error(f"samereg: error: {error}")
     return code
 
 
@@ -314,19 +314,19 @@ def _first_line(error: BaseException) -> str:
 
 def _without_command(words: tuple[str, ...]) -> int:
     if words == ("--version",):
-        return delivered(f"{__version__}\n", 0)
+        return print_output(f"{__version__}\n", 0)
     asked_for_help = words[-1:] in {("--help",), ("-h",)}
     group = words[:-1] if asked_for_help else words
     entries = [entry for entry in COMMANDS if entry.words[: len(group)] == group]
     if asked_for_help and entries:
-        return delivered(USAGE.format(commands=_listing(entries)), 0)
+        return print_output(USAGE.format(commands=_listing(entries)), 0)
     return _unknown(words, entries or COMMANDS)
 
 
 def _unknown(words: tuple[str, ...], entries: Sequence[Entry]) -> int:
     names = ", ".join(f"'{' '.join(entry.words)}'" for entry in entries)
     got = f"'{' '.join(words[:2])}'" if words else "no command"
-    complain(f"samereg: error: Got {got}; need one of {names}.")
+    print_error(f"samereg: error: Got {got}; need one of {names}.")
     return EXIT_USAGE
 
 

@@ -1,4 +1,4 @@
-"""`samereg match`: flags, and what it prints."""
+"""`samereg match`: flags and output."""
 
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -13,20 +13,20 @@ from samereg.cli.options import FixedScan, MessageFlags, Messages, MovingScan
 class Match:
     """Find points of one CT scan in another.
 
-    Prints for each point where it was found in the moving scan (LPS mm), how similar the two places are (at
-    most 1), the cycle error (how far from the start one ends when the found place is looked for in the fixed scan
-    again), the margin over the next best place, the expected error in mm, and whether the moving scan's field of view
-    leaves the place out; then the position means nothing.
+    Prints for each point its match in the moving scan (LPS mm), the similarity (at
+    most 1), the cycle error (distance between the point and the match of its match in the fixed scan),
+    the margin over the second candidate, the expected error in mm, and whether the point lies outside the moving
+    scan's field of view; if so, its position is meaningless.
     """
 
     fixed: FixedScan
-    """Scan in which the points are given."""
+    """Scan of the points."""
 
     moving: MovingScan
-    """Scan in which they are looked for."""
+    """Scan to search."""
 
     points: Annotated[OptionalPath, arg(metavar="FILE")] = None
-    """Points in LPS mm: CSV with the header x,y,z (further columns are kept), markups of Slicer, or another point
+    """Points in LPS mm: CSV with the header x,y,z (other columns are kept), Slicer markups, or another point
     file that `samereg points` reads."""
 
     labels: Annotated[OptionalPath, arg(metavar="FILE")] = None
@@ -36,12 +36,12 @@ class Match:
     """... and the label whose voxels to find."""
 
     output: Annotated[OptionalPath, arg(aliases=["-o"], metavar="CSV")] = None
-    """Write a CSV file too."""
+    """Also write a CSV file."""
 
     settings: Annotated[MatchSettings, arg(name="")] = field(default_factory=MatchSettings)
 
     overwrite: bool = False
-    """Replace the output if it exists."""
+    """Overwrite an existing output."""
 
     messages: MessageFlags = field(default_factory=Messages)
 

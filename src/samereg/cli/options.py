@@ -1,4 +1,4 @@
-"""Flags that several commands share. Imports nothing heavy: `--help` has to answer before torch is loaded."""
+"""Flags shared by several commands. Imports nothing heavy, so that `--help` is fast."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,35 +21,35 @@ TargetFormat = Annotated[TransformFormatOrAuto, arg(name="to", metavar="FORMAT")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Messages:
-    """What a command says, and how."""
+    """Output of a command."""
 
     json: bool = False
     """Print the result as JSON."""
 
     quiet: Annotated[bool, arg(aliases=["-q"])] = False
-    """Log errors only, and show no progress."""
+    """Log only errors, and show no progress."""
 
     verbose: Annotated[bool, arg(aliases=["-v"])] = False
-    """Log every step, and show where an error came from."""
+    """Log every step, and show tracebacks of errors."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Machine:
-    """What a command computes on."""
+    """Device, threads and seed."""
 
     device: str = "auto"
-    """auto, cpu, cuda or cuda:N. auto takes the first NVIDIA GPU if there is one."""
+    """auto, cpu, cuda or cuda:N. auto uses the first NVIDIA GPU if there is one."""
 
     threads: int = 0
-    """CPU threads; 0 takes as many as there are cores."""
+    """CPU threads; 0 uses all cores."""
 
     seed: int = 0
-    """Decides everything random: one seed, one result."""
+    """Seed of all random numbers: the same seed gives the same result."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TransformImages:
-    """The images that a transform belongs to."""
+    """Images of a transform."""
 
     fixed: FixedImage = None
     """Fixed image of the transform: fields are written on its grid; needed for learn2reg, fsl and dicom."""
@@ -61,13 +61,13 @@ class TransformImages:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TransformFormats:
-    """What a transform is read and written as."""
+    """Input and output format of a transform."""
 
     source: SourceFormat = "auto"
-    """Format of the input, if the file does not tell."""
+    """Input format, if it cannot be detected."""
 
     target: TargetFormat = "auto"
-    """Format of the output; auto goes by its name: .h5 .tfm itk, .nii.gz .mha .nrrd field, .npz learn2reg, .dcm
+    """Output format; auto uses the suffix: .h5 .tfm itk, .nii.gz .mha .nrrd field, .npz learn2reg, .dcm
     dicom."""
 
 

@@ -1,4 +1,4 @@
-"""`samereg phantom`: flags, and what it prints."""
+"""`samereg phantom`: flags and output."""
 
 from dataclasses import dataclass, field
 
@@ -7,9 +7,9 @@ from samereg.cli.options import MessageFlags, Messages, OutputFolder
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Phantom:
-    """Make labelled synthetic chest CT scans.
+    """Generate labelled synthetic chest CT scans.
 
-    Each subject has its own body shape, a contrast-enhanced and a non-contrast scan, a label map of 35
+    Each subject has an individual body shape, a contrast-enhanced and a non-contrast scan, a label map of 35
     organs, and landmarks. The same seed gives the same files.
     """
 
@@ -20,24 +20,24 @@ class Phantom:
     """How many subjects."""
 
     seed: int = 0
-    """Number of the first subject; subject N is the same in every cohort."""
+    """Seed of the first subject; subject N is the same in every cohort."""
 
     spacing: tuple[float, float, float] = (2.0, 2.0, 2.0)
-    """Voxel edges in mm: from slice to slice, front to back, side to side."""
+    """Voxel spacing in mm: superior, anterior-posterior, left-right."""
 
     shape: tuple[int, int, int] = (192, 144, 208)
     """Voxels in the same order."""
 
     overwrite: bool = False
-    """Write into the output folder even if it holds something; other files in it stay."""
+    """Write into a non-empty output folder; other files in it are kept."""
 
     threads: int = 0
-    """CPU threads; 0 takes as many as there are cores."""
+    """CPU threads; 0 uses all cores."""
 
     messages: MessageFlags = field(default_factory=Messages)
 
     def run(self) -> int:
-        """Make the cohort, say what was written, return the exit code."""
+        """Generate the cohort, print a summary, return the exit code."""
         from samereg.app.cohort import CohortSettings, write_cohort
         from samereg.app.machine import prepare_machine
         from samereg.app.plain import to_plain

@@ -1,4 +1,4 @@
-"""`samereg points`: flags, and what it prints."""
+"""`samereg points`: flags and output."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,14 +12,14 @@ from samereg.cli.options import FixedImage, MessageFlags, Messages, MovingImage,
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Points:
-    """Carry points, markups or a mesh from one scan's space to the other's.
+    """Map points, markups or a mesh from one scan's space to the other's.
 
-    Say in which space the points are and in which they shall be; which way the transform points does not matter.
-    Points on which the transform says nothing (outside its field) are kept and marked `outside`.
+    Give the space of the points and the target space; the direction of the transform is handled automatically.
+    Points outside the field of the transform are kept and marked `outside`.
     """
 
     transform: TransformFile
-    """Transform file of any format that `samereg convert` reads; inverse.h5 beside it is used where it fits."""
+    """Transform file of any format that `samereg convert` reads; inverse.h5 beside it is used if it matches."""
 
     points: Annotated[Path, arg(aliases=["-p"], metavar="FILE")]
     """CSV with the header x,y,z (LPS mm), Slicer .mrk.json or .fcsv, Learn2Reg keypoints, .vtk or .stl mesh."""
@@ -28,30 +28,30 @@ class Points:
     """Space of the points."""
 
     target: Annotated[Literal["fixed", "moving"], arg(name="to")]
-    """Space that they shall be in."""
+    """Target space."""
 
     output: OutputFile
-    """File to write: the input's format, or another list of points, by its name."""
+    """Output file: the input's format, or another list of points, by its suffix."""
 
     fixed: FixedImage = None
-    """Fixed image, for coordinates in voxels (Learn2Reg) alone."""
+    """Fixed image, only for coordinates in voxels (Learn2Reg)."""
 
     moving: MovingImage = None
-    """Moving image, the same."""
+    """Moving image, likewise."""
 
     points_format: PointFormatOrAuto = "auto"
-    """What the points' file is, if its name and first line do not tell."""
+    """Format of the point file, if it cannot be detected."""
 
     transform_format: TransformFormatOrAuto = "auto"
-    """What the transform file is, if it does not tell."""
+    """Format of the transform file, if it cannot be detected."""
 
     overwrite: bool = False
-    """Replace the output if it exists."""
+    """Overwrite an existing output."""
 
     messages: MessageFlags = field(default_factory=Messages)
 
     def run(self) -> int:
-        """Move the points, say how many, return the exit code."""
+        """Map the points, print a summary, return the exit code."""
         from samereg.app.plain import to_plain
         from samereg.app.points import PointsSettings, move_points_file
         from samereg.cli.console import naming_flags, print_facts, print_json, start_logging, warn
@@ -79,7 +79,7 @@ class Points:
         facts = {
             "points": f"{record.points}, {record.outside} of them outside the transform's domain",
             "through": record.how,
-            "longest way": f"{record.largest_mm:.2f} mm",
+            "maximum displacement": f"{record.max_mm:.2f} mm",
             "written": str(record.output),
         }
         print_facts(f"{self.points}, from {self.source} to {self.target}", facts)

@@ -1,4 +1,4 @@
-"""`samereg register`: flags, and what it prints."""
+"""`samereg register`: flags and output."""
 
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -11,18 +11,18 @@ from samereg.cli.options import FixedScan, MessageFlags, Messages, MovingScan, O
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Register:
-    """Align a moving CT scan with a fixed one.
+    """Register a moving CT scan to a fixed one.
 
     Writes into the output folder: moved.nii.gz (the moving scan on the fixed scan's grid, in HU),
-    transform.h5 (fixed to moving world, what resampling needs), inverse.h5, matches.csv and run.json; with --dicom
+    transform.h5 (fixed to moving world, for resampling), inverse.h5, matches.csv and run.json; with --dicom
     registration.dcm and the series moved/ too.
     """
 
     fixed: FixedScan
-    """Scan that stays: NIfTI, NRRD or MetaImage file, or folder of DICOM slices."""
+    """Fixed scan: NIfTI, NRRD or MetaImage file, or folder of DICOM slices."""
 
     moving: MovingScan
-    """Scan to be aligned with it."""
+    """Moving scan, to be aligned with the fixed one."""
 
     output: OutputFolder
     """Folder to make."""
@@ -30,10 +30,10 @@ class Register:
     settings: Annotated[RegisterSettings, arg(name="")] = field(default_factory=RegisterSettings)
 
     report: bool = False
-    """Write report.html too: pictures, figures and a verdict, on one page that needs no network."""
+    """Also write report.html: images, measures and a verdict, on one self-contained page."""
 
     overwrite: bool = False
-    """Write into the output folder even if it holds something; other files in it stay."""
+    """Write into a non-empty output folder; other files in it are kept."""
 
     messages: MessageFlags = field(default_factory=Messages)
 

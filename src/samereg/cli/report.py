@@ -1,4 +1,4 @@
-"""`samereg report`: flags, and what it prints."""
+"""`samereg report`: flags and output."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,15 +14,15 @@ from samereg.cli.options import MessageFlags, Messages
 class Report:
     """Show a registration on one page, with a verdict.
 
-    Writes report.html: linked viewers of both scans, figures and what they mean, deformation, matches, times and
-    provenance. The page needs no other file and no network; without JavaScript it shows still pictures.
+    Writes report.html: linked viewers of both scans, measures and their meaning, deformation, matches, times and
+    provenance. The page is self-contained; without JavaScript it shows still images.
     """
 
     registration: Positional[Annotated[Path, arg(metavar="DIR")]]
-    """Folder that `samereg register` wrote."""
+    """Output folder of `samereg register`."""
 
     fixed: Annotated[OptionalPath, arg(aliases=["-f"], metavar="CT")] = None
-    """The fixed scan, if it is no longer where run.json says."""
+    """The fixed scan, if it has been moved."""
 
     moving: Annotated[OptionalPath, arg(aliases=["-m"], metavar="CT")] = None
     """The moving scan, likewise."""
@@ -37,18 +37,18 @@ class Report:
     """CSV file that names the labels, with the columns value and name."""
 
     output: Annotated[OptionalPath, arg(aliases=["-o"], metavar="FILE")] = None
-    """Page to write; report.html in the registration's folder by default."""
+    """Output page; by default report.html in the registration's folder."""
 
     overwrite: bool = False
-    """Replace the page if it exists."""
+    """Overwrite an existing page."""
 
     threads: int = 0
-    """CPU threads; 0 takes as many as there are cores."""
+    """CPU threads; 0 uses all cores."""
 
     messages: MessageFlags = field(default_factory=Messages)
 
     def run(self) -> int:
-        """Write the page, say what it says, return the exit code."""
+        """Write the page, print the verdict, return the exit code."""
         from samereg.app.machine import prepare_machine
         from samereg.app.plain import to_plain
         from samereg.app.settings import MachineSettings

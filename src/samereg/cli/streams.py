@@ -1,4 +1,4 @@
-"""Standard streams and signals of the command line: printing never costs a result, and being ended leaves no litter."""
+"""Standard streams and signals: failed printing never loses a result, and termination leaves no temporary files."""
 
 import errno
 import io
@@ -15,11 +15,11 @@ EXIT_UNPRINTED = 3
 EXIT_INTERRUPTED = 130
 _ENDING = ("SIGTERM", "SIGHUP")
 _SIGNALLED = 128
-"""Added to the number of a signal, as shells do."""
+"""Offset of exit codes for signals, as in shells."""
 
 
 class _Terminated(KeyboardInterrupt):
-    """The process is asked to end; everything is cleaned up as after Ctrl-C."""
+    """Termination request, which is handled like Ctrl-C."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -27,8 +27,8 @@ class _Terminated(KeyboardInterrupt):
 
 
 @contextmanager
-def ending_cleanly() -> Iterator[None]:
-    """Take SIGTERM and SIGHUP as interruptions; outside the main thread, and where they are ignored, leaves them."""
+def clean_termination() -> Iterator[None]:
+    """Context that treats SIGTERM and SIGHUP as interrupts, in the main thread and unless they are ignored."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -45,24 +45,24 @@ def ending_cleanly() -> Iterator[None]:
 
 
 def interrupted(error: KeyboardInterrupt) -> int:
-    """Say that the process was interrupted or asked to end; its exit code."""
+    """Reports that the process was interrupted or terminated, and returns its exit code."""
     if isinstance(error, _Terminated):
-        complain(f"samereg: ended by {error}")
+        print_error(f"samereg: terminated by {error}")
         return error.exit_code
-    complain("samereg: interrupted")
+    print_error("samereg: interrupted")
     return EXIT_INTERRUPTED
 
 
 def prepare_streams() -> None:
-    """Make standard streams that can always be written: closed ones lead nowhere, odd characters become escapes.
+    """Makes standard streams writable: closed ones are redirected to null, unencodable characters are escaped.
 
-    Without this the next file that is opened would get the number of the closed stream, and what libraries print.
+    Otherwise the next opened file would get the descriptor of the closed stream, and the output of libraries.
     """
     for number in (0, 1, 2):
         try:
             os.fstat(number)
         except OSError:
-            # The lowest free number is taken: that of the closed stream. Read-only, so that printing fails and is said.
+            # Takes the lowest free descriptor, that of the closed stream; read-only, so that printing fails visibly.
             os.open(os.devnull, os.O_RDONLY if number == 1 else os.O_RDWR)
     if sys.stdout is None:
         sys.stdout = os.fdopen(1, "w", closefd=False)
@@ -73,33 +73,31 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def complain(sentence: str) -> None:
-    """Print a sentence on standard error; where that cannot be written, nobody can be told."""
+def print_error(sentence: str) -> None:
+    """Prints a sentence to stderr, if that is writable."""
     with suppress(OSError):
         print(sentence, file=sys.stderr, flush=True)
 
 
-def delivered(text: str, code: int) -> int:
-    """Print what a command has to say; the exit code of the command, or another if nothing could be printed.
+def print_output(text: str, code: int) -> int:
+    """Prints the output of a command and returns its exit code, or 1 if printing failed.
 
-    A reader that has seen enough, as `head`, is no error.
+    A closed pipe, as with `head`, is not an error.
     """
     try:
         print(text, end="", flush=True)
     except BrokenPipeError:
-        _silence(sys.stdout)
+        _redirect_to_null(sys.stdout)
     except OSError as error:
-        _silence(sys.stdout)
+        _redirect_to_null(sys.stdout)
         why = "is closed" if error.errno == errno.EBADF else f"failed ({error.strerror})"
-        complain(
-            f"samereg: error: The result could not be printed: standard output {why}. Files that were written stay."
-        )
+        print_error(f"samereg: error: The result could not be printed: standard output {why}. Written files are kept.")
         return code or EXIT_UNPRINTED
     return code
 
 
-def _silence(stream: TextIO) -> None:
-    """Lead a stream nowhere, so that what is left in its buffer is no second error when the process ends."""
+def _redirect_to_null(stream: TextIO) -> None:
+    """Redirects a stream to null, so that flushing its buffer at exit is not a second error."""
     with suppress(OSError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -109,6 +107,6 @@ def _silence(stream: TextIO) -> None:
 def _end(number: int, _: FrameType | None) -> None:
     for name in _ENDING:
         if name in vars(signal):
-            # Cleaning up is not interrupted by a second one.
+            # A second signal does not interrupt the cleanup.
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     raise _Terminated(number)

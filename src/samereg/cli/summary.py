@@ -1,15 +1,15 @@
-"""What is said about a finished registration."""
+"""Printed summary of a registration."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from samereg.app.record import RunRecord
 from samereg.cli.console import print_facts
-from samereg.cli.streams import complain
+from samereg.cli.streams import print_error
 
 
 def print_summary(record: RunRecord, output: Path) -> None:
-    """Print what was registered, how well, how long it took and where it lies."""
+    """Print scans, quality, times and output of a registration."""
     quality = record.quality
     facts = {
         "verdict": f"{record.verdict.level}: {record.verdict.headline}",
@@ -37,6 +37,6 @@ def _landmarks(record: RunRecord) -> dict[str, str]:
 
 
 def report_faults(faults: Sequence[str]) -> None:
-    """Say on standard error why a result is not to be trusted."""
+    """Print to stderr why a result failed."""
     for fault in faults:
-        complain(f"samereg: error: The result fails its quality check: {fault}.")
+        print_error(f"samereg: error: The result failed a quality check: {fault}.")

@@ -1,4 +1,4 @@
-"""`samereg train deform`: flags, and what it prints."""
+"""`samereg train deform`: flags and output."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,61 +14,61 @@ from samereg.cli.options import Machine, MachineFlags, MessageFlags, Messages, O
 class TrainDeform:
     """Train a deformation network on unlabelled CT scans.
 
-    Embeds every scan and aligns pairs of them, once, into a cache on disk; then learns from random crops of the
-    aligned pairs. Writes weights, a model card and logs into the output folder. When that folder already holds a
-    stopped run, training goes on exactly where it stopped.
+    Embeds all scans and aligns pairs, cached on disk; then trains on random crops of the
+    aligned pairs. Writes weights, a model card and logs to the output folder. If that folder contains a
+    stopped run, training resumes exactly from there.
     """
 
     data: Annotated[Path, arg(metavar="DIR|FILE")]
-    """Folder that is searched for CT scans, or text file with one path per line."""
+    """Folder to search for CT scans, or text file with one path per line."""
 
     output: OutputFolder
     """Folder of the run."""
 
     validation: Annotated[OptionalPath, arg(metavar="DIR|FILE")] = None
-    """The same for scans whose loss is logged but that nothing is fitted to."""
+    """The same for validation scans, whose loss is logged."""
 
     variant: Literal["vm", "sam-loss", "sam-corr", "sam-vm"] = "sam-vm"
-    """vm: VoxelMorph. sam-loss, sam-corr: with the embedding's similarity as a loss, or its correlation as an
+    """vm: VoxelMorph. sam-loss, sam-corr: with the embedding similarity as a loss, or its correlation as an
     input. sam-vm: with both."""
 
     network: Literal["phnn", "vm-unet", "unet"] = "phnn"
     """phnn: the shipped one, SAME's backbone. vm-unet: VoxelMorph's. unet: 3-D U-Net."""
 
     form: Literal["velocity", "displacement"] = "velocity"
-    """velocity: its flow cannot fold and has an inverse. displacement: the paper's."""
+    """velocity: diffeomorphic and invertible. displacement: as in the paper."""
 
     steps: int = 1500
-    """Optimisation steps in all, those done before a resumption included."""
+    """Total number of optimisation steps, including those before resuming."""
 
     pairs: int = 0
-    """Ordered pairs to align and learn from, drawn at random; 0 takes all."""
+    """Number of ordered pairs to train on, drawn at random; 0 uses all."""
 
     init: Annotated[OptionalText, arg(metavar="WEIGHTS")] = None
-    """Weights to begin with, to fine-tune: shipped ones by name, or a file."""
+    """Initial weights for fine-tuning: name of shipped ones, or a file."""
 
     learning_rate: float = 1e-3
-    """Largest step of the optimiser; a tenth of it suits fine-tuning."""
+    """Maximum learning rate; use a tenth of it for fine-tuning."""
 
     alignment: Literal["fast", "affine"] = "fast"
-    """How pairs are aligned before: fast, by SAM-affine and SAM-coarse; affine, by SAM-affine alone (the paper's
+    """Initial alignment of pairs: fast, by SAM-affine and SAM-coarse; affine, by SAM-affine only (the paper's
     table 2)."""
 
     embedding: str = "compact"
-    """Shipped embedding by name, or the weights file of one you trained."""
+    """Embedding network: name of a shipped one, or a weights file."""
 
     cache: Annotated[OptionalPath, arg(metavar="DIR")] = None
-    """Folder of embeddings and alignments, which several runs may share; by default beside the output."""
+    """Folder of cached embeddings and alignments, which runs may share; by default beside the output."""
 
     gpus: int = 1
-    """How many GPUs share the work; only with --device auto or cuda."""
+    """Number of GPUs; only with --device auto or cuda."""
 
     machine: MachineFlags = field(default_factory=Machine)
 
     messages: MessageFlags = field(default_factory=Messages)
 
     def run(self) -> int:
-        """Train, say where the results lie, return the exit code."""
+        """Train, print the output files, return the exit code."""
         from samereg.optional import require_packages
 
         require_packages("lightning_fabric", "tensorboard", purpose="training")
@@ -110,5 +110,5 @@ class TrainDeform:
                 "steps": str(trained.steps),
                 "written": str(trained.weights),
             }
-            print_facts(f"deformation learnt from {trained.scans} scans", facts)
+            print_facts(f"deformation network trained on {trained.scans} scans", facts)
         return 0

@@ -1,4 +1,4 @@
-"""`samereg train embedding`: flags, and what it prints."""
+"""`samereg train embedding`: flags and output."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,37 +14,37 @@ from samereg.cli.options import Machine, MachineFlags, MessageFlags, Messages, O
 class TrainEmbedding:
     """Train an anatomical embedding on unlabelled CT scans.
 
-    Writes weights, a model card and logs into the output folder. When that folder already holds a stopped
-    run, training goes on exactly where it stopped; to train longer, give more --steps.
+    Writes weights, a model card and logs to the output folder. If that folder contains a stopped
+    run, training resumes exactly from there; to train longer, increase --steps.
     """
 
     data: Annotated[Path, arg(metavar="DIR|FILE")]
-    """Folder that is searched for CT scans, or text file with one path per line."""
+    """Folder to search for CT scans, or text file with one path per line."""
 
     output: OutputFolder
     """Folder of the run."""
 
     network: Literal["compact", "resnet18"] = "compact"
-    """compact: the shipped size. resnet18: the paper's."""
+    """compact: the shipped network. resnet18: as in the paper."""
 
     steps: int = 1550
-    """Optimisation steps in all, those done before a resumption included."""
+    """Total number of optimisation steps, including those before resuming."""
 
     init: Annotated[OptionalText, arg(metavar="WEIGHTS")] = None
-    """Weights to begin with, to fine-tune: shipped ones by name, or a file."""
+    """Initial weights for fine-tuning: name of shipped ones, or a file."""
 
     learning_rate: float = 1e-3
-    """Largest step of the optimiser; a tenth of it suits fine-tuning."""
+    """Maximum learning rate; use a tenth of it for fine-tuning."""
 
     gpus: int = 1
-    """How many GPUs share the work; only with --device auto or cuda."""
+    """Number of GPUs; only with --device auto or cuda."""
 
     machine: MachineFlags = field(default_factory=Machine)
 
     messages: MessageFlags = field(default_factory=Messages)
 
     def run(self) -> int:
-        """Train, say where the results lie, return the exit code."""
+        """Train, print the output files, return the exit code."""
         from samereg.optional import require_packages
 
         require_packages("lightning_fabric", "tensorboard", purpose="training")
@@ -76,5 +76,5 @@ class TrainEmbedding:
             print_json(to_plain(trained))
         else:
             facts = {"steps": str(trained.steps), "written": str(trained.weights)}
-            print_facts(f"embedding learnt from {trained.scans} scans", facts)
+            print_facts(f"embedding trained on {trained.scans} scans", facts)
         return 0

@@ -1,4 +1,4 @@
-"""What the commands that write a transform share: the formats asked for, and what is said afterwards."""
+"""Shared parts of commands that write a transform: formats and printed summary."""
 
 from samereg.app.plain import to_plain
 from samereg.app.settings import TransformFormatOrAuto
@@ -10,7 +10,7 @@ from samereg.io.format_names import TransformFormatName
 
 
 def chosen_formats(flags: TransformFormats) -> Formats:
-    """Formats that flags ask for."""
+    """Formats given by flags."""
     return Formats(source=format_or_none(flags.source), target=format_or_none(flags.target))
 
 
@@ -20,13 +20,13 @@ def format_or_none(name: TransformFormatOrAuto) -> TransformFormatName | None:
 
 
 def print_written(record: WrittenTransform, title: str, *, json: bool) -> None:
-    """Print what was written and how far it is from what it should be; faults go to standard error."""
+    """Print the output and its accuracy; faults go to stderr."""
     if json:
         print_json(to_plain(record))
     else:
         facts = {
             "parts": ", then ".join(record.parts),
-            "difference": f"mean {record.mean_mm:.4f} mm, largest {record.largest_mm:.4f} mm, {record.points} points",
+            "difference": f"mean {record.mean_mm:.4f} mm, maximum {record.max_mm:.4f} mm, {record.points} points",
             "written": " ".join(map(str, record.files)),
         }
         print_facts(title, facts)

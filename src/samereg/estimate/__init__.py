@@ -1,1 +1,1 @@
-"""From matches to transforms, without training."""
+"""Estimation of transforms from matches, images and embeddings."""

@@ -1,4 +1,4 @@
-"""Affine, similarity and rigid maps from matched points: closed forms, and a fit that outliers do not move."""
+"""Affine, similarity and rigid fits to matched points: closed-form, and robust to outliers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ from samereg.estimate.outcome import Outcome
 from samereg.geometry.affine import Affine
 
 FLATTEST = 1e-3
-"""Points whose extent along some direction is a smaller share of their largest extent count as flat."""
+"""Minimum ratio of smallest to largest extent of non-degenerate points."""
 
 HYPOTHESES = 300
-"""Random subsets: at 50 % outliers about 19 of them are clean, at 65 % about 5."""
+"""Number of random subsets: about 19 are free of outliers at 50 % outliers, about 5 at 65 %."""
 
 SUBSET_SIZE = 4
 SCORED_POINTS = 1000
 FINALISTS = 4
 BALANCE_CELL_MM = 64.0
-"""Subsets draw from cells of this size alike, so that they span the body however the matches crowd."""
+"""Cell size in mm; subsets sample cells uniformly, so that they span the body despite clustered matches."""
 
-LARGEST_STRETCH = 2.0
-"""No two people differ more along any direction; hypotheses that stretch or shrink more are not scored."""
+MAX_STRETCH = 2.0
+"""Maximum stretch between two people along any direction; other hypotheses are rejected."""
 
 SCALE_DECAY = 0.7
 FIRST_SCALE = 3.0
@@ -36,7 +36,7 @@ MAX_ITERATIONS = 60
 
 @runtime_checkable
 class Fit(Protocol):
-    """A closed-form fit: fixed points, their matches and weights to a map."""
+    """A closed-form fit of a map to points, matches and weights."""
 
     def __call__(
         self,
@@ -50,7 +50,7 @@ class Fit(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class RobustFit:
-    """A map that most matches agree on.
+    """Result of a robust fit.
 
     Attributes:
         affine: fixed world to moving world.
@@ -69,18 +69,18 @@ def fit_affine(
     *,
     weights: Float64[Tensor, " n"],
 ) -> Affine:
-    """Affine map that best carries fixed points onto their matches.
+    """Least-squares affine map from fixed points to their matches.
 
     Minimises ``sum_i w_i |A p_i + t - q_i|^2`` (SAME, eq. 1, in the pull-back direction). Closed form; no
-    outlier rejection: one bad match moves the answer.
+    outlier rejection.
 
     Args:
         fixed_mm: points ``p`` in the fixed image, world frame (LPS+), mm.
         moving_mm: their matches ``q`` in the moving image, same order and frame.
-        weights: trust in each match, >= 0; only ratios matter.
+        weights: of the matches, >= 0; only ratios matter.
 
     Returns:
-        Fixed world to moving world, as every transform here.
+        Fixed world to moving world.
 
     Raises:
         DegeneratePointsError: fewer than 4 points with weight, or all in one plane.
@@ -97,14 +97,14 @@ def fit_rigid(
     *,
     weights: Float64[Tensor, " n"],
 ) -> Affine:
-    """Rotation and translation that best carry fixed points onto their matches; never a mirror.
+    """Least-squares rigid map from fixed points to their matches; never a reflection.
 
     Minimises ``sum_i w_i |R p_i + t - q_i|^2`` (Umeyama, 1991). Closed form; no outlier rejection.
 
     Args:
         fixed_mm: points ``p`` in the fixed image, world frame (LPS+), mm.
         moving_mm: their matches ``q``, same order and frame.
-        weights: trust in each match, >= 0; only ratios matter.
+        weights: of the matches, >= 0; only ratios matter.
 
     Returns:
         Fixed world to moving world.
@@ -124,27 +124,27 @@ def fit_similarity(
     *,
     weights: Float64[Tensor, " n"],
 ) -> Affine:
-    """Rotation, translation and one scale that best carry fixed points onto their matches; never a mirror.
+    """Least-squares similarity map from fixed points to their matches; never a reflection.
 
     Minimises ``sum_i w_i |s R p_i + t - q_i|^2`` (Umeyama, 1991). Closed form; no outlier rejection.
 
     Args:
         fixed_mm: points ``p`` in the fixed image, world frame (LPS+), mm.
         moving_mm: their matches ``q``, same order and frame.
-        weights: trust in each match, >= 0; only ratios matter.
+        weights: of the matches, >= 0; only ratios matter.
 
     Returns:
         Fixed world to moving world.
 
     Raises:
-        DegeneratePointsError: fewer than 3 points with weight, all on one line, or matches that shrink to one.
+        DegeneratePointsError: fewer than 3 points with weight, all on one line, or coincident matches.
     """
     centred = _centred(fixed_mm, moving_mm, weights)
     _refuse_flat(centred, weights, dimensions=2)
     rotation, correlation = _rotation(centred)
     scale = correlation / float(centred.spread.trace())
     if scale <= 0.0:
-        raise DegeneratePointsError("the matches all lie in one place; a similarity needs matches that spread")
+        raise DegeneratePointsError("all matches coincide; a similarity transform needs distinct matches")
     return _around(scale * rotation, centred)
 
 
@@ -157,26 +157,26 @@ def fit_robust(
     inlier_mm: float = 20.0,
     seed: int = 0,
 ) -> RobustFit:
-    """Map that most matches agree on, whatever the rest say.
+    """Robust fit of a map to matches with outliers.
 
-    The best of many fits to small random subsets that span the body, by a truncated squared error (MSAC; Torr
+    The best of many fits to small random subsets by a truncated squared error (MSAC; Torr
     and Zisserman, 2000), refined by reweighted least squares with the weight of Geman and McClure,
-    ``(c^2 / (c^2 + r^2))^2``, while ``c`` comes down to `inlier_mm`. Good up to about 60 % outliers.
+    ``(c^2 / (c^2 + r^2))^2``, while ``c`` decreases to `inlier_mm`. Works for up to about 60 % outliers.
 
     Args:
         fixed_mm: points in the fixed image, world frame (LPS+), mm.
         moving_mm: their matches, same order and frame.
-        weights: trust in each match, >= 0; only ratios matter.
-        fit: what kind of map: `fit_affine`, `fit_rigid` or `fit_similarity`.
-        inlier_mm: a match this far from the map counts for a quarter, and farther ones are outliers. To be
-            well above the matches' noise plus what the map cannot follow.
+        weights: of the matches, >= 0; only ratios matter.
+        fit: `fit_affine`, `fit_rigid` or `fit_similarity`.
+        inlier_mm: residual at which a match has a quarter of its weight; larger ones are outliers. Should be
+            well above the noise of the matches plus the deformation that the map cannot model.
         seed: of the random subsets.
 
     Returns:
-        The same for the same input and seed, to the bit.
+        Bitwise reproducible for the same input and seed.
 
     Raises:
-        DegeneratePointsError: as `fit`, for all matches or for those that agree.
+        DegeneratePointsError: see `fit`; for all matches or for the inliers.
     """
     matches = _Matched(fixed_mm=fixed_mm, moving_mm=moving_mm, weights=weights)
     starts = _starts(matches, fit=fit, inlier_mm=inlier_mm, seed=seed)
@@ -223,7 +223,7 @@ def _refined(start: Affine, matches: _Matched, *, fit: Fit, inlier_mm: float) ->
 
 
 def _starts(matches: _Matched, *, fit: Fit, inlier_mm: float, seed: int) -> list[Affine]:
-    """The fit to everything and the best fits to random subsets."""
+    """The fit to all matches and the best fits to random subsets."""
     everything = fit(matches.fixed_mm, matches.moving_mm, weights=matches.weights)
     generator = torch.Generator().manual_seed(seed)
     scored = matches.some(torch.randperm(len(matches.weights), generator=generator)[:SCORED_POINTS])
@@ -251,7 +251,7 @@ def _hypotheses(matches: _Matched, fit: Fit, generator: torch.Generator) -> Iter
 def _is_plausible(affine: Affine) -> bool:
     stretches = torch.linalg.svdvals(affine.linear)
     upright = float(torch.linalg.det(affine.linear)) > 0.0
-    return upright and float(stretches[0]) < LARGEST_STRETCH and float(stretches[2]) > 1.0 / LARGEST_STRETCH
+    return upright and float(stretches[0]) < MAX_STRETCH and float(stretches[2]) > 1.0 / MAX_STRETCH
 
 
 def _truncated_cost(affine: Affine, matches: _Matched, inlier_mm: float) -> float:
@@ -261,7 +261,7 @@ def _truncated_cost(affine: Affine, matches: _Matched, inlier_mm: float) -> floa
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Centred:
-    """Weighted moments about the centroids; `spread` of p with p, `cross` of p with q."""
+    """Weighted second moments about the centroids: `spread` of p with p, `cross` of p with q."""
 
     fixed_centre_mm: Float64[Tensor, "3"]
     moving_centre_mm: Float64[Tensor, "3"]
@@ -274,7 +274,7 @@ def _centred(
 ) -> _Centred:
     total = float(weights.sum())
     if not total > 0.0:
-        raise DegeneratePointsError(f"a map needs matches with weight, got {len(weights)} of weight 0")
+        raise DegeneratePointsError(f"got {len(weights)} matches, all with weight 0; need matches with positive weight")
     shares = (weights / total)[:, None]
     fixed_centre, moving_centre = (shares * fixed_mm).sum(0), (shares * moving_mm).sum(0)
     fixed, moving = fixed_mm - fixed_centre, moving_mm - moving_centre
@@ -287,7 +287,7 @@ def _centred(
 
 
 def _refuse_flat(centred: _Centred, weights: Float64[Tensor, " n"], *, dimensions: int) -> None:
-    """Refuse points that span fewer dimensions than the map needs."""
+    """Checks that points span the dimensions that the map needs."""
     counted = int((weights > 0).sum())
     if counted <= dimensions:
         raise DegeneratePointsError(f"got {counted} matches with weight; at least {dimensions + 1} are needed")
@@ -300,7 +300,7 @@ def _refuse_flat(centred: _Centred, weights: Float64[Tensor, " n"], *, dimension
 
 
 def _rotation(centred: _Centred) -> tuple[Float64[Tensor, "3 3"], float]:
-    """Best rotation, and the correlation that it reaches: trace of the signed singular values."""
+    """Best rotation, and its correlation: the trace of the signed singular values."""
     left, values, right = torch.linalg.svd(centred.cross.T)
     signs = torch.ones(3, dtype=torch.float64)
     signs[2] = torch.sign(torch.linalg.det(left) * torch.linalg.det(right))

@@ -1,6 +1,6 @@
-"""Two scans after a rough alignment, on the lattice of the fixed scan: what fine steps compute with.
+"""Two roughly aligned scans on the lattice of the fixed scan, the input of the fine stages.
 
-Cells are every second voxel of model space, where local embeddings stand; cell `i` sits on voxel `2 i`.
+Cells are every second voxel of model space, where local embeddings are defined: cell `i` at voxel `2 i`.
 """
 
 from dataclasses import dataclass
@@ -19,24 +19,24 @@ from samereg.ops.sample import identity_grid, sample_grid, upsample_aligned
 CELL_VOX = 2
 """Voxels of model space per cell."""
 
-LARGEST_LOG_VOLUME = 2.0
-"""Seven times the volume or a seventh: more is a defect of the start, not anatomy."""
+MAX_LOG_VOLUME = 2.0
+"""Maximum log volume change, a factor of seven; larger values are defects of the start, not anatomy."""
 
 SLAB_ROWS = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class AlignedScans:
-    """Fixed scan and roughly aligned moving scan, index units of the fixed model grid.
+    """Fixed scan and roughly aligned moving scan, in index units of the fixed model grid.
 
     Attributes:
         grid: model space of the fixed scan.
         fixed: its intensities.
-        moved: the moving scan's, brought onto the same grid.
-        fixed_features: reduced embeddings at the cells.
-        moved_features: those of the moving scan, brought onto the same cells.
-        seen: 1 at voxels where the moving scan exists.
-        log_volume: logarithm of the start's change of volume at the cells, clamped to `LARGEST_LOG_VOLUME`.
+        moved: those of the moving scan, resampled onto the same grid.
+        fixed_features: reduced embeddings of the fixed scan at the cells.
+        moved_features: those of the moving scan, resampled onto the same cells.
+        seen: 1 at voxels covered by the moving scan.
+        log_volume: log Jacobian determinant of the start at the cells, clamped to `MAX_LOG_VOLUME`.
     """
 
     grid: Grid
@@ -48,16 +48,16 @@ class AlignedScans:
     log_volume: Float[Tensor, "1 d2 h2 w2"]
 
 
-def bring_together(
+def align_scans(
     fixed: Volume,
     moving: Volume,
     features: tuple[Float[Tensor, "k d2 h2 w2"], Float[Tensor, "k d3 h3 w3"]],
     start: Transform,
 ) -> AlignedScans:
-    """The moving scan and its embeddings as a transform brings them onto the fixed grid.
+    """Resamples the moving scan and its embeddings onto the fixed grid through a transform.
 
-    The transform is evaluated at every cell and interpolated between; it is smooth at that scale. Embeddings are
-    warped, not computed anew (SAME, section 2.2: ``S_m^c``).
+    The transform is evaluated at the cells and interpolated linearly between them. Embeddings are
+    warped, not recomputed (SAME, section 2.2: ``S_m^c``).
 
     Args:
         fixed: model space.
@@ -67,7 +67,7 @@ def bring_together(
     """
     device = features[0].device
     lattice = strided(fixed.grid, CELL_VOX)
-    # One cell more, so that the voxels after the last cell are interpolated too.
+    # One more cell, so that the voxels after the last cell are interpolated too.
     wider = landing_voxels(start, padded(lattice, (0, 0, 0), (1, 1, 1)), moving.grid).to(device)
     fine = upsample_aligned(wider[None], fixed.grid.shape)[0].permute(1, 2, 3, 0)
     depth, height, width = lattice.shape
@@ -86,14 +86,14 @@ def bring_together(
 
 
 def _log_volume(landed: Float[Tensor, "3 d h w"]) -> Float[Tensor, "1 d h w"]:
-    """Of the map from cells to where they land, voxels of a grid as fine as the fixed one."""
+    """Log Jacobian determinant of the map from cells to positions in voxels of a grid with the fixed spacing."""
     own = identity_grid((landed.shape[1], landed.shape[2], landed.shape[3]), device=landed.device)
     determinant = jacobian_determinant((landed / CELL_VOX - own.permute(3, 0, 1, 2))[None])
-    return determinant.clamp(min=exp(-LARGEST_LOG_VOLUME), max=exp(LARGEST_LOG_VOLUME)).log()
+    return determinant.clamp(min=exp(-MAX_LOG_VOLUME), max=exp(MAX_LOG_VOLUME)).log()
 
 
 def landing_voxels(transform: Transform, grid: Grid, moving: Grid) -> Float[Tensor, "3 d h w"]:
-    """Where each voxel centre of a grid lands in the moving scan, voxels of the moving grid."""
+    """Transformed voxel centres of a grid, in voxels of the moving grid."""
     out = torch.empty(3, *grid.shape)
     for begin in range(0, grid.shape[0], SLAB_ROWS):
         end = min(begin + SLAB_ROWS, grid.shape[0])

@@ -1,4 +1,4 @@
-"""Dense displacement fields from scattered matches: the paper's interpolation, and a smooth fold-free fit."""
+"""Dense displacement fields from scattered matches: linear interpolation, and a smooth fit without folding."""
 
 from dataclasses import dataclass, replace
 
@@ -18,25 +18,25 @@ from samereg.geometry.grid import Grid, bounding_grid, voxel_centres_mm
 from samereg.validation import Count, NonNegativeMm, PositiveMm, check_ranges
 
 LINEAR_FIELD_MM = 8.0
-"""Spacing of the interpolated field: half the paper's spacing of matches."""
+"""Spacing in mm of the interpolated field: half the paper's spacing of matches."""
 
 MARGIN_MM = 16.0
-"""How far a field reaches beyond the fixed scan, so that what lies just outside moves with it."""
+"""Margin in mm of a field around the fixed scan."""
 
 FRAME_MM = 64.0
-"""How far outside the field the frame stands that the matches' hull is extended to."""
+"""Distance in mm from the field to the frame that extends the convex hull of the matches."""
 
 FRAME_NEIGHBOURS = 64
-"""Matches whose mean a point of the frame takes: enough to drown one outlier."""
+"""Number of nearest matches averaged at a frame point, to limit the effect of outliers."""
 
-SMALLEST_JACOBIAN = 0.1
-"""Anatomy does not shrink to a tenth; well above 0, so that no cell between voxels folds either."""
+MIN_JACOBIAN = 0.1
+"""Minimum Jacobian determinant: positive by a margin, so that no cell between voxels folds either."""
 
 FIRST_OUTLIER_RATIO = 4.0
-"""Outliers are told apart at this multiple of their distance at first, when the field is still poor."""
+"""Initial factor of the outlier distance, for the first, inaccurate fields."""
 
 FIRST_STIFFNESS_RATIO = 4.0
-"""The field starts this much stiffer, so that a cluster of outliers does not bend it to itself."""
+"""Initial factor of the smoothing, so that clusters of outliers do not attract the field."""
 
 ROUGH_TOLERANCE = 3e-2
 FINAL_TOLERANCE = 3e-4
@@ -44,13 +44,13 @@ FINAL_TOLERANCE = 3e-4
 
 UNFOLDING_ROUNDS = 12
 UNFOLDING_TRUST = 0.25
-"""What each round leaves of the trust in matches around a fold."""
+"""Factor by which the weight of matches near a fold is reduced in each round."""
 
 UNFOLDING_REACH = 1.5
-"""Reach of a fold, in lattice spacings, in the first round; and its growth from round to round."""
+"""Radius around a fold, in lattice spacings, in the first round, and its growth per round."""
 
-MOST_HALVINGS = 60
-"""What is left of any field then is below rounding."""
+MAX_HALVINGS = 60
+"""Maximum number of halvings, after which any field is below rounding."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,16 +58,16 @@ class RegularisedFill:
     """Settings of the regularised filler.
 
     Attributes:
-        smoothing_mm: length of the smoothing: detail of wavelengths under ``2 pi`` times this fades, for one
-            match each 16 mm (denser matches show more). Larger is smoother; the penalty grows with its sixth
+        smoothing_mm: smoothing length: wavelengths below ``2 pi`` times this are damped, for one
+            match per 16 mm (less for denser matches). Larger is smoother; the penalty grows with its sixth
             power.
         levelling_mm: over about this length beyond the outermost matches the field levels off; smaller is stiffer.
-        outlier_mm: a match this far from the field counts for a quarter (the scale ``c`` of Geman and McClure,
-            ``(c^2 / (c^2 + r^2))^2``), three times as far for a hundredth. Smaller rejects more.
+        outlier_mm: residual at which a match has a quarter of its weight (the scale ``c`` of Geman and McClure,
+            ``(c^2 / (c^2 + r^2))^2``), and at three times the residual a hundredth. Smaller rejects more.
         lattice_mm: spacing of the control points; larger is smoother and faster.
         field_mm: spacing of the field that is returned.
-        margin_mm: how far the field reaches beyond the fixed scan; `estimate.fading` continues it to zero.
-        rounds: reweightings, from everything trusted down to `outlier_mm`.
+        margin_mm: margin of the field around the fixed scan; `estimate.fading` extends it to zero.
+        rounds: number of reweightings, from uniform weights down to `outlier_mm`.
     """
 
     smoothing_mm: PositiveMm = 13.0
@@ -79,18 +79,18 @@ class RegularisedFill:
     rounds: Count = 6
 
     def __post_init__(self) -> None:
-        """Refuse numbers out of bounds."""
+        """Check the bounds of all numbers."""
         check_ranges(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class FilledField:
-    """A dense field and how it was found.
+    """Result of fitting a dense field.
 
     Attributes:
         displacement: fixed world to moving world.
         inliers: matches within `outlier_mm` of the field.
-        outcome: how the fit ended; `iterations` counts the steps of the linear solver.
+        outcome: how the fit ended; `iterations` are those of the linear solver.
     """
 
     displacement: Displacement
@@ -99,20 +99,20 @@ class FilledField:
 
 
 def fill_linear(fixed_mm: Float64[Tensor, "n 3"], displacement_mm: Float64[Tensor, "n 3"], grid: Grid) -> Displacement:
-    """Displacements interpolated linearly between matches (SAME, section 2.2): goes through every match.
+    """Linear interpolation of displacements between matches (SAME, section 2.2), exact at every match.
 
-    Barycentric in the Delaunay tetrahedra of the points. The paper does not say what holds outside their hull;
-    here the hull is extended to a frame around the field, whose points take the mean of the nearest matches
-    (weighted by inverse squared distance), so that the field is continuous and never grows. Neither smooths
-    nor rejects: noise and outliers stay, and the field may fold.
+    Barycentric in the Delaunay tetrahedra of the points. The paper does not define values outside their hull;
+    here the hull is extended by a frame around the field, whose points take the mean of the nearest matches
+    (weighted by inverse squared distance), so that the field is continuous and bounded. Neither smooths
+    nor rejects outliers; the field may fold.
 
     Args:
-        fixed_mm: points in the fixed image, world frame (LPS+), mm; no two alike.
+        fixed_mm: distinct points in the fixed image, world frame (LPS+), mm.
         displacement_mm: displacement of each, fixed world to moving world.
         grid: fixed grid to cover.
 
     Returns:
-        Field over `grid` and 16 mm more on every side, one vector each 8 mm.
+        Field over `grid` and a margin of 16 mm, with 8 mm spacing.
 
     Raises:
         DegeneratePointsError: no points.
@@ -134,30 +134,30 @@ def fill_regularised(
     grid: Grid,
     settings: RegularisedFill,
 ) -> FilledField:
-    """Smooth displacements that follow most matches and fold nowhere.
+    """Smooth, robust fit of displacements to matches, without folding.
 
     Cubic B-splines ``u`` on a coarse lattice that minimise
     ``sum_i w_i rho(|u(p_i) - d_i|) + s integral (|grad laplace u|^2 + |grad u|^2 / l^4)``, with ``rho`` of Geman and
-    McClure; where the result would fold, the matches around are trusted less until it does not. Far from all matches
-    the field levels off.
+    McClure; where the result would fold, the matches around are trusted less until it does air. Far from all matches
+    the field becomes constant.
 
     Args:
         fixed_mm: points ``p`` in the fixed image, world frame (LPS+), mm.
         displacement_mm: displacement ``d`` of each, fixed world to moving world.
-        weights: trust in each match, >= 0; only ratios matter.
+        weights: of the matches, >= 0; only ratios matter.
         grid: fixed grid to cover.
-        settings: stiffness, outlier distance, resolution.
+        settings: smoothing, outlier distance, resolution.
 
     Returns:
-        Field over `grid` and a margin, whose Jacobian determinant is at least `SMALLEST_JACOBIAN` at every
-        voxel of the field. The same for the same input, to the bit.
+        Field over `grid` and a margin, whose Jacobian determinant is at least `MIN_JACOBIAN` at every
+        voxel of the field. Bitwise reproducible.
 
     Raises:
         DegeneratePointsError: no points, or all weights zero.
     """
     _refuse_none(fixed_mm)
     if not float(weights.sum()) > 0.0:
-        raise DegeneratePointsError(f"a field needs matches with weight, got {len(weights)} of weight 0")
+        raise DegeneratePointsError(f"got {len(weights)} matches, all with weight 0; need matches with positive weight")
     field_grid = bounding_grid(grid, spacing_mm=settings.field_mm, margin_mm=settings.margin_mm)
     problem = spline_problem(
         lattice_around(field_grid, settings.lattice_mm),
@@ -180,7 +180,7 @@ def fill_regularised(
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Fit:
-    """Control displacements in mm, and the trust in each match that they were found with."""
+    """Control displacements in mm, and the weights of the matches in that fit."""
 
     control: Float64[Tensor, "d h w 3"]
     trust: Float64[Tensor, " n"]
@@ -189,7 +189,7 @@ class _Fit:
 
 
 def _reweighted(problem: SplineProblem, fit: _Fit, settings: RegularisedFill) -> _Fit:
-    """One round: everything trusted in the first, then less and less of what lies off."""
+    """One reweighting round; the first uses uniform weights."""
     left = 1.0 - fit.rounds_done / max(1, settings.rounds - 1)
     trust = problem.weights
     if fit.rounds_done:
@@ -205,7 +205,7 @@ def _reweighted(problem: SplineProblem, fit: _Fit, settings: RegularisedFill) ->
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Unfolding:
-    """A fit on the wanted grid, and its Jacobian determinant there."""
+    """A fit on the output grid, and its Jacobian determinant."""
 
     fit: _Fit
     displacement: Displacement
@@ -218,22 +218,22 @@ class _Unfolding:
 
 
 def _unfolded(problem: SplineProblem, fit: _Fit, grid: Grid) -> tuple[_Unfolding, Outcome]:
-    """The fit on the wanted grid, its matches trusted less around folds; as a last resort, shrunk."""
+    """The fit on the output grid, with reduced weights near folds; scaled down as a last resort."""
     first = _measured(problem, fit, grid, rounds_done=0)
-    if first.smallest >= SMALLEST_JACOBIAN:
+    if first.smallest >= MIN_JACOBIAN:
         return first, Outcome(converged=True, message="converged", iterations=fit.steps)
     last, loosened = iterate(
-        lambda state: _loosened(problem, state, grid),
+        lambda state: _with_less_weight(problem, state, grid),
         first,
         max_iterations=UNFOLDING_ROUNDS,
-        done=lambda _, after: after.smallest >= SMALLEST_JACOBIAN,
+        done=lambda _, after: after.smallest >= MIN_JACOBIAN,
     )
     steps = last.fit.steps
     if loosened.converged:
         message = f"converged; unfolded in {last.rounds_done} rounds"
         return last, Outcome(converged=True, message=message, iterations=steps)
-    message = "the matches contradict each other; the field was shrunk so that it does not fold"
-    return _shrunk(problem, last, grid), Outcome(converged=False, message=message, iterations=steps)
+    message = "the matches contradict each other; the field was scaled down so that it does not fold"
+    return _scaled_down(problem, last, grid), Outcome(converged=False, message=message, iterations=steps)
 
 
 def _measured(problem: SplineProblem, fit: _Fit, grid: Grid, *, rounds_done: int) -> _Unfolding:
@@ -243,10 +243,10 @@ def _measured(problem: SplineProblem, fit: _Fit, grid: Grid, *, rounds_done: int
     return _Unfolding(fit=fit, displacement=displacement, jacobian=jacobian, rounds_done=rounds_done)
 
 
-def _loosened(problem: SplineProblem, state: _Unfolding, grid: Grid) -> _Unfolding:
-    """Solved again with less trust in the matches around every fold."""
+def _with_less_weight(problem: SplineProblem, state: _Unfolding, grid: Grid) -> _Unfolding:
+    """Solves again with reduced weights of the matches near every fold."""
     reach_mm = UNFOLDING_REACH ** (1 + state.rounds_done) * problem.lattice.spacing_mm
-    folds_mm = voxel_centres_mm(grid)[state.jacobian < SMALLEST_JACOBIAN]
+    folds_mm = voxel_centres_mm(grid)[state.jacobian < MIN_JACOBIAN]
     distance_mm, _ = cKDTree(folds_mm.numpy()).query(problem.points_mm.numpy(), distance_upper_bound=reach_mm)
     near = torch.isfinite(torch.from_numpy(distance_mm))
     trust = torch.where(near, state.fit.trust * UNFOLDING_TRUST, state.fit.trust)
@@ -256,8 +256,8 @@ def _loosened(problem: SplineProblem, state: _Unfolding, grid: Grid) -> _Unfoldi
     return _measured(problem, fit, grid, rounds_done=state.rounds_done + 1)
 
 
-def _shrunk(problem: SplineProblem, state: _Unfolding, grid: Grid) -> _Unfolding:
-    """The field scaled down about its mean, by halves, until it folds nowhere: at zero it is a translation."""
+def _scaled_down(problem: SplineProblem, state: _Unfolding, grid: Grid) -> _Unfolding:
+    """The field scaled towards its mean, by halves, until it does not fold: at zero it is a translation."""
     mean = state.fit.control.mean(dim=(0, 1, 2))
 
     def halved(before: _Unfolding) -> _Unfolding:
@@ -267,8 +267,8 @@ def _shrunk(problem: SplineProblem, state: _Unfolding, grid: Grid) -> _Unfolding
     shrunk, _ = iterate(
         halved,
         state,
-        max_iterations=MOST_HALVINGS,
-        done=lambda _, after: after.smallest >= SMALLEST_JACOBIAN,
+        max_iterations=MAX_HALVINGS,
+        done=lambda _, after: after.smallest >= MIN_JACOBIAN,
     )
     return shrunk
 
@@ -276,9 +276,9 @@ def _shrunk(problem: SplineProblem, state: _Unfolding, grid: Grid) -> _Unfolding
 def _interpolated(
     points: Float64[Tensor, "n 3"], values: Float64[Tensor, "n 3"], places: Float64[Tensor, "m 3"]
 ) -> Float64[Tensor, "m 3"]:
-    """Values at places within the hull of points, linear in each Delaunay tetrahedron.
+    """Linear interpolation in the Delaunay tetrahedra of points.
 
-    What scipy.interpolate does too; loading it would take a quarter of a second of every start of the program.
+    Equivalent to scipy.interpolate, whose import would add a quarter of a second to every start.
     """
     mesh = Delaunay(points.numpy())
     cells = mesh.find_simplex(places.numpy())
@@ -289,9 +289,9 @@ def _interpolated(
 
 
 def _of_mean_one(weights: Float64[Tensor, " n"]) -> Float64[Tensor, " n"]:
-    """The same for weights of the same ratios, to the bit.
+    """Weights normalised to mean one, bitwise equal for equal ratios.
 
-    In single precision after the largest is 1: what another scale rounds in double precision would otherwise grow in
+    Rounded to single precision relative to the maximum: rounding of another scale would otherwise grow in
     the solver up to its tolerance.
     """
     shares = (weights / weights.max()).float().double()
@@ -304,7 +304,7 @@ def _refuse_none(points_mm: Float64[Tensor, "n 3"]) -> None:
 
 
 def _frame(grid: Grid) -> Float64[Tensor, "26 3"]:
-    """Corners and middles of the edges and faces of a box around a grid."""
+    """Corners, edge centres and face centres of a box around a grid."""
     ends = torch.stack([grid.to_world(torch.zeros(3)), grid.to_world(torch.tensor(grid.shape) - 1.0)])
     low, high = ends.amin(0) - FRAME_MM, ends.amax(0) + FRAME_MM
     unit = torch.linspace(0.0, 1.0, 3, dtype=torch.float64)

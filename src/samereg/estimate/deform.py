@@ -18,12 +18,12 @@ from samereg.weights.deform import DeformHeader, read_deform_weights
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeformerRecord:
-    """Which deformation network was used, and how.
+    """Identity of a deformation network, for run records.
 
     Attributes:
         name: shipped name or path.
         checksum: SHA-256 of the weights file.
-        header: what the file says of itself.
+        header: of the weights file.
         precision: number format on the device.
     """
 
@@ -39,9 +39,9 @@ class Deformer:
 
     Attributes:
         net: folded, in evaluation mode, on `device`.
-        device: where it computes.
-        dtype: format it computes in.
-        record: what a run record says of it.
+        device: of the computation.
+        dtype: data type of the computation.
+        record: its identity, for run records.
     """
 
     net: DeformNet
@@ -51,7 +51,7 @@ class Deformer:
 
     @plain_torch()
     def predict(self, scans: AlignedScans) -> Float[Tensor, "1 3 d h w"]:
-        """Velocity or displacement, as `record.header.form` says, at every cell; in cells along (d, h, w)."""
+        """Velocity or displacement, according to `record.header.form`, at every cell; in cells along (d, h, w)."""
         with torch.inference_mode():
             correlation = None
             if self.net.takes_correlation:
@@ -67,7 +67,7 @@ class Deformer:
 
 @own_torch()
 def load_deformer(name: str, *, device: str = "cpu") -> Deformer:
-    """A shipped deformation network by name, or a trained one by path, ready to predict.
+    """Loads a shipped deformation network by name, or a trained one by path.
 
     Args:
         name: a shipped name, or the path of a safetensors file.

@@ -1,4 +1,4 @@
-"""Continues a field beyond its grid until it is zero, as every reader takes a field to be where its grid ends."""
+"""Extends a field beyond its grid until it decays to zero, which readers assume outside a grid."""
 
 from math import ceil
 
@@ -10,35 +10,35 @@ from torch.nn import functional
 from samereg.geometry.displacement import Displacement
 from samereg.geometry.grid import padded
 
-STEEPEST = 0.5
-"""Largest slope of the fading, mm per mm: well below 1, where the map would fold."""
+MAX_SLOPE = 0.5
+"""Maximum slope of the decay, mm per mm: well below 1, at which the map would fold."""
 
 EASE_MM = 24.0
-"""Over which the fading begins, and over which it ends: four voxels of a coarse field, so that none shows a step."""
+"""Length in mm of the smooth start and end of the decay: four voxels of a coarse field."""
 
 NEGLIGIBLE_MM = 1e-3
-"""A field no larger than this at a face of its grid needs no continuation there."""
+"""Maximum displacement in mm at a grid face that needs no extension."""
 
 
 def faded_out(displacement: Displacement) -> Displacement:
-    """The same field on a larger grid, zero at every face of it.
+    """The field extended to a larger grid, zero at all its faces.
 
-    Beyond a face, the field continues by its border values and fades, the farther the larger it is there. Where a grid
-    ends, ITK and everything built on it go on with the identity: a field that is not zero there tears what lies
-    across, in the other scan's larger field of view above all.
+    Outside a face, border values decay over a length proportional to their size. Where a grid
+    ends, ITK and tools based on it use the identity: a field that is not zero there is discontinuous,
+    which is visible in a larger field of view.
 
     Args:
         displacement: fixed world to moving world.
 
     Returns:
-        The given vectors on the given grid, continued by voxels of the same lattice.
+        The given vectors on the given grid, extended by voxels of the same lattice.
     """
     before, after = [], []
     for axis, spacing_mm in enumerate(displacement.grid.spacing_mm):
         along = displacement.data.movedim(axis + 1, 1)
         before.append(_length_vox(along[:, 0], spacing_mm))
         after.append(_length_vox(along[:, -1], spacing_mm))
-    # The innermost axis comes first, as torch pads.
+    # The innermost axis comes first, as torch expects.
     sides = [length for pair in zip(before[::-1], after[::-1], strict=True) for length in pair]
     data = functional.pad(displacement.data[None], sides, mode="replicate")[0]
     for axis, spacing_mm in enumerate(displacement.grid.spacing_mm):
@@ -49,11 +49,11 @@ def faded_out(displacement: Displacement) -> Displacement:
 
 
 def _length_vox(face: Float[Tensor, "3 a b"], spacing_mm: float) -> int:
-    """Voxels over which the field at a face fades."""
+    """Voxels over which the field at a face decays."""
     largest_mm: float = float(face.square().sum(0).max()) ** 0.5
     if largest_mm <= NEGLIGIBLE_MM:
         return 0
-    length_mm: float = max(largest_mm / STEEPEST + EASE_MM, 2.0 * EASE_MM)
+    length_mm: float = max(largest_mm / MAX_SLOPE + EASE_MM, 2.0 * EASE_MM)
     return ceil(length_mm / spacing_mm)
 
 
@@ -66,13 +66,13 @@ def _fade(count: int, before: int, after: int, spacing_mm: float) -> Float[Tenso
 
 
 def _profile(distance_mm: Float[Tensor, " n"], length_mm: float) -> Float[Tensor, " n"]:
-    """From 1 at distance 0 to 0 at the whole length: straight, with a parabola over `EASE_MM` at either end."""
+    """From 1 at distance 0 to 0 at the full length: linear, with a parabola over `EASE_MM` at either end."""
     if length_mm == 0.0:
         return torch.ones_like(distance_mm)
     gone = distance_mm.clamp(0.0, length_mm)
     slope = 1.0 / (length_mm - EASE_MM)
     begun, ended = gone.clamp(max=EASE_MM), (length_mm - gone).clamp(max=EASE_MM)
-    # The integral of a slope that rises over the ease, stays, and falls again.
+    # Integral of a slope that rises, is constant, and falls.
     straight = (gone - EASE_MM).clamp(0.0, length_mm - 2.0 * EASE_MM)
     falling = EASE_MM / 2.0 - ended.square() / (2.0 * EASE_MM)
     left: Tensor = 1.0 - slope * (begun.square() / (2.0 * EASE_MM) + straight + falling)

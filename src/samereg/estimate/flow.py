@@ -1,4 +1,4 @@
-"""From a network's or an optimiser's field at the cells of the fixed scan to a transform of the world."""
+"""Conversion of predicted or optimised fields at the cells of the fixed scan to transforms of the world."""
 
 from dataclasses import dataclass
 
@@ -20,42 +20,42 @@ from samereg.ops.fields import exponential, jacobian_determinant, squarings_for
 from samereg.ops.filters import gaussian_smooth
 
 MARGIN_CELLS = 8
-"""How far beyond the fixed scan a fine field reaches, fading to zero: gently enough to fold nothing."""
+"""Margin in mm around the fixed scan over which a fine field decays to zero without folding."""
 
-SMALLEST_JACOBIAN = 0.02
-"""A flow cannot fold, but its trilinear picture between voxels can; above 0, so that no finer lattice shows a fold."""
+MIN_JACOBIAN = 0.02
+"""Minimum Jacobian determinant of a flow, which may fold when interpolated trilinearly between voxels."""
 
 SMOOTHED_CELLS = 1.0
-"""Standard deviation of the smoothing around a place that is squeezed too much."""
+"""Standard deviation of the smoothing around compressed regions."""
 
 REACH_CELLS = 2
 ROUNDS = 40
 
 WEAKENED_CELLS = 4
-"""How far around a fold of flow and start the velocity is weakened: about as far as its lattice bends it."""
+"""Radius around a fold of flow and start in which the velocity is reduced."""
 
 WEAKENED_BY = 0.5
-"""Share of the velocity that is taken away at a fold, each round."""
+"""Fraction by which the velocity is reduced at a fold, per round."""
 
 
 def flow_of(velocity_cells: Float[Tensor, "1 3 d h w"], grid: Grid) -> tuple[Velocity, Outcome]:
-    """The flow along a velocity, which folds nowhere: where its Jacobian would come near zero, it is smoothed.
+    """Flow of a velocity without folding: the velocity is smoothed where the Jacobian would approach zero.
 
     Args:
         velocity_cells: at the cells of the fixed scan, cells along (d, h, w).
         grid: model space of the fixed scan.
 
     Returns:
-        Flow on the cells and a margin in which it fades, and how the smoothing went.
+        Flow on the cells and a margin in which it decays, and the outcome of the smoothing.
     """
     tamed, outcome = iterate(
         _smoothed,
-        _Squeezed.of(velocity_cells),
+        _Compressed.of(velocity_cells),
         max_iterations=ROUNDS,
-        done=lambda before, _: before.smallest >= SMALLEST_JACOBIAN,
+        done=lambda before, _: before.smallest >= MIN_JACOBIAN,
     )
     velocity = faded(tamed.velocity, grid)
-    message = "folds nowhere" if outcome.converged else "may fold: the velocity is too rough to be smoothed"
+    message = "folds nowhere" if outcome.converged else "may fold: smoothing the velocity did not converge"
     return (
         Velocity(grid=velocity.grid, data=velocity.data),
         Outcome(converged=outcome.converged, message=message, iterations=outcome.iterations),
@@ -65,36 +65,36 @@ def flow_of(velocity_cells: Float[Tensor, "1 3 d h w"], grid: Grid) -> tuple[Vel
 def flow_before(
     velocity_cells: Float[Tensor, "1 3 d h w"], grid: Grid, start: Transform, body: Bool[Tensor, "fd fh fw"]
 ) -> tuple[Velocity, Outcome]:
-    """The flow along a velocity, weakened wherever it would fold together with the transform that follows it.
+    """Flow of a velocity, reduced wherever its composition with the transform that follows would fold.
 
-    Neither of the two folds, but between the voxels of both their chain can, where `start` squeezes already.
+    Neither of the two folds, but their composition may fold between voxels where `start` compresses.
 
     Args:
         velocity_cells: at the cells of the fixed scan, cells along (d, h, w).
         grid: model space of the fixed scan.
-        start: what follows the flow.
-        body: voxels (fd, fh, fw) of `grid` that count, finer than the cells.
+        start: transform after the flow.
+        body: body mask on `grid` (fd, fh, fw), finer than the cells.
 
     Returns:
-        Flow as of `flow_of`, and how the weakening went.
+        Flow as from `flow_of`, and the outcome.
     """
     at = slice(None, None, CELL_VOX)
     inside = body[at, at, at].cpu()
     first, tamed = flow_of(velocity_cells, grid)
     weakened, outcome = iterate(
-        lambda before: _weakened(before, grid, start, inside),
+        lambda before: _reduced(before, grid, start, inside),
         _Joined(velocity=velocity_cells, flow=first, folded=_folded(first, grid, start, inside)),
         max_iterations=ROUNDS,
         done=lambda before, _: not bool(before.folded.any()),
     )
-    message = tamed.message if outcome.converged else "may fold where the transform before it squeezes too much"
+    message = tamed.message if outcome.converged else "may fold where the initial transform compresses too much"
     converged = tamed.converged and outcome.converged
     return weakened.flow, Outcome(converged=converged, message=message, iterations=outcome.iterations)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Joined:
-    """A velocity, its flow, and the cells at which flow and start together fold."""
+    """A velocity, its flow, and the cells at which the composition of flow and start folds."""
 
     velocity: Float[Tensor, "1 3 d h w"]
     flow: Velocity
@@ -106,8 +106,8 @@ def _folded(flow: Velocity, grid: Grid, start: Transform, inside: Bool[Tensor, "
     return (jacobian_determinant_mm(joined) <= 0.0) & inside
 
 
-def _weakened(state: _Joined, grid: Grid, start: Transform, inside: Bool[Tensor, "d h w"]) -> _Joined:
-    """Less velocity around every fold; the same where there is none."""
+def _reduced(state: _Joined, grid: Grid, start: Transform, inside: Bool[Tensor, "d h w"]) -> _Joined:
+    """Reduces the velocity around every fold; unchanged elsewhere."""
     if not bool(state.folded.any()):
         return state
     width = 2 * WEAKENED_CELLS + 1
@@ -119,7 +119,7 @@ def _weakened(state: _Joined, grid: Grid, start: Transform, inside: Bool[Tensor,
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Squeezed:
+class _Compressed:
     """A velocity and the Jacobian determinant of its flow."""
 
     velocity: Float[Tensor, "1 3 d h w"]
@@ -130,25 +130,25 @@ class _Squeezed:
         return float(self.jacobian.min())
 
     @staticmethod
-    def of(velocity: Tensor) -> "_Squeezed":
+    def of(velocity: Tensor) -> "_Compressed":
         flow = exponential(velocity, squarings=squarings_for(velocity))
-        return _Squeezed(velocity=velocity, jacobian=jacobian_determinant(flow))
+        return _Compressed(velocity=velocity, jacobian=jacobian_determinant(flow))
 
 
-def _smoothed(state: _Squeezed) -> _Squeezed:
-    """Smoother around every place below the smallest Jacobian; the same where there is none."""
-    if state.smallest >= SMALLEST_JACOBIAN:
+def _smoothed(state: _Compressed) -> _Compressed:
+    """Smooths around all cells below the minimum Jacobian; unchanged elsewhere."""
+    if state.smallest >= MIN_JACOBIAN:
         return state
-    squeezed = (state.jacobian < SMALLEST_JACOBIAN).float()[:, None]
+    squeezed = (state.jacobian < MIN_JACOBIAN).float()[:, None]
     width = 2 * REACH_CELLS + 1
     near = functional.max_pool3d(squeezed, width, stride=1, padding=REACH_CELLS)
     blend = functional.avg_pool3d(near, 3, stride=1, padding=1, count_include_pad=False)
     smooth = gaussian_smooth(state.velocity, (SMOOTHED_CELLS,) * 3)
-    return _Squeezed.of(torch.lerp(state.velocity, smooth, blend))
+    return _Compressed.of(torch.lerp(state.velocity, smooth, blend))
 
 
 def faded(field_cells: Float[Tensor, "1 3 d h w"], grid: Grid) -> Displacement:
-    """A field at the cells of a fixed grid in the world, continued beyond the scan and fading to zero there.
+    """World field from a field at the cells of a fixed grid, extended beyond the scan and decaying to zero there.
 
     Args:
         field_cells: displacement or velocity, cells along (d, h, w).

@@ -1,4 +1,4 @@
-"""Instance optimisation (SAME++): the velocity field of one pair, improved by gradient steps on that pair alone."""
+"""Instance optimisation (SAME++): gradient descent on the velocity field of a single pair."""
 
 from dataclasses import dataclass, replace
 
@@ -19,21 +19,21 @@ from samereg.ops.sample import identity_grid, sample_grid, upsample_aligned, war
 from samereg.validation import Count, CountOrZero, Positive, Weight, check_ranges
 
 EMBEDDING_STRIDE = 2
-"""Embeddings are compared at every second cell, 8 mm: they vary slowly, and warping them costs most."""
+"""Stride in cells (8 mm) at which embeddings are compared: they are smooth, and warping them dominates the cost."""
 
 CONTEXT_RADIUS = 2
-"""Of the patches of MIND-SSC, and how far apart they are, voxels."""
+"""Radius and distance of MIND-SSC patches, voxels."""
 
 BETAS = (0.9, 0.99)
-"""Adam's (Kingma and Ba, 2015); the second moment is short because a level has few steps."""
+"""Decay rates of Adam (Kingma and Ba, 2015); the second moment is short because a level has few steps."""
 
 DAMPING = 0.1
-"""Added to the size of each gradient component, as a share of their mean: where nothing pulls, nothing drifts."""
+"""Adam's epsilon, as a fraction of the mean gradient magnitude, to avoid drift where gradients vanish."""
 
 TINY = 1e-12
 
 PATIENCE = 5
-"""Steps over which the objective has to improve."""
+"""Window in steps over which the objective must improve."""
 
 Cells = tuple[int, int, int]
 
@@ -44,10 +44,10 @@ class InstanceLevel:
 
     Attributes:
         lattice_cells: spacing of the velocity's control points, a power of two; larger is smoother and faster.
-        image_stride: images are compared at every such voxel, averaged before: 2 or 1.
-        window_radius: of the local NCC, in the voxels compared.
-        steps: most steps to take.
-        rate_cells: length of a step per control point.
+        image_stride: stride of the image comparison after averaging: 2 or 1.
+        window_radius: of the local NCC, in compared voxels.
+        steps: maximum number of steps.
+        rate_cells: learning rate: step length per control point, in cells.
     """
 
     lattice_cells: Count
@@ -57,7 +57,7 @@ class InstanceLevel:
     rate_cells: Positive
 
     def __post_init__(self) -> None:
-        """Refuse numbers out of bounds."""
+        """Check the bounds of all numbers."""
         check_ranges(self)
 
 
@@ -67,17 +67,17 @@ class InstanceSettings:
 
     Attributes:
         levels: from coarse to fine.
-        windows_hu: HU windows in which local NCC is taken, so that lung, soft tissue and bone each have a say.
+        windows_hu: HU windows of the local NCC, one each for lung, soft tissue and bone.
         ncc: weight of the NCC.
         embedding: weight of the embedding similarity.
-        context: weight of the MIND-SSC difference, which compares structure whatever its contrast. On three validation
-            pairs a weight of 5 gains 0.25 % Dice, spreads the Jacobian determinant by 0.04 more and takes 40 % longer;
-            in the NCC's place it loses 2 %.
+        context: weight of the MIND-SSC difference, which is independent of contrast. On three validation
+            pairs a weight of 5 gains 0.25 % Dice, raises the Jacobian SD by 0.04 and takes 40 % longer;
+            instead of the NCC it loses 2 %.
         smoothness: weight of the diffusion of the velocity; larger is smoother.
-        volume: weight of the squared logarithm, to first order, by which the whole map changes volumes other than on
-            average; larger keeps the spread of the Jacobian small, also where the start has spread it.
-        noise: variance below which a window shows noise, of a window mapped to (-1, 1).
-        squarings: of the exponential; the first step is a `2**squarings`-th of the velocity.
+        volume: weight of the squared log Jacobian determinant of the whole map, to first order, relative to its
+            mean; larger reduces the SD of the Jacobian determinant, including that of the start.
+        noise: variance of noise in a window mapped to (-1, 1).
+        squarings: of the exponential; the first step is the velocity divided by `2**squarings`.
         tolerance: a level ends when its objective improves by less over `PATIENCE` steps.
     """
 
@@ -98,7 +98,7 @@ class InstanceSettings:
     tolerance: Weight = 2e-4
 
     def __post_init__(self) -> None:
-        """Refuse numbers out of bounds."""
+        """Check the bounds of all numbers."""
         check_ranges(self)
 
 
@@ -108,7 +108,7 @@ class OptimisedVelocity:
 
     Attributes:
         velocity: at every cell, in cells along (d, h, w).
-        outcome: how the last level ended; `iterations` counts the steps of all levels.
+        outcome: how the last level ended; `iterations` are the steps of all levels.
     """
 
     velocity: Float[Tensor, "1 3 d h w"]
@@ -118,17 +118,17 @@ class OptimisedVelocity:
 def optimise_velocity(
     scans: AlignedScans, body: Float[Tensor, "1 d h w"], *, settings: InstanceSettings
 ) -> OptimisedVelocity:
-    """Velocity whose flow brings two roughly aligned scans together.
+    """Optimises the velocity whose flow aligns two roughly aligned scans.
 
     Minimises ``-NCC(X_f, X_m o exp(v)) - a <S_f, S_m o exp(v)> + b |grad v|^2 + c (div v + l)^2``, with ``l`` the
-    logarithm of the start's change of volume less its mean, level by level, by Adam; similarities over the body.
-    MIND-SSC (Heinrich et al., 2013) may stand beside the NCC, or in its place. The
-    gradient takes ``d exp(v)`` for ``dv``, as log-domain demons do (Vercauteren et al., 2008): exact for small ``v``,
-    and cheaper. The flow itself is always the exponential, so that it does not fold. Keeps the best
+    log Jacobian determinant of the start minus its mean, level by level, by Adam; similarities over the body.
+    MIND-SSC (Heinrich et al., 2013) may be added to the NCC or replace it. The
+    gradient approximates ``d exp(v)`` by ``dv``, as in log-domain demons (Vercauteren et al., 2008): exact for small
+    ``v``, and cheaper. The flow itself is always the exponential, so it does not fold. Keeps the best
     velocity of each level, so it is never worse than the start by this measure. Deterministic on a CPU.
 
     Args:
-        scans: fixed scan, and moving scan as the start brings it.
+        scans: fixed scan, and moving scan resampled through the start.
         body: 1 at voxels of the fixed body.
         settings: levels and weights.
     """
@@ -154,7 +154,7 @@ def optimise_velocity(
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Problem:
-    """What one level compares; images windowed, one channel a window."""
+    """Inputs of one level; windowed images with one channel per window."""
 
     level: InstanceLevel
     settings: InstanceSettings
@@ -173,7 +173,7 @@ class _Problem:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Adam:
-    """Control velocities, Adam's moments, the objective so far, and where it was lowest."""
+    """Control velocities, Adam's moments, the objective values, and the best velocities."""
 
     control: Float[Tensor, "1 3 d h w"]
     first: Float[Tensor, "1 3 d h w"]
@@ -191,7 +191,7 @@ def _problem(
     scans: AlignedScans, body: Tensor, contexts: tuple[Tensor, Tensor], level: InstanceLevel, settings: InstanceSettings
 ) -> _Problem:
     mask = (body.to(scans.seen) * scans.seen)[None]
-    # Volumes are evened out in the whole body, also where the moving scan has nothing to compare.
+    # Volume changes are penalised in the whole body, also outside the moving scan.
     whole = body.to(scans.seen)[None, :, ::CELL_VOX, ::CELL_VOX, ::CELL_VOX]
     sparse = slice(None, None, EMBEDDING_STRIDE)
     far = slice(None, None, EMBEDDING_STRIDE * CELL_VOX)
@@ -210,7 +210,7 @@ def _problem(
         fixed_context=contexts[0],
         moved_context=contexts[1],
         cell_mask=mask[:, :, ::CELL_VOX, ::CELL_VOX, ::CELL_VOX],
-        log_volume=_uneven(scans.log_volume[None], whole)[:, :, control, control, control],
+        log_volume=_deviation(scans.log_volume[None], whole)[:, :, control, control, control],
     )
 
 
@@ -251,7 +251,7 @@ def _cost(control: Tensor, problem: _Problem) -> Tensor:
 
 
 def _ncc_term(displacement: Tensor, problem: _Problem) -> Tensor:
-    """Mean local NCC over the HU windows, at the voxels that the level compares."""
+    """Mean local NCC over the HU windows, at the compared voxels of the level."""
     level, settings = problem.level, problem.settings
     if level.image_stride == 1:
         displacement = CELL_VOX * upsample_aligned(displacement, _size(problem.moved[0]))
@@ -261,7 +261,7 @@ def _ncc_term(displacement: Tensor, problem: _Problem) -> Tensor:
 
 
 def _embedding_term(displacement: Tensor, problem: _Problem) -> Tensor:
-    """Mean cosine of the embeddings at sparse cells; normalised, since interpolation shortens vectors."""
+    """Mean cosine of the embeddings at sparse cells; normalised, because interpolation shortens vectors."""
     at = slice(None, None, EMBEDDING_STRIDE)
     points = (identity_grid(problem.cells, device=displacement.device) + displacement.permute(0, 2, 3, 4, 1))[
         :, at, at, at
@@ -281,15 +281,15 @@ def _has_settled(costs: tuple[float, ...], tolerance: float) -> bool:
 
 
 def _refined(values: Tensor, spacing: int, cells: Cells) -> Tensor:
-    """Control values at every cell: doubled in resolution until they stand there."""
+    """Control values upsampled to all cells, by doublings of the resolution."""
     while spacing > 1:
         spacing //= 2
         values = upsample_aligned(values, (-(-cells[0] // spacing), -(-cells[1] // spacing), -(-cells[2] // spacing)))
     return values
 
 
-def _uneven(log_volume: Tensor, mask: Tensor) -> Tensor:
-    """What differs from the mean over the mask; 0 outside, where nothing is to be evened out."""
+def _deviation(log_volume: Tensor, mask: Tensor) -> Tensor:
+    """Deviation from the mean over the mask; 0 outside."""
     return (log_volume - masked_mean(log_volume, mask)) * mask
 
 
@@ -300,14 +300,14 @@ def _averaged(image: Tensor, stride: int) -> Tensor:
 
 
 def _context(image: Tensor, settings: InstanceSettings) -> Tensor:
-    """Of one image at its cells, averaged over each; nothing where it has no weight."""
+    """Self-similarity context of an image, averaged over its cells; empty if its weight is 0."""
     if not settings.context:
         return image.new_zeros(1, 0, 1, 1, 1)
     return _averaged(self_similarity_context(image[0], radius=CONTEXT_RADIUS)[None], CELL_VOX)
 
 
 def _windowed(image: Tensor, windows_hu: tuple[tuple[float, float], ...]) -> Tensor:
-    """One channel a HU window, each mapped to (-1, 1)."""
+    """One channel per HU window, each mapped to (-1, 1)."""
     channels = []
     for low, high in windows_hu:
         below, above = window_value(low), window_value(high)

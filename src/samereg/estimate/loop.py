@@ -1,4 +1,4 @@
-"""The iteration loop of everything iterative: a pure step, repeated until it is done or its time is up."""
+"""Generic iteration loop: repeats a pure step until convergence or a maximum number of iterations."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -18,10 +18,10 @@ def iterate(
     """Last state of ``state <- step(state)``.
 
     Args:
-        step: returns the next state; changes nothing.
-        state: where to begin.
+        step: pure function from a state to the next.
+        state: initial state.
         max_iterations: most steps to take.
-        done: told the state before and after a step, says whether that step was the last one needed.
+        done: takes the states before and after a step; whether the iteration has converged.
 
     >>> iterate(lambda x: x / 2, 1.0, max_iterations=9, done=lambda before, after: after < 0.2)[0]
     0.125

@@ -1,14 +1,14 @@
-"""How an estimate ended: a value with a sentence, not an exception."""
+"""Outcome of an iterative estimate, as a value instead of an exception."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """End of a computation that could have gone on.
+    """Outcome of an iterative computation.
 
     Attributes:
-        converged: whether it stopped because it was done.
+        converged: whether it met its stopping criterion.
         message: one sentence for logs and records.
         iterations: steps taken.
     """

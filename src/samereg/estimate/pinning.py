@@ -15,10 +15,10 @@ from samereg.geometry.grid import Grid, axis_aligned_grid, voxel_centres_mm
 from samereg.geometry.transform import Transform
 from samereg.matching.landmarks import Landmarks, listed
 
-SMALLEST_JACOBIAN = 0.1
+MIN_JACOBIAN = 0.1
 """As of SAM-coarse: anatomy does not shrink to a tenth."""
 
-SMALLEST_REACH_MM = 40.0
+MIN_REACH_MM = 40.0
 REACH_PER_MM = 5.0
 """Reach of the correction for each mm of it: the kernel's slope is at most 2.1 / reach, so that one landmark alone
 changes lengths by 42 % at most."""
@@ -67,10 +67,10 @@ def pin(transform: Transform, landmarks: Landmarks) -> Pinned:
     largest_mm = float(lacking_mm.norm(dim=1).max())
     if largest_mm <= NEGLIGIBLE_MM:
         return Pinned(transform=transform, outcome=_outcome(landmarks, transform, tries=0))
-    reach_mm = max(SMALLEST_REACH_MM, REACH_PER_MM * largest_mm)
+    reach_mm = max(MIN_REACH_MM, REACH_PER_MM * largest_mm)
     for number, (wider, softness) in enumerate(TRIES, start=1):
         correction = _correction(landed_mm, lacking_mm, reach_mm=wider * reach_mm, softness=softness)
-        if float(jacobian_determinant_mm(correction).min()) >= SMALLEST_JACOBIAN:
+        if float(jacobian_determinant_mm(correction).min()) >= MIN_JACOBIAN:
             pinned = chain(first=transform, then=correction)
             return Pinned(transform=pinned, outcome=_outcome(landmarks, pinned, tries=number))
     return Pinned(transform=transform, outcome=_outcome(landmarks, transform, tries=len(TRIES)))

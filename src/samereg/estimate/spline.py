@@ -1,4 +1,4 @@
-"""Displacements on a lattice of cubic B-splines: sampling, its transpose, and their bending energy."""
+"""Cubic B-spline displacements: sampling, its transpose, and the smoothness penalty."""
 
 from dataclasses import dataclass
 from math import ceil, prod
@@ -15,10 +15,10 @@ SUPPORT = 4
 """Control points that a cubic B-spline blends along an axis."""
 
 SPARSEST_NODES = 8
-"""Points that fill a smaller share of a rectilinear grid than one in this many are taken one by one."""
+"""Maximum ratio of grid nodes to points for which points are treated as a rectilinear grid."""
 
 AlongAxes = tuple[Float64[Tensor, "_ _"], Float64[Tensor, "_ _"], Float64[Tensor, "_ _"]]
-"""One matrix for each axis of an array: together their Kronecker product, at a fraction of its cost."""
+"""One matrix per axis of an array, equivalent to their Kronecker product at a fraction of its cost."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -26,7 +26,7 @@ class SplineLattice:
     """Control points of uniform cubic B-splines, ``u(x) = sum_k c_k B((x - x_k) / h)``.
 
     Attributes:
-        grid: where the control points stand; axis-aligned, isotropic.
+        grid: positions of the control points; axis-aligned, isotropic.
     """
 
     grid: Grid
@@ -39,11 +39,11 @@ class SplineLattice:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Sampling:
-    """The way from control values to values at points, in two steps: ``pick (along_d x along_h x along_w)``.
+    """Linear operator from control values to values at points, in two steps: ``pick (along_d x along_h x along_w)``.
 
     Attributes:
-        along: takes control values to values at the nodes of a rectilinear grid.
-        pick: takes those to the points, (n, number of nodes).
+        along: maps control values to values at the nodes of a rectilinear grid.
+        pick: maps those to the points, (n, number of nodes).
         spread: its transpose.
     """
 
@@ -62,10 +62,10 @@ def lattice_around(grid: Grid, spacing_mm: float) -> SplineLattice:
 
 
 def sampling(lattice: SplineLattice, points_mm: Float64[Tensor, "n 3"]) -> Sampling:
-    """How to sample splines at points; about ten times as fast for points on a common rectilinear grid.
+    """Sampling operator of splines at points; about ten times faster for points on a rectilinear grid.
 
-    Points of a regular grid, however many of them are missing, are nodes themselves; for points that stand
-    anywhere the nodes are the control points.
+    Points of a rectilinear grid, even with many missing, are nodes themselves; for arbitrary
+    points the nodes are the control points.
     """
     index = lattice.grid.to_index(points_mm)
     nodes = [torch.unique(index[:, axis], return_inverse=True) for axis in range(len(lattice.grid.shape))]
@@ -84,7 +84,7 @@ def sampling(lattice: SplineLattice, points_mm: Float64[Tensor, "n 3"]) -> Sampl
 
 
 def sampling_matrix(lattice: SplineLattice, points_mm: Float64[Tensor, "n 3"]) -> sparse.csr_array:
-    """Matrix (n, number of control points) that takes control values to the values at points."""
+    """Matrix (n, number of control points) from control values to values at points."""
     index = lattice.grid.to_index(points_mm).numpy()
     n = len(index)
     columns = np.zeros((n, 1), dtype=np.int64)
@@ -112,7 +112,7 @@ def evaluate(lattice: SplineLattice, control: Float64[Tensor, "d h w c"], grid: 
 
 
 def apply_along(values: Float64[Tensor, "c d h w"], along: AlongAxes) -> Float64[Tensor, "c d2 h2 w2"]:
-    """Each axis of an array taken through its own matrix."""
+    """Applies one matrix to each axis of an array."""
     along_d, along_h, along_w = along
     in_plane = along_h @ (values @ along_w.T)
     whole: Tensor = (along_d @ in_plane.flatten(2)).unflatten(2, in_plane.shape[2:])
@@ -120,16 +120,16 @@ def apply_along(values: Float64[Tensor, "c d h w"], along: AlongAxes) -> Float64
 
 
 def cosines(lattice: SplineLattice) -> AlongAxes:
-    """Orthonormal cosines of the discrete cosine transform, type 2, as the columns of one matrix an axis.
+    """Orthonormal DCT-II basis, as the columns of one matrix per axis.
 
-    They take amplitudes to control values; their transposes take control values to amplitudes.
+    The matrices map amplitudes to control values, and their transposes control values to amplitudes.
     """
     along_d, along_h, along_w = (_cosine_matrix(n) for n in lattice.grid.shape)
     return along_d, along_h, along_w
 
 
 def squared_frequencies(lattice: SplineLattice) -> Float64[Tensor, "d h w"]:
-    """Eigenvalues, per mm^2, of minus the Laplacian of control values whose border repeats.
+    """Eigenvalues, per mm^2, of the negative Laplacian of control values with replicated border.
 
     Its eigenvectors are those of `cosines`.
     """
@@ -155,7 +155,7 @@ def _spline_matrix(positions: Float64[Tensor, " n"], size: int) -> Float64[Tenso
 
 
 def _spline_weights(positions: Float64[Tensor, " n"], size: int) -> tuple[Tensor, Float64[Tensor, "n 4"]]:
-    """First control point of each position's support, and the weights of the four; clamped to the lattice."""
+    """First control point in the support of each position, and the weights of the four; clamped to the lattice."""
     inside = positions.clamp(1.0, size - 2.0)
     cell = inside.floor().clamp(max=size - 3.0)
     t = inside - cell

@@ -1,4 +1,4 @@
-"""Weighted least squares of spline displacements through matches, with a penalty on roughness."""
+"""Weighted least-squares fit of spline displacements to matches, with a smoothness penalty."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,9 +20,9 @@ from samereg.estimate.spline import (
 from samereg.ops.solve import LinearSolution, conjugate_gradient
 
 MATCHES_PER_MM3 = 1.0 / 16.0**3
-"""Density at which the smoothing length means what it says: the paper's spacing of matches."""
+"""Reference density of the smoothing length: the paper's spacing of matches."""
 
-MOST_SOLVER_STEPS = 600
+MAX_SOLVER_STEPS = 600
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -31,12 +31,12 @@ class SplineProblem:
 
     Attributes:
         points_mm: points in the fixed world.
-        displacement_mm: displacement of each, to be followed.
-        weights: trust in each, of mean 1.
+        displacement_mm: displacement of each.
+        weights: of the matches, of mean 1.
         lattice: control points.
         sampling: from control values to values at the points.
         cosines: from amplitudes of cosines to control values.
-        penalty: eigenvalues of the roughness penalty in the basis of cosines.
+        penalty: eigenvalues of the smoothness penalty in the cosine basis.
     """
 
     points_mm: Float64[Tensor, "n 3"]
@@ -49,7 +49,7 @@ class SplineProblem:
 
     @property
     def level(self) -> Float64[Tensor, "d h w 3"]:
-        """Control displacements of a translation by the weighted mean displacement: a first guess."""
+        """Initial control displacements: a translation by the weighted mean displacement."""
         mean = (self.weights[:, None] * self.displacement_mm).sum(0) / self.weights.sum()
         return mean.expand(*self.lattice.grid.shape, 3).contiguous()
 
@@ -63,14 +63,14 @@ def spline_problem(
     smoothing_mm: float,
     levelling_mm: float,
 ) -> SplineProblem:
-    """The problem of following displacements at points.
+    """Builds the fitting problem.
 
     Args:
-        lattice: of the splines; its splines are complete at every point.
+        lattice: of the splines, complete at every point.
         points_mm: world frame (LPS+).
         displacement_mm: displacement of each.
-        weights: trust in each, of mean 1.
-        smoothing_mm: the penalty weighs as much as the data at a wave number of 1 over this length.
+        weights: of the matches, of mean 1.
+        smoothing_mm: penalty and data have equal weight at the wave number 1 over this length.
         levelling_mm: at a wave number of 1 over this length the penalty of slopes equals that of roughness.
     """
     return SplineProblem(
@@ -85,7 +85,7 @@ def spline_problem(
 
 
 def residual_mm(problem: SplineProblem, control: Float64[Tensor, "d h w 3"]) -> Float64[Tensor, " n"]:
-    """How far each displacement is from the spline's."""
+    """Residual of each displacement."""
     predicted = _sampled(problem.sampling, problem.sampling.along, control.movedim(-1, 0))
     return (predicted - problem.displacement_mm).square().sum(1).sqrt()
 
@@ -95,13 +95,13 @@ def solve(
 ) -> LinearSolution:
     """Control displacements ``c`` that minimise ``sum_i t_i |u_c(p_i) - d_i|^2 + penalty(c)``.
 
-    Solved in the basis of cosines, where the penalty is diagonal; preconditioned as if matches of the mean density
-    stood everywhere, which is diagonal there too.
+    Solved in the cosine basis, in which the penalty is diagonal; preconditioned as if matches of the mean density
+    were everywhere, which is also diagonal.
 
     Args:
         problem: matches, lattice and penalty.
-        trust: ``t``, in place of the problem's own weights.
-        start: first guess.
+        trust: ``t``, replaces the weights of the problem.
+        start: initial solution.
         tolerance: relative residual at which the solver stops.
     """
     sampling, to_cosines = problem.sampling, _transposed(problem.cosines)
@@ -120,14 +120,14 @@ def solve(
             precondition=lambda residual: residual * diagonal,
             start=apply_along(start.movedim(-1, 0), to_cosines),
             tolerance=tolerance,
-            max_iterations=MOST_SOLVER_STEPS,
+            max_iterations=MAX_SOLVER_STEPS,
         )
     return replace(solved, solution=apply_along(solved.solution, problem.cosines).movedim(0, -1).contiguous())
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Thousands of small operations: threads would gain little, and wait long for each other on a busy computer."""
+    """Context with one thread: with thousands of small operations, threads gain little and may wait for each other."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -137,7 +137,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _sampled(sampling: Sampling, to_nodes: AlongAxes, values: Float64[Tensor, "c d h w"]) -> Float64[Tensor, "n c"]:
-    """Values at the points of values that `to_nodes` takes to the nodes."""
+    """Values at the points, from values that `to_nodes` maps to the nodes."""
     nodes = apply_along(values, to_nodes).flatten(1).T.contiguous()
     return torch.from_numpy(sampling.pick @ nodes.numpy())
 
@@ -149,7 +149,7 @@ def _spread(sampling: Sampling, from_nodes: AlongAxes, values: Float64[Tensor, "
 
 
 def _mean_density(sampling: Sampling, trust: Float64[Tensor, " n"]) -> float:
-    """Trust around a control point, where there is any."""
+    """Mean weight per control point with any weight."""
     density = _spread(sampling, _transposed(sampling.along), trust[:, None])
     return float(density.square().sum() / density.sum())
 

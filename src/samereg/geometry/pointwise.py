@@ -18,7 +18,7 @@ from samereg.ops.sample import sample_grid
 DIFFERENCE_MM = 0.25
 """Half-width of the finite differences; the voxels of CT fields are several times larger."""
 
-LONGEST_STEP_MM = 30.0
+MAX_STEP_MM = 30.0
 """Maximum step: a Jacobian is valid only locally."""
 
 _RESTARTS_MM = 10.0 * torch.cat([torch.eye(3, dtype=torch.float64), -torch.eye(3, dtype=torch.float64)])
@@ -92,7 +92,7 @@ def _solve(
     transform: Transform, targets_mm: Float64[Tensor, "n 3"], *, iterations: int, tolerance_mm: float
 ) -> tuple[Float64[Tensor, "n 3"], Float64[Tensor, "n 3"]]:
     """Points and their residuals, from the initial guess or, where that fails, from offsets of it."""
-    settings = Newton(difference=DIFFERENCE_MM, longest=LONGEST_STEP_MM, tolerance=tolerance_mm, iterations=iterations)
+    settings = Newton(difference=DIFFERENCE_MM, longest=MAX_STEP_MM, tolerance=tolerance_mm, iterations=iterations)
     guess = _first_guess(transform, targets_mm)
     points, left = guess.clone(), transform.apply(guess) - targets_mm
     for offset in (torch.zeros(3, dtype=torch.float64), *_RESTARTS_MM):

@@ -1,1 +1,1 @@
-"""CT preparation: model space, body mask, plausibility, resampling."""
+"""CT preprocessing: model space, body mask, plausibility checks, resampling."""

@@ -1,4 +1,4 @@
-"""Where the patient is: the body without table, blankets and air around it, lungs included."""
+"""Body segmentation: the patient including lungs, without table, blankets and surrounding air."""
 
 import numpy as np
 import torch
@@ -12,29 +12,29 @@ from samereg.geometry.grid import Grid
 from samereg.geometry.volume import Volume
 
 BODY_THRESHOLD_HU = -300.0
-"""Between lung and fat: skin, fat and everything denser are above it."""
+"""HU threshold between lung and fat; skin, fat and denser tissue are above it."""
 
 WORKING_SPACING_MM = 4.0
 CORE_RADIUS_MM = 8.0
-"""What is thinner than twice this (table shell, blanket, tubes) is not the core of a body."""
+"""Opening radius in mm: structures thinner than twice this (table shell, blanket, tubes) are removed."""
 
-MOST_SIDES = 1
-"""A lung that a narrow field of view cuts open meets one side of the image; air around a body goes round a corner."""
+MAX_SIDES = 1
+"""A lung truncated by the field of view touches one image side; air outside the body touches adjacent sides."""
 
-SMALLEST_BODY_ML = 200.0
+MIN_BODY_ML = 200.0
 
 
 def body_mask(volume_hu: Volume) -> Bool[Tensor, "d h w"]:
-    """Voxels of the patient: tissue and the air it encloses slice by slice, opened, largest piece.
+    """Body mask: tissue and the air it encloses in axial slices, opened, largest connected component.
 
-    Works on a lattice of about 4 mm, so its edge is good to about 2 mm. Arms that touch the body nowhere in
-    the scan are left out.
+    Computed on a 4 mm lattice, so its boundary is accurate to about 2 mm. Arms that do not touch the body in
+    the scan are excluded.
 
     Args:
         volume_hu: CT in HU, any orientation.
 
     Raises:
-        InputError: no piece of tissue of at least 200 ml.
+        InputError: no connected tissue of at least 200 ml.
     """
     grid = volume_hu.grid
     strides = [max(1, round(WORKING_SPACING_MM / s)) for s in grid.spacing_mm]
@@ -44,10 +44,10 @@ def body_mask(volume_hu: Volume) -> Bool[Tensor, "d h w"]:
     axes = _anatomical_axes(grid)
     body = np.moveaxis(_body(np.moveaxis(tissue, axes, (0, 1, 2)), lattice_mm[axes]), (0, 1, 2), axes)
     found_ml = float(body.sum() * lattice_mm.prod() / 1000.0)
-    if found_ml < SMALLEST_BODY_ML:
+    if found_ml < MIN_BODY_ML:
         raise InputError(
-            f"{volume_hu.source.label}: holds no body: {found_ml:.0f} ml of connected tissue above "
-            f"{BODY_THRESHOLD_HU:.0f} HU; need at least {SMALLEST_BODY_ML:.0f} ml."
+            f"{volume_hu.source.label}: shows no body: {found_ml:.0f} ml of connected tissue above "
+            f"{BODY_THRESHOLD_HU:.0f} HU; need at least {MIN_BODY_ML:.0f} ml."
         )
     nearest = [
         np.minimum((np.arange(n) + s // 2) // s, m - 1) for n, s, m in zip(grid.shape, strides, body.shape, strict=True)
@@ -77,9 +77,9 @@ def _body(tissue: NDArray[np.bool_], lattice_mm: NDArray[np.float64]) -> NDArray
 
 
 def _air_inside(tissue: NDArray[np.bool_], core: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Air that tissue encloses within an axial slice, except what lies wholly before or behind the core.
+    """Air enclosed by tissue in an axial slice, except components entirely anterior or posterior to the core.
 
-    A hollow table is closed too; its air has its centre behind the patient.
+    This excludes the air in a hollow table, which lies behind the patient.
     """
     in_plane = ndimage.generate_binary_structure(3, 1)
     in_plane[[0, 2]] = False
@@ -87,7 +87,7 @@ def _air_inside(tissue: NDArray[np.bool_], core: NDArray[np.bool_]) -> NDArray[n
     sides = np.zeros(count + 1, dtype=np.int64)
     for edge in (pieces[:, 0], pieces[:, -1], pieces[:, :, 0], pieces[:, :, -1]):
         sides[np.unique(edge)] += 1
-    inside = sides <= MOST_SIDES
+    inside = sides <= MAX_SIDES
     inside[0] = False
     slices, rows, _ = np.nonzero(pieces)
     owner = pieces[pieces > 0]
@@ -101,19 +101,19 @@ def _air_inside(tissue: NDArray[np.bool_], core: NDArray[np.bool_]) -> NDArray[n
 
 
 def _row_range(core: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First and last row of the core in each slice; of the whole core where a slice has none of it."""
+    """First and last row of the core in each slice; those of the whole core for slices without it."""
     rows = np.asarray(core.any(axis=2))
     rows[~rows.any(axis=1)] = rows.any(axis=0)
     return rows.argmax(axis=1), rows.shape[1] - 1 - rows[:, ::-1].argmax(axis=1)
 
 
 def _eroded(mask: NDArray[np.bool_], radii_vox: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Voxels at least a radius away from what is not mask; beyond the array counts as mask."""
+    """Erosion by an ellipsoid; outside the array counts as mask."""
     return ~_dilated(~mask, radii_vox)
 
 
 def _dilated(mask: NDArray[np.bool_], radii_vox: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Mask grown by a box, axis by axis: a running maximum costs the same whatever the radius."""
+    """Dilation by a box, axis by axis, with running maxima whose cost is independent of the radius."""
     grown = mask.astype(np.uint8)
     for axis, radius in enumerate(radii_vox):
         width = 2 * int(radius + 0.5) + 1

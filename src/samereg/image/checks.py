@@ -1,4 +1,4 @@
-"""Whether an image is a CT in Hounsfield units, large enough to register: checked before any computation."""
+"""Checks that an image is a CT in Hounsfield units and large enough to register."""
 
 import torch
 from jaxtyping import Float
@@ -7,50 +7,50 @@ from torch import Tensor
 from samereg.errors import GeometryError, NotCTError
 from samereg.geometry.volume import Volume
 
-SMALLEST_EXTENT_MM = 32.0
+MIN_EXTENT_MM = 32.0
 
 AIR_HU = -300.0
-"""Lung, bowel gas, the air around a body and every padding value lie below it."""
+"""HU threshold above lung, bowel gas, air and padding."""
 
-FEWEST_AIR = 0.002
-"""Share of voxels: lung, gas or air around the body; even a tight abdominal crop holds more."""
+MIN_AIR = 0.002
+"""Minimum fraction of air, gas and lung voxels; even a tight abdominal crop has more."""
 
 SOFT_TISSUE_HU = (-200.0, 250.0)
-FEWEST_SOFT_TISSUE = 0.02
+MIN_SOFT_TISSUE = 0.02
 
 TISSUE_MEDIAN_HU = (-150.0, 300.0)
-"""Where the median of all that is no air lies, whatever the part of the body and the contrast agent."""
+"""HU range of the median of non-air voxels, for any body part and contrast agent."""
 
 LOWEST_HU = -1100.0
-"""Below the scale, less noise: what is lower has to be padding."""
+"""Minimum of the HU scale with noise; lower values must be padding."""
 
-MOST_BELOW_SCALE = 0.02
-"""Share of voxels that may lie below the scale without being padding: noise and streaks."""
+MAX_BELOW_SCALE_FRACTION = 0.02
+"""Maximum fraction of non-padding voxels below the scale, due to noise and streaks."""
 
-FEWEST_VALUES = 32
-"""Fewer different values than this are a label map or a mask, not a CT."""
+MIN_VALUES = 32
+"""Minimum number of distinct values of a CT; label maps and masks have fewer."""
 
 EXAMINED_VOXELS = 400_000
-"""The check looks at an even sample of about so many voxels."""
+"""Approximate number of sampled voxels."""
 
 
 def check_ct(volume: Volume, *, name: str) -> None:
-    """Refuse what is not a CT in HU, and a CT too small to register.
+    """Checks that a volume is a CT in HU and large enough to register.
 
-    Looks at intensities only: whether the scan shows a body is for `body_mask` to find.
+    Checks intensities only; whether the scan shows a body is determined by `body_mask`.
 
     Args:
-        volume: as it was read.
-        name: what messages begin with, the path of the file.
+        volume: the scan as read.
+        name: name at the beginning of messages, usually the path.
 
     Raises:
         GeometryError: less than 32 mm along an axis.
         NotCTError: intensities that cannot be Hounsfield units.
     """
     extents = " x ".join(f"{extent:.0f}" for extent in volume.grid.extent_mm)
-    if min(volume.grid.extent_mm) < SMALLEST_EXTENT_MM:
+    if min(volume.grid.extent_mm) < MIN_EXTENT_MM:
         raise GeometryError(
-            f"{name}: the image measures {extents} mm; at least {SMALLEST_EXTENT_MM:.0f} mm are needed along each axis"
+            f"{name}: the image measures {extents} mm; at least {MIN_EXTENT_MM:.0f} mm are needed along each axis"
         )
     if volume.data.shape[0] != 1:
         raise NotCTError(f"{name}: the image has {volume.data.shape[0]} channels; a CT in HU has one")
@@ -65,16 +65,16 @@ def _sample(data: Float[Tensor, "d h w"]) -> Float[Tensor, " n"]:
 
 
 def _fault(values: Float[Tensor, " n"]) -> str | None:
-    """What speaks against a CT, in words; None if nothing does."""
+    """Reason why the values cannot be a CT; None if they can."""
     low, high = float(values.min()), float(values.max())
     if not bool(torch.isfinite(values).all()):
-        return "it holds values that are not finite"
-    if len(values.unique()) < FEWEST_VALUES:
-        return f"it holds only {len(values.unique())} different values, from {low:g} to {high:g}"
-    if _share(values < AIR_HU) < FEWEST_AIR:
-        return f"its values run from {low:g} to {high:g} with next to nothing below {AIR_HU:.0f}"
+        return "it has values that are not finite"
+    if len(values.unique()) < MIN_VALUES:
+        return f"it has only {len(values.unique())} distinct values, from {low:g} to {high:g}"
+    if _share(values < AIR_HU) < MIN_AIR:
+        return f"its values run from {low:g} to {high:g} with almost none below {AIR_HU:.0f}"
     soft_tissue = _share((values > SOFT_TISSUE_HU[0]) & (values < SOFT_TISSUE_HU[1]))
-    if soft_tissue < FEWEST_SOFT_TISSUE:
+    if soft_tissue < MIN_SOFT_TISSUE:
         return f"only {soft_tissue:.1%} of its values, from {low:g} to {high:g}, are those of soft tissue"
     median = float(values[values > AIR_HU].median())
     if not TISSUE_MEDIAN_HU[0] < median < TISSUE_MEDIAN_HU[1]:
@@ -88,7 +88,7 @@ def _fault_below_scale(values: Float[Tensor, " n"]) -> str | None:
         return None
     padding = float(below.mode().values)
     stray = float((below != padding).sum()) / len(values)
-    if stray > MOST_BELOW_SCALE:
+    if stray > MAX_BELOW_SCALE_FRACTION:
         return f"{stray:.1%} of its values lie below {LOWEST_HU:.0f} and are not one padding value"
     return None
 

@@ -1,4 +1,4 @@
-"""A CT as the networks see it: 2 mm isotropic, axis-aligned LPS, HU window mapped to (-1, 1)."""
+"""Model space, the input of the networks: 2 mm isotropic, axis-aligned LPS, HU window mapped to (-1, 1)."""
 
 from dataclasses import replace
 from math import sqrt
@@ -13,29 +13,29 @@ from samereg.geometry.volume import Volume
 from samereg.image.resample import linear_weights, resample_volume
 
 WINDOW_HU = (-800.0, 400.0)
-"""Soft tissue, lung and bone in one window; the paper's setting (SAME, section 3)."""
+"""HU window for soft tissue, lung and bone, as in the paper (SAME, section 3)."""
 
 MODEL_SPACING_MM = 2.0
 
 STORED_RANGE_HU = (-1024.0, 3071.0)
-"""What a 12-bit CT can mean: padding below it or metal above it must not bleed into its neighbours."""
+"""Range of a 12-bit CT; padding below or metal above it must not affect neighbouring voxels."""
 
 FWHM_SIGMAS = 2.3548
 """Full width at half maximum of a Gaussian, in sigmas."""
 
 SEPARABLE_TOLERANCE_VOX = 0.02
-"""How far axes may drift apart over the volume and still count as parallel."""
+"""Maximum deviation of parallel axes over the volume."""
 
 
 def to_model_space(volume: Volume, *, spacing_mm: float = MODEL_SPACING_MM) -> Volume:
     """The scan on an isotropic axis-aligned LPS grid that covers it, HU windowed to (-1, 1).
 
     Args:
-        volume: CT in HU; any direction cosines, any spacing.
+        volume: CT in HU; any direction cosines and spacing.
         spacing_mm: voxel size of the result; larger is smoother and faster.
 
     Returns:
-        Volume with values in [-1, 1] and background -1; brought there by `to_isotropic`.
+        Volume with values in [-1, 1] and background -1, resampled by `to_isotropic`.
     """
     isotropic = to_isotropic(volume, spacing_mm=spacing_mm)
     return replace(isotropic, data=window_hu(isotropic.data), background=-1.0, stored_dtype="float32")
@@ -44,12 +44,12 @@ def to_model_space(volume: Volume, *, spacing_mm: float = MODEL_SPACING_MM) -> V
 def to_isotropic(volume: Volume, *, spacing_mm: float) -> Volume:
     """The scan on an isotropic axis-aligned LPS grid that covers it, in HU within `STORED_RANGE_HU`.
 
-    Smooths before it coarsens, by the difference of the two voxels' point spreads (Cardoso et al., 2015:
-    the full width at half maximum of a blur is its voxel size); never sharpens. A scan that already lies on
-    such a grid keeps its voxels.
+    Smooths before downsampling, by the difference of the point spreads of both voxels (Cardoso et al., 2015:
+    the full width at half maximum is the voxel size); never sharpens. A scan that is already on
+    such a grid is unchanged.
 
     Args:
-        volume: CT in HU; any direction cosines, any spacing.
+        volume: CT in HU; any direction cosines and spacing.
         spacing_mm: voxel size of the result; larger is smoother and faster.
     """
     target = bounding_grid(volume.grid, spacing_mm=spacing_mm)
@@ -66,7 +66,7 @@ def window_hu(data_hu: Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
 
 
 def window_value(hu: float) -> float:
-    """Where a HU value lies in model space, clipped or not: -800 HU is -1, 400 HU is 1.
+    """Model-space value of a HU value, without clipping: -800 HU is -1, 400 HU is 1.
 
     >>> window_value(-200.0)
     0.0
@@ -76,13 +76,13 @@ def window_value(hu: float) -> float:
 
 
 def from_window(model: Volume) -> Volume:
-    """A model-space scan back in HU, as far as the window kept it."""
+    """A model-space scan converted back to HU, within the window."""
     low, high = WINDOW_HU
     return Volume(data=(model.data.float() + 1) * ((high - low) / 2) + low, grid=model.grid, source=model.source)
 
 
 def blur_sigma_vox(ratio: float) -> float:
-    """Sigma, in source voxels, that turns a voxel's point spread into one `ratio` times as wide; 0 up to 1."""
+    """Sigma, in source voxels, that widens the point spread `ratio` times; 0 for ratios up to 1."""
     return sqrt(max(ratio * ratio - 1.0, 0.0)) / FWHM_SIGMAS
 
 
@@ -113,7 +113,7 @@ def _blurred(volume: Volume, spacing_mm: float) -> Tensor:
 
 
 def _parallel_axes(to_source: Float64[Tensor, "4 4"], shape: tuple[int, int, int]) -> list[int] | None:
-    """Target axis along which each source index changes; None where one changes along several."""
+    """Target axis along which each source index changes; None if one changes along several."""
     reach = to_source[:3, :3].abs() * torch.tensor(shape, dtype=torch.float64)
     axes = reach.argmax(1).tolist()
     if sorted(axes) != [0, 1, 2]:
@@ -124,7 +124,7 @@ def _parallel_axes(to_source: Float64[Tensor, "4 4"], shape: tuple[int, int, int
 
 
 def _blur_weights(size: int, ratio: float) -> Float64[Tensor, "n n"]:
-    """Rows that widen the point spread along one axis by a ratio; normalised at the border."""
+    """Matrix that widens the point spread along one axis by a ratio; normalised at the border."""
     sigma = blur_sigma_vox(ratio)
     if sigma == 0.0:
         return torch.eye(size, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Images and label maps carried onto another grid through a transform, each resampled once."""
+"""Resampling of images and label maps through a transform, with a single interpolation."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -20,16 +20,16 @@ from samereg.ops.kernels import Kernel, sample_kernel
 from samereg.ops.sample import linear_corners, sample_grid
 
 SLAB_VOXELS = 1 << 18
-"""Points mapped at once: positions in double precision stay in the cache."""
+"""Points mapped at a time, so that double-precision positions stay in the cache."""
 
 RIM_VOX = 0.5
-"""As ITK: an image reaches half a voxel beyond its outermost voxel centres and is constant there."""
+"""As in ITK, an image extends half a voxel beyond its outermost voxel centres and is constant there."""
 
 PARALLEL_VOX = 1e-6
-"""How far axes may drift apart over a whole grid and still be walked along one by one."""
+"""Maximum deviation of parallel axes over a whole grid, for separable evaluation."""
 
 Locate = Callable[[int, int], Float64[Tensor, "s h w 3"]]
-"""Positions, in source voxels, of the rows of a grid from a first to a last-but-one."""
+"""Function of (start, stop): positions, in source voxels, of the rows start to stop - 1 of a grid."""
 
 ImageMode = Literal["linear", "nearest", "cubic", "sinc"]
 LabelMode = Literal["nearest", "per_label_linear"]
@@ -39,16 +39,16 @@ LabelMode = Literal["nearest", "per_label_linear"]
 def resample_volume(moving: Volume, transform: Transform, grid: Grid, *, mode: ImageMode = "linear") -> Volume:
     """The moving image on a fixed grid: ``moved(p) = moving(T(p))``.
 
-    Does not smooth: a much coarser grid aliases. Memory beyond the result is bounded by `SLAB_VOXELS`.
+    Does not smooth, so a much coarser grid aliases. Memory besides the result is bounded by `SLAB_VOXELS`.
 
     Args:
-        moving: image to carry over.
+        moving: image to resample.
         transform: fixed world to moving world.
         grid: grid of the result, in the fixed world.
         mode: trilinear, nearest neighbour, cubic convolution, or windowed sinc; the last two overshoot at edges.
 
     Returns:
-        Volume on `grid` with the background of `moving` where `moving` has no voxel.
+        Volume on `grid`, with the background of `moving` outside `moving`.
     """
     data = moving.data.new_empty((moving.data.shape[0], *grid.shape))
     for start, stop, index in _slabs(transform, grid, moving.grid):
@@ -62,18 +62,18 @@ def resample_volume(moving: Volume, transform: Transform, grid: Grid, *, mode: I
 def resample_labels(
     labels: LabelMap, transform: Transform, grid: Grid, *, mode: LabelMode = "nearest", outside: int = 0
 ) -> LabelMap:
-    """The moving label map on a fixed grid; never invents a label.
+    """The moving label map on a fixed grid, without new label values.
 
     Args:
         labels: moving label map.
         transform: fixed world to moving world.
         grid: grid of the result, in the fixed world.
-        mode: `nearest` takes the label of the nearest voxel; `per_label_linear` the label whose indicator,
-            interpolated linearly, is largest: smoother borders, thin structures may vanish.
-        outside: label of what lies outside `labels`, as of `outside_label`.
+        mode: `nearest` takes the nearest voxel; `per_label_linear` the label whose indicator,
+            interpolated linearly, is maximal: smoother borders, but thin structures may vanish.
+        outside: label outside `labels`, see `outside_label`.
 
     Returns:
-        Label map on `grid`, `outside` where `labels` has no voxel.
+        Label map on `grid`, `outside` beyond `labels`.
     """
     choose = _nearest_label if mode == "nearest" else _heaviest_label
     data = labels.data.new_full(grid.shape, outside)
@@ -86,7 +86,7 @@ def resample_labels(
 
 
 def outside_label(labels: LabelMap) -> int:
-    """Label of what lies around a map: 0, but in a map of negative labels too the commonest one of its faces."""
+    """Label outside a map: 0, or the most frequent label on its faces if it has negative labels."""
     if int(labels.data.min()) >= 0:
         return 0
     faces = [labels.data.select(axis, end).flatten() for axis in range(3) for end in (0, -1)]
@@ -94,19 +94,19 @@ def outside_label(labels: LabelMap) -> int:
 
 
 def lost_labels(before: LabelMap, after: LabelMap, *, background: int = 0) -> tuple[int, ...]:
-    """Labels, in rising order, that the one map holds and the other does not; the background does not count."""
+    """Labels in `before` that are missing in `after`, in ascending order, without the background."""
     kept = {*after.data.unique().tolist(), background}
     return tuple(value for value in before.data.unique().tolist() if value not in kept)
 
 
 def linear_weights(positions_vox: Float64[Tensor, " m"], size: int) -> Float64[Tensor, "m n"]:
-    """Rows that interpolate linearly along one axis of `size` voxels; the border repeats."""
+    """Matrix of linear interpolation along one axis of `size` voxels; the border is replicated."""
     inside = positions_vox.clamp(0.0, size - 1.0)
     return (1.0 - (inside[:, None] - torch.arange(size)).abs()).clamp(min=0.0)
 
 
 def _sampled(data: Float[Tensor, "c d h w"], index: Float64[Tensor, "s h2 w2 3"], mode: ImageMode) -> Tensor:
-    """Values (c, s, h2, w2) at positions in voxels; the border repeats."""
+    """Values (c, s, h2, w2) at positions in voxels; the border is replicated."""
     if mode in ("cubic", "sinc"):
         kernel: Kernel = "cubic" if mode == "cubic" else "sinc"
         return sample_kernel(data, index.reshape(-1, 3), kernel=kernel).reshape(-1, *index.shape[:3])
@@ -116,7 +116,7 @@ def _sampled(data: Float[Tensor, "c d h w"], index: Float64[Tensor, "s h2 w2 3"]
 
 
 def _slabs(transform: Transform, grid: Grid, source: Grid) -> Iterator[tuple[int, int, Float64[Tensor, "s h w 3"]]]:
-    """First and last-but-one row of each slab of the grid, with its voxels' positions in source voxels."""
+    """Start and stop of each slab of the grid, with the positions of its voxels in source voxels."""
     locate = _locator(transform, grid, source)
     rows = max(1, SLAB_VOXELS // (grid.shape[1] * grid.shape[2]))
     for start in range(0, grid.shape[0], rows):
@@ -125,7 +125,7 @@ def _slabs(transform: Transform, grid: Grid, source: Grid) -> Iterator[tuple[int
 
 
 def _locator(transform: Transform, grid: Grid, source: Grid) -> Locate:
-    """Point by point in general; along whole axes for affine maps, also after a field on axes of the grid."""
+    """Evaluation point by point in general; separable for affine maps and for fields aligned with the grid."""
     first, *rest = parts(transform)
     if _all_affine((first, *rest)):
         return _affine_locator((first, *rest), grid, source)
@@ -135,7 +135,7 @@ def _locator(transform: Transform, grid: Grid, source: Grid) -> Locate:
 
 
 def _affine_locator(maps: Sequence[Transform], grid: Grid, source: Grid) -> Locate:
-    """Each coordinate is a sum of one number per row, per column and per slice."""
+    """Separable: each coordinate is a sum of one term per row, column and slice."""
     to_index = _after_field(maps, source) @ grid.affine
     along = [to_index[:3, axis, None] * torch.arange(n, dtype=torch.float64) for axis, n in enumerate(grid.shape)]
     slices = along[0] + to_index[:3, 3, None]
@@ -144,7 +144,7 @@ def _affine_locator(maps: Sequence[Transform], grid: Grid, source: Grid) -> Loca
 
 
 def _field_locator(field: Displacement, maps: Sequence[Transform], grid: Grid, source: Grid) -> Locate:
-    """The same, and the field's vectors on top, which are interpolated one axis after another."""
+    """As `_affine_locator`, plus the field's vectors, interpolated one axis at a time."""
     undisplaced = _affine_locator(maps, grid, source)
     vectors = torch.einsum("ij,jdhw->idhw", _after_field(maps, source)[:3, :3].to(field.data), field.data)
     along_d, along_h, along_w = (weights.to(field.data) for weights in _field_weights(field.grid, grid))
@@ -157,7 +157,7 @@ def _field_locator(field: Displacement, maps: Sequence[Transform], grid: Grid, s
 
 
 def _field_weights(field: Grid, grid: Grid) -> list[Float64[Tensor, "m n"]]:
-    """For each axis, weights of the field's vectors at voxels of the grid; none beyond the field's rim."""
+    """For each axis, weights of the field's vectors at voxels of the grid; zero outside the field."""
     to_field = torch.linalg.inv(field.affine) @ grid.affine
     weights = []
     for axis, n in enumerate(grid.shape):
@@ -168,7 +168,7 @@ def _field_weights(field: Grid, grid: Grid) -> list[Float64[Tensor, "m n"]]:
 
 
 def _after_field(maps: Sequence[Transform], source: Grid) -> Float64[Tensor, "4 4"]:
-    """Matrix of affine maps one after another, and of the way into source voxels."""
+    """Matrix of a chain of affine maps, into source voxels."""
     matrices = [part.matrix for part in maps if isinstance(part, Affine)]
     matrix: Tensor = torch.linalg.inv(source.affine)
     return reduce(lambda after, part: after @ part, reversed(matrices), matrix)
@@ -179,7 +179,7 @@ def _all_affine(maps: Sequence[Transform]) -> bool:
 
 
 def _parallel(first: Grid, second: Grid) -> bool:
-    """Whether each axis of one grid runs along the same axis of the other."""
+    """Whether the axes of two grids are parallel."""
     steps = (torch.linalg.inv(first.affine) @ second.affine)[:3, :3]
     drift = (steps - steps.diag().diag()).abs() * torch.tensor(second.shape, dtype=torch.float64)
     return float(drift.max()) < PARALLEL_VOX

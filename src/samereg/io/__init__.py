@@ -1,1 +1,1 @@
-"""Files in and out: the only place that knows SimpleITK, nibabel, pydicom and h5py."""
+"""Reading and writing of files; the only package that imports SimpleITK, nibabel, pydicom and h5py."""

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all; knows nothing of what is written into them."""
+"""Atomic writing of files and folders, independent of their contents."""
 
 import errno
 import os
@@ -13,32 +13,32 @@ from samereg.errors import FileError, MemoryLimitError, UsageError
 from samereg.io.claims import claimed
 
 PARTIAL = ".partial-"
-"""How names begin of what is not finished yet."""
+"""Prefix of the names of unfinished files and folders."""
 LOCK = f"{PARTIAL}lock"
-"""File in an output folder that the run holds which writes into it."""
+"""Lock file of the run that writes into an output folder."""
 _STAGED = re.compile(r"\.partial-[0-9a-f]{8}")
 _NO_CONTENT = (LOCK, "lost+found")
-"""Entries of a folder that count for nothing: a fresh volume is empty though it holds `lost+found`."""
+"""Entries that do not make a folder non-empty, such as `lost+found` of a new volume."""
 _CANNOT_REPLACE = (errno.EXDEV, errno.EBUSY)
-"""What the system answers when a file to be replaced is a mount point of its own."""
+"""System errors for a file to be replaced that is itself a mount point."""
 _NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
-_LONGEST_TAIL = 40
-"""Characters of its name that the temporary file of an output keeps, its format's suffix among them."""
+_MAX_TAIL = 40
+"""Number of trailing characters of an output's name that its temporary file keeps, including the suffix."""
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Temporary path in the same folder that becomes `path` when the block succeeds, and vanishes when not.
+    """Context of a temporary path in the same folder, which is renamed to `path` on success and removed on failure.
 
-    The temporary name ends like `path`, so that writers find the format. The folder is made if it is missing,
-    and removed again if the block fails. Of a link, the file that it leads to is replaced. What was written is on the
-    disk before it takes its place, so that a full disk is noticed.
+    The temporary name ends like `path`, so that writers recognise the format. A missing folder is created,
+    and removed again on failure. If `path` is a link, its target is replaced. The file is synced to
+    disk before it is renamed, so that a full disk is detected.
 
     Args:
         path: file to write; replaced if it exists.
 
     Raises:
-        FileError: the file cannot be written, or stayed empty.
+        FileError: the file cannot be written, or is empty.
     """
     target = through_links(path)
     _refuse_no_file(path, target)
@@ -55,20 +55,20 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_directory(path: Path, *, overwrite: bool = False, ours: Sequence[str] = ()) -> Iterator[Path]:
-    """Temporary folder inside `path` whose contents move there when the block succeeds; nothing stays when not.
+    """Context of a temporary folder in `path`, whose contents are moved to `path` on success and removed on failure.
 
-    `path` is made at once and claimed: a second run into it is refused before it computes. It may be a mount point or
+    `path` is created and locked at once: a second run into it is refused before it computes. It may be a mount point or
     a link to a folder.
 
     Args:
-        path: folder to make.
-        overwrite: if the folder holds something, put the new files in, over those of the same name; others stay, so
-            that no choice of folder can cost a user's own files.
-        ours: patterns of files that an earlier run may have left; with `overwrite` those that this run did not write
-            are removed, so that none is taken for its result.
+        path: folder to create.
+        overwrite: write into a non-empty folder, replacing files of the same name; others are kept, so
+            that users never lose their own files.
+        ours: patterns of files that an earlier run may have written; with `overwrite`, those that this run does not
+            replace are removed, so that none is mistaken for its result.
 
     Raises:
-        UsageError: `path` is a file, is written by another run, or is not empty and `overwrite` is off.
+        UsageError: `path` is a file, is locked by another run, or is not empty and `overwrite` is false.
         FileError: the folder cannot be written.
     """
     target = through_links(path)
@@ -91,11 +91,11 @@ def atomic_directory(path: Path, *, overwrite: bool = False, ours: Sequence[str]
 
 @contextmanager
 def claimed_file(path: Path) -> Iterator[None]:
-    """Keep other runs from writing a file meanwhile; that it can be written is found out at once.
+    """Context that locks an output file against other runs, after checking that it can be written.
 
     Raises:
-        UsageError: another run is writing it.
-        FileError: it cannot be written: it is a folder, its name is too long, or no file can be made beside it.
+        UsageError: another run is writing to it.
+        FileError: it cannot be written: it is a folder, its name is too long, or its folder is not writable.
     """
     target = through_links(path)
     _refuse_no_file(path, target)
@@ -107,7 +107,7 @@ def claimed_file(path: Path) -> Iterator[None]:
 
 @contextmanager
 def claimed_directory(path: Path) -> Iterator[None]:
-    """Keep other runs from writing into a folder meanwhile; that it can be written is found out at once.
+    """Context that locks an output folder against other runs, after checking that it can be written.
 
     Raises:
         UsageError: another run is writing into it, or it is a file.
@@ -122,7 +122,7 @@ def claimed_directory(path: Path) -> Iterator[None]:
 
 
 def require_writable(folder: Path) -> None:
-    """Refuse a folder in which no file can be made, by making one; a missing folder is made and removed, too.
+    """Checks that a folder is writable, by creating and removing a file, and the folder if it is missing.
 
     Raises:
         UsageError: it is a file.
@@ -137,21 +137,21 @@ def require_writable(folder: Path) -> None:
 
 
 def contents(folder: Path) -> list[Path]:
-    """What lies in a folder, without what a run holds it by or a killed one left unfinished."""
+    """Contents of a folder, without lock files and unfinished files of samereg."""
     return [each for each in folder.iterdir() if each.name not in _NO_CONTENT and not each.name.startswith(PARTIAL)]
 
 
 def through_links(path: Path) -> Path:
-    """Where a path leads, which need not exist.
+    """Target of a path after following links; it need not exist.
 
     Raises:
-        FileError: links that lead in a circle, or a name that is too long.
+        FileError: circular links, or a name that is too long.
     """
     target = Path(os.path.realpath(path))
     with _writing(path):
         circle = target.is_symlink()
     if circle:
-        raise FileError(f"{path}: is a link that leads in a circle; need a file or folder.")
+        raise FileError(f"{path}: is a circular link; need a file or folder.")
     return target
 
 
@@ -167,7 +167,7 @@ def _writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _made(folder: Path, path: Path) -> Iterator[None]:
-    """A folder with those above it; afterwards those that were made and stayed empty are removed."""
+    """Context of a folder, created with its parents; created folders that are still empty are removed at the end."""
     with _writing(path):
         missing = [each for each in (folder, *folder.parents) if not each.exists()]
         nearest = folder if not missing else missing[-1].parent
@@ -200,21 +200,21 @@ def _refuse_taken(path: Path, target: Path, *, overwrite: bool) -> None:
 
 
 def _tail(path: Path) -> str:
-    """End of a name in characters that every library takes."""
-    return re.sub(r"[^A-Za-z0-9._-]", "", path.name)[-_LONGEST_TAIL:]
+    """End of a name, in characters that every library accepts."""
+    return re.sub(r"[^A-Za-z0-9._-]", "", path.name)[-_MAX_TAIL:]
 
 
 def _remove_staged(folder: Path) -> None:
-    """Remove what killed runs left: the claim says that nobody is at work on it."""
+    """Removes unfinished files of killed runs; the lock guarantees that no run is using them."""
     for entry in folder.iterdir():
         if _STAGED.fullmatch(entry.name) and entry.is_dir():
             shutil.rmtree(entry, ignore_errors=True)
 
 
 def _sync(temporary: Path, path: Path) -> None:
-    """Have the disk hold what was written: some writers do not say that it was full."""
+    """Syncs a file to disk, because some writers do not report a full disk."""
     if temporary.stat().st_size == 0:
-        raise FileError(f"{path}: cannot be written: the file stayed empty; the disk may be full.")
+        raise FileError(f"{path}: cannot be written: the file is empty; the disk may be full.")
     with temporary.open("rb+") as stream:
         try:
             os.fsync(stream.fileno())
@@ -233,15 +233,15 @@ def _replace(source: Path, target: Path) -> None:
 
 
 def _deliver(source: Path, target: Path, *, overwrite: bool, ours: Sequence[str]) -> None:
-    """Move files, in the order in which they were written, and remove those of an earlier run that they do not replace.
+    """Moves files in the order in which they were written, and removes those of an earlier run that are not replaced.
 
-    The record of a run, which is written last, is there only when everything else is.
+    The run record is written last, so it exists only if all other files do.
     """
     files = sorted((each for each in source.rglob("*") if not each.is_dir()), key=lambda each: each.stat().st_mtime_ns)
     places = {each: target / each.relative_to(source) for each in files}
     for place in places.values():
         if place.is_dir() or (place.exists() and not overwrite):
-            raise UsageError(f"{place}: appeared or is a folder, where a file is to be written; give another folder.")
+            raise UsageError(f"{place}: appeared during the run, or is a folder; give another output folder.")
     for folder in sorted(each for each in source.rglob("*") if each.is_dir()):
         (target / folder.relative_to(source)).mkdir(exist_ok=True)
     for each, place in places.items():

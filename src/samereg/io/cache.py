@@ -1,4 +1,4 @@
-"""Arrays that took long to compute, kept on disk by key, a safetensors file each; whole or not at all."""
+"""Disk cache of arrays by key: one safetensors file per record, written atomically."""
 
 import os
 import shutil
@@ -13,21 +13,21 @@ from samereg.errors import FileError
 from samereg.io.tensors import read_checked_tensors, write_tensors
 
 FORMAT = 4
-"""Of the records; one of another number is computed anew, and replaced."""
+"""Version of the records; records of other versions are recomputed and replaced."""
 
 SUFFIX = ".safetensors"
 OLDER_SUFFIX = ".zarr"
-"""Of the folders that records were before format 3."""
+"""Suffix of the folders in which records were stored before format 3."""
 
 _FORMAT_NOTE = "record_format"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class CacheRecord:
-    """What is kept under a key.
+    """Record of a key.
 
     Attributes:
-        arrays: tensors by name; each comes back to the bit, in its data type.
+        arrays: tensors by name; restored exactly, in the same data type.
         notes: strings by name.
     """
 
@@ -36,9 +36,9 @@ class CacheRecord:
 
 
 def read_record(folder: Path, key: str) -> CacheRecord | None:
-    """Record of a key; None where there is none that can be read.
+    """Reads the record of a key; None if there is no valid one.
 
-    A damaged record, or one of another `FORMAT`, is removed: it can be computed again.
+    A damaged record, or one of another `FORMAT`, is removed, because it can be recomputed.
     """
     _remove(folder / f"{key}{OLDER_SUFFIX}")
     path = folder / f"{key}{SUFFIX}"
@@ -56,16 +56,16 @@ def read_record(folder: Path, key: str) -> CacheRecord | None:
 
 
 def write_record(record: CacheRecord, folder: Path, key: str) -> None:
-    """Keep a record under a key; a record that is there already stays.
+    """Writes the record of a key, unless it exists.
 
-    Of several processes that write the same key at once the last one's record is kept; readers see one of them whole.
+    If several processes write the same key, the last record is kept; readers always see a complete record.
 
     Raises:
         FileError: the folder cannot be written.
-        ValueError: a note of the name that the record itself needs.
+        ValueError: a note with a reserved name.
     """
     if _FORMAT_NOTE in record.notes:
-        raise ValueError(f"note {_FORMAT_NOTE}: the record itself needs this name; need another")
+        raise ValueError(f"note {_FORMAT_NOTE}: this name is reserved; need another")
     if read_record(folder, key) is None:
         header = {**record.notes, _FORMAT_NOTE: str(FORMAT)}
         write_tensors(record.arrays, folder / f"{key}{SUFFIX}", header=header)
@@ -95,7 +95,7 @@ def remove_least_used(folder: Path, *, limit_bytes: float) -> None:
 
 
 def _remove(path: Path) -> None:
-    """Remove a record if the folder lets us; of a cache that can only be read, nothing is removed."""
+    """Removes a record, unless the cache is read-only."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

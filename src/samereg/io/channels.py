@@ -1,4 +1,4 @@
-"""Images of several numbers per voxel: series of volumes (4-D) and images of vectors; read and written by ITK."""
+"""Multi-channel images: 4-D series and vector images, read and written by ITK."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +21,13 @@ Layout = Literal["series", "vectors"]
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ChannelImage:
-    """Several numbers per voxel.
+    """Image with several values per voxel.
 
     Attributes:
-        array: (c, d, h, w), in the type of the file.
+        array: (c, d, h, w), in the data type of the file.
         grid: where the voxels lie.
         layout: whether channels are volumes of a series or components of vectors.
-        step: distance between the volumes of a series, in the unit of the file; 1 for vectors.
+        step: spacing between the volumes of a series, in the unit of the file; 1 for vectors.
     """
 
     array: NDArray[Any]
@@ -37,7 +37,7 @@ class ChannelImage:
 
 
 def has_channels(path: Path) -> bool:
-    """Whether a file holds several numbers per voxel; unreadable ones are left to `read_volume` to refuse."""
+    """Whether a file has several values per voxel; False for unreadable files, which `read_volume` refuses."""
     if not path.is_file() or not has_suffix(path, VOXEL_SUFFIXES):
         return False
     try:
@@ -48,11 +48,11 @@ def has_channels(path: Path) -> bool:
 
 
 def read_channels(path: Path) -> ChannelImage:
-    """Channels of a 4-D image or an image of vectors.
+    """Reads the channels of a 4-D or vector image.
 
     Raises:
         FileError: damaged, truncated, or longer than its header says.
-        GeometryError: more than four dimensions, or a grid that cannot be used.
+        GeometryError: more than four dimensions, or an invalid grid.
         InputError: complex numbers, or numbers that are not finite.
     """
     header = read_header(path)
@@ -76,7 +76,7 @@ def read_channels(path: Path) -> ChannelImage:
 
 
 def write_channels(image: ChannelImage, path: Path, *, like: Path) -> None:
-    """Write channels in the layout and type that they have, with the further header entries of `like`.
+    """Writes channels in their layout and data type, with the additional header entries of `like`.
 
     Raises:
         FileError: the file cannot be written.

@@ -1,4 +1,4 @@
-"""Claims on outputs: while a run holds one, no other run writes there; it ends with its process, however that ends."""
+"""Exclusive locks on outputs, released by the system when the process ends for whatever reason."""
 
 import errno
 import os
@@ -13,28 +13,28 @@ if sys.platform != "win32":
     import fcntl
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF)
-"""What file systems answer that cannot lock files; there, only what appears meanwhile is refused."""
+"""Errors of file systems without locks; there, only outputs that are created meanwhile are refused."""
 
 
 @contextmanager
 def claimed(lock: Path, output: Path) -> Iterator[None]:
-    """Hold a lock file, which is removed afterwards.
+    """Context that holds a lock file, which is removed at the end.
 
-    The system lets go of the lock when the process ends, so that a killed run blocks no other.
+    The system releases the lock when the process ends, so that a killed run blocks no other.
 
     Args:
-        lock: file to make and hold.
-        output: what the message names.
+        lock: path of the lock file.
+        output: name of the output in the message.
 
     Raises:
         UsageError: another run holds it.
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     descriptor = _taken(lock, output)
     try:
         yield
     finally:
-        # Removed while it is held: whoever waits for this file sees that it is no longer the one under its name.
+        # Removed while held: a process that waits for this file sees that its name no longer refers to it.
         lock.unlink(missing_ok=True)
         os.close(descriptor)
 
@@ -49,7 +49,7 @@ def _taken(lock: Path, output: Path) -> int:
             raise
         if not free:
             os.close(descriptor)
-            raise UsageError(f"{output}: another run of samereg is writing it; wait for that, or give another output.")
+            raise UsageError(f"{output}: another run of samereg is writing to it; wait for it, or give another output.")
         if _lies_at(lock, descriptor):
             return descriptor
         os.close(descriptor)
@@ -59,7 +59,7 @@ def _opened(lock: Path) -> int:
     try:
         return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except PermissionError:
-        # What another user's killed run left can be locked all the same.
+        # A lock file left by another user's killed run can still be locked.
         return os.open(lock, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
 
 

@@ -1,4 +1,4 @@
-"""DICOM folders as volumes: which series, in which order, on which grid; never by file name."""
+"""Reading of DICOM folders: selection of the series, order of its slices, and their grid, regardless of file names."""
 
 import logging
 import re
@@ -34,20 +34,20 @@ _UID = re.compile(r"[0-9.]+", re.ASCII)
 
 
 def read_series(folder: Path, *, series: str | None = None) -> Volume:
-    """One series of a folder as a volume in HU, slices sorted by their position along the normal.
+    """Reads one series of a folder as a volume in HU, slices sorted by their position along the normal.
 
-    Copies of a slice are dropped; a stack that a tilted gantry has sheared is straightened slice by slice.
+    Duplicate slices are dropped; a stack sheared by gantry tilt is resampled onto a rectilinear grid.
 
     Args:
         folder: searched with all its subfolders, links included.
-        series: UID of the series or the beginning of one; by default the CT series with most voxels.
+        series: UID of the series or its beginning; by default the CT series with the most voxels.
 
     Raises:
         UsageError: `series` does not name exactly one.
         FileError: no DICOM images, a damaged file that belongs or may belong to the series, or pixels that are
             truncated or cannot be decoded.
         NotCTError: no CT among them, or values in another unit.
-        GeometryError: slices that are missing, not parallel, of different sizes or spacing, or at one place.
+        GeometryError: slices that are missing, not parallel, of different sizes or spacing, or at the same position.
     """
     slices, damaged = headers_in_folder(folder)
     _refuse_unnamed(slices)
@@ -61,11 +61,11 @@ def read_series(folder: Path, *, series: str | None = None) -> Volume:
 
 
 def read_dicom_file(path: Path) -> Volume:
-    """A multi-frame DICOM file (enhanced CT) as a volume in HU.
+    """Reads a multi-frame DICOM file (enhanced CT) as a volume in HU.
 
     Raises:
         FileError: a single slice, no image, or a file that is damaged or cannot be decoded.
-        GeometryError: frames as of `read_series`.
+        GeometryError: invalid frames; see `read_series`.
     """
     slices = read_header(path)
     if isinstance(slices, Damaged):
@@ -79,7 +79,7 @@ def read_dicom_file(path: Path) -> Volume:
 
 
 def holds_ct(path: Path) -> bool:
-    """Whether a DICOM file holds CT slices, or may have: a damaged one counts, so that reading it says so."""
+    """Whether a DICOM file holds CT slices; True for damaged files, so that reading reports the damage."""
     found = read_header(path)
     return isinstance(found, Damaged) or any(item.modality == "CT" for item in found)
 
@@ -99,7 +99,7 @@ def _refuse_unnamed(slices: list[Slice]) -> None:
 
 def _refuse_damaged(chosen_uid: str, damaged: list[Damaged]) -> None:
     for broken in damaged:
-        # Of a file that is cut off, the UID may be cut off too, or missing.
+        # The UID of a truncated file may be truncated or missing too.
         if chosen_uid.startswith(broken.series_uid):
             raise _refusal(broken)
         _LOG.warning("%s: %s; its series %s is not read", broken.path, broken.reason, broken.series_uid)
@@ -139,7 +139,7 @@ def _named_series(folder: Path, by_series: dict[str, list[Slice]], wanted: str) 
 
 
 def _no_stack(folder: Path, slices: list[Slice]) -> InputError:
-    """Why none of the images can be stacked."""
+    """Error for a folder in which no images form a stack."""
     for item in slices:
         if item.modality == "CT" and not item.is_localizer:
             require_place(folder, item)
@@ -152,7 +152,7 @@ def _kind(item: Slice) -> str:
 
 
 def _has_candidate(slices: list[Slice], wanted: str | None) -> bool:
-    """Whether there is a series to choose without those of which only damaged files are left."""
+    """Whether a series can be chosen among those that have undamaged files."""
     if wanted is not None:
         return any(item.series_uid.startswith(wanted) for item in slices)
     return any(map(_is_ct_stack, _by_series(slices).values()))
@@ -194,7 +194,7 @@ def _volume(source: Path, members: list[Slice]) -> Volume:
         ),
     )
     if not grid.is_orthonormal:
-        _LOG.info("%s: slices slide sideways, as of a tilted gantry; straightened", source)
+        _LOG.info("%s: slices are sheared by gantry tilt; resampled", source)
     with naming(source):
         volume = straighten(stack)
         require_usable_grid(volume.grid)
@@ -202,7 +202,7 @@ def _volume(source: Path, members: list[Slice]) -> Volume:
 
 
 def _without_copies(source: Path, ordered: list[Slice]) -> list[Slice]:
-    """Slices without those that repeat another: at the same place, with the same pixels, whatever they are called."""
+    """Slices without duplicates: same position and same pixels, regardless of their names."""
     kept = ordered[:1]
     for item in ordered[1:]:
         if not same_place(kept[-1], item):
@@ -213,7 +213,7 @@ def _without_copies(source: Path, ordered: list[Slice]) -> list[Slice]:
         if aside > SAME_PLACE_MM or not np.array_equal(first, second):
             refuse_rivals(source, kept[-1], item, ordered)
     if len(kept) < 2:
-        raise GeometryError(f"{source}: all its slices lie at one place; need at least 2 places.")
+        raise GeometryError(f"{source}: all its slices are at the same position; need at least 2 positions.")
     if len(kept) < len(ordered):
         _LOG.info("%s: left out %d copies of slices", source, len(ordered) - len(kept))
     return kept

@@ -1,4 +1,4 @@
-"""Files below a folder, and which of them are DICOM; nothing of what their headers say."""
+"""Search for DICOM files below a folder, without reading their headers."""
 
 import os
 from pathlib import Path
@@ -11,26 +11,26 @@ from samereg.errors import FileError
 _PREAMBLE = 128
 _MAGIC = b"DICM"
 _SUFFIXES = (".dcm", ".dicom", ".ima", ".dic", ".dc3")
-"""Files that are taken for DICOM whatever they begin with."""
+"""Suffixes of files that are treated as DICOM whatever their contents."""
 _INDEX = "DICOMDIR"
-"""Name that Part 10 reserves for the index of a medium: it holds no image."""
+"""Name reserved by DICOM Part 10 for the index of a medium, which holds no image."""
 
 _FIRST_GROUPS = (0x0002, 0x0008)
 """A file without preamble begins with the file's own header or, without that, with the identity of the object."""
 _LONG_VRS = frozenset((VR.OB, VR.OD, VR.OF, VR.OL, VR.OV, VR.OW, VR.SQ, VR.SV, VR.UC, VR.UN, VR.UR, VR.UT, VR.UV))
-"""Types whose length is written in 4 bytes, after 2 that are empty."""
+"""Value representations with a 4-byte length after 2 reserved bytes."""
 _VRS = frozenset(str(vr) for vr in VR if len(vr) == 2)
 _ELEMENTS = 3
-"""So many elements in order are no accident."""
-_LONGEST = 1024
-"""Bytes; no value at the beginning of these two groups is longer."""
-_START = _PREAMBLE + len(_MAGIC) + _ELEMENTS * _LONGEST
+"""Number of elements in ascending order that identify a file as DICOM."""
+_MAX_VALUE_BYTES = 1024
+"""Maximum length in bytes of a value at the beginning of these two groups."""
+_START = _PREAMBLE + len(_MAGIC) + _ELEMENTS * _MAX_VALUE_BYTES
 
 
 def files_below(folder: Path) -> list[Path]:
     """Files in a folder and its subfolders, in the order of their paths; hidden files and folders are left out.
 
-    Links are followed. Each file and each folder counts once, so that links may run in circles.
+    Links are followed. Each file and folder is visited once, so links may be circular.
 
     Raises:
         FileError: a folder that cannot be searched.
@@ -48,14 +48,14 @@ def files_below(folder: Path) -> list[Path]:
     targets: dict[str, Path] = {}
     # Before the links to them, the files themselves.
     for path in sorted(found, key=lambda path: (path.is_symlink(), path)):
-        # A link to nothing may have been a slice; pipes and sockets never were.
+        # A broken link may have been a slice; pipes and sockets are skipped.
         if path.is_file() or not path.exists():
             targets.setdefault(os.path.realpath(path), path)
     return sorted(targets.values())
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file is named like DICOM, or begins as DICOM does, with or without a preamble.
+    """Whether a file has a DICOM suffix or begins like DICOM, with or without a preamble.
 
     Raises:
         FileError: a file that cannot be read.
@@ -87,14 +87,14 @@ def _begins_with_elements(start: bytes) -> bool:
         group, element = (int.from_bytes(head[n : n + 2], byte_order) for n in (0, 2))
         tag = group << 16 | element
         length, head_length = _value_length(head, byte_order)
-        if len(head) < 8 or group not in _FIRST_GROUPS or tag <= last or length > _LONGEST:
+        if len(head) < 8 or group not in _FIRST_GROUPS or tag <= last or length > _MAX_VALUE_BYTES:
             return False
         last, place = tag, place + head_length + length
     return True
 
 
 def _value_length(head: bytes, byte_order: Literal["little", "big"]) -> tuple[int, int]:
-    """Bytes of an element's value, and of what stands before it."""
+    """Length of an element's value and of the bytes before it."""
     vr = head[4:6].decode("latin-1")
     if vr not in _VRS:
         return int.from_bytes(head[4:8], byte_order), 8

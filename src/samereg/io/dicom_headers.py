@@ -1,4 +1,4 @@
-"""What single DICOM files say about the slices they hold; no pixels, no order."""
+"""Parsing of the headers of single DICOM files into slices, without pixels or order."""
 
 import struct
 import warnings
@@ -43,7 +43,7 @@ _PHASES = {
     "AcquisitionTime": "",
     "ContentTime": "",
 }
-"""Elements that tell several volumes of one series apart, the most telling first."""
+"""Elements that distinguish several volumes of one series, the most specific first."""
 _GROUPS: Mapping[str, str] = {**_GEOMETRY, **_RESCALING, **_PHASES, "FrameType": "CTImageFrameTypeSequence"}
 """Functional group of a multi-frame file in which Part 3 puts each element; private groups may repeat them."""
 _TAGS = (
@@ -80,13 +80,13 @@ BAD_HEADER = (
     struct.error,
     zlib.error,
 )
-"""What pydicom raises, besides its own error, for bytes that are not what they should be."""
+"""Exceptions that pydicom raises for invalid bytes, besides its own."""
 
 
 def headers_in_folder(folder: Path) -> tuple[list[Slice], list[Damaged]]:
-    """Every slice of every DICOM image below a folder, in the order of the paths, and the files that are damaged.
+    """All slices of the DICOM images below a folder, in the order of the paths, and the damaged files.
 
-    Files that are not DICOM, and DICOM objects that are no images, are left out.
+    Files that are not DICOM, and DICOM objects without an image, are skipped.
 
     Raises:
         FileError: a file or folder that cannot be opened.
@@ -103,7 +103,7 @@ def headers_in_folder(folder: Path) -> tuple[list[Slice], list[Damaged]]:
 
 
 def read_header(path: Path) -> tuple[Slice, ...] | Damaged:
-    """The slices of one DICOM file: none if it is no image, several if it is multi-frame."""
+    """Slices of one DICOM file: none if it is not an image, several if it is multi-frame."""
     header = Dataset()
     with quiet_pydicom():
         try:
@@ -124,14 +124,14 @@ def read_header(path: Path) -> tuple[Slice, ...] | Damaged:
 
 @contextmanager
 def quiet_pydicom() -> Iterator[None]:
-    """Keep pydicom's warnings about values that break the standard to itself: scanners write many."""
+    """Context that suppresses pydicom's warnings about values that violate the standard, which scanners write often."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def _is_deflated(header: Dataset) -> bool:
-    # Such a file is unpacked whole before it is searched for its pixels.
+    # Such a file is decompressed entirely before its pixels are located.
     return str(header.file_meta.get("TransferSyntaxUID", "")) == DeflatedExplicitVRLittleEndian
 
 
@@ -151,7 +151,7 @@ def _damaged(path: Path, header: Dataset, reason: str) -> Damaged:
     try:
         uid = _text(header, "SeriesInstanceUID")
     except BAD_HEADER:
-        # This element is the damaged one; then the file may belong to any series.
+        # If this is the damaged element, the file may belong to any series.
         uid = ""
     return Damaged(path=path, series_uid=uid, reason=reason)
 
@@ -159,7 +159,7 @@ def _damaged(path: Path, header: Dataset, reason: str) -> Damaged:
 def _slices(path: Path, header: Dataset) -> Iterator[Slice]:
     frames = int(header.get("NumberOfFrames") or 1)
     if "PerFrameFunctionalGroupsSequence" not in header:
-        # Without functional groups, a multi-frame file says nothing about where its frames lie.
+        # Without functional groups, the positions of the frames of a multi-frame file are unknown.
         yield _slice(path, header, (), frame=None if frames == 1 else 0)
         return
     own = header.PerFrameFunctionalGroupsSequence
@@ -172,7 +172,7 @@ def _slices(path: Path, header: Dataset) -> Iterator[Slice]:
 
 def _slice(path: Path, header: Dataset, groups: tuple[Dataset, ...], *, frame: int | None) -> Slice:
     frames = int(header.get("NumberOfFrames") or 1)
-    # A place in the header of several frames cannot be that of each.
+    # One position in the header of several frames cannot apply to each.
     place = (header,) if frames == 1 else ()
     slope = float(_numbers(groups, (header,), "RescaleSlope", 1)[0])
     intercept = float(_numbers(groups, (header,), "RescaleIntercept", 1)[0])
@@ -213,20 +213,20 @@ def _modality(header: Dataset) -> str:
 
 
 def _padding(header: Dataset) -> tuple[float, float] | None:
-    """Range of the stored numbers that are padding, brought into the type of the pixels."""
+    """Range of the padding values, converted to the data type of the pixels."""
     first = header.get("PixelPaddingValue")
     if not isinstance(first, int):
         return None
     last = header.get("PixelPaddingRangeLimit")
     bits = int(header.get("BitsAllocated") or 16)
     lowest = -(1 << bits - 1) if header.get("PixelRepresentation") == 1 else 0
-    # Some scanners write the number with the other sign convention than the pixels.
+    # Some scanners write the value with a different signedness from the pixels.
     ends = [(end - lowest) % (1 << bits) + lowest for end in (first, last) if isinstance(end, int)]
     return float(min(ends)), float(max(ends))
 
 
 def _element(groups: tuple[Dataset, ...], places: tuple[Dataset, ...], name: str) -> Any:
-    """Value of an element, of the first that has it: a functional group, or one of the other places."""
+    """Value of an element from the first functional group or other dataset that has it."""
     wanted = _GROUPS[name]
     inside = [group[wanted].value[0] for group in groups if wanted and wanted in group and len(group[wanted].value) > 0]
     for place in (*inside, *places):
@@ -237,7 +237,7 @@ def _element(groups: tuple[Dataset, ...], places: tuple[Dataset, ...], name: str
 
 
 def _numbers(groups: tuple[Dataset, ...], places: tuple[Dataset, ...], name: str, count: int) -> NDArray[np.float64]:
-    """Numbers of an element; NaN if there is none."""
+    """Values of an element; NaN if it is missing."""
     value = _element(groups, places, name)
     if value is None:
         return np.full(count, nan)

@@ -1,4 +1,4 @@
-"""Voxels of a CT for which a DICOM header says that nothing was measured."""
+"""Padding voxels of a CT, as declared by the DICOM header."""
 
 import logging
 from collections.abc import Sequence
@@ -14,24 +14,24 @@ _LOG = logging.getLogger(__name__)
 
 _AIR_HU = -1024.0
 _MEASURABLE_HU = (-1200.0, 40000.0)
-"""From air, less noise, to metal on an extended scale; other numbers are padding wherever they stand."""
+"""Range of measurable values, from air with noise to metal on an extended scale; others are always padding."""
 _HIGHEST_BACKGROUND_HU = -1000.0
-"""Padding above this would read as tissue: it is set to air instead."""
-_FEWEST_VOXELS = 8
-"""Fewer voxels in one piece at the edge of a slice may be tissue that happens to have the value of the padding."""
+"""Padding values above this would look like tissue and are replaced by air."""
+_MIN_VOXELS = 8
+"""Minimum size, in voxels, of a padding component at the slice edge; smaller ones may be tissue of that value."""
 
 
 def fill_padding(source: Path, data: NDArray[np.float32], ordered: Sequence[Slice]) -> float:
-    """Replace padding by one value, in place, and return that value: what stands for "nothing measured".
+    """Replaces padding by one value, in place, and returns that background value.
 
-    It is the padding value where that cannot be tissue, and air otherwise, as where there is none. A number that
-    could have been measured is padding only in a piece that reaches the edge of its slice: the same number
+    It is the padding value if that cannot be tissue, and air otherwise or if there is no padding. A value that
+    could have been measured is padding only in a component that touches the edge of its slice: the same value
     further inside is tissue.
 
     Args:
-        source: what the log names.
-        data: planes in HU (slice, row, column), which is changed.
-        ordered: the planes' headers.
+        source: name of the image in the log.
+        data: planes in HU (slice, row, column), modified in place.
+        ordered: headers of the planes.
     """
     ranges = [_range_hu(item) for item in ordered]
     lows = [float(low) for low, _ in filter(None, ranges)]
@@ -68,7 +68,7 @@ def _range_hu(item: Slice) -> tuple[np.float32, np.float32] | None:
 
 
 def _outside(plane: NDArray[np.float32], candidates: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Those candidates that cannot have been measured, or belong to a piece that reaches the edge of the slice."""
+    """Candidates that cannot be measured values, or belong to a component that touches the edge of the slice."""
     low, high = _MEASURABLE_HU
     certain = candidates & ((plane < low) | (plane > high))
     if certain.sum() == candidates.sum():
@@ -78,7 +78,7 @@ def _outside(plane: NDArray[np.float32], candidates: NDArray[np.bool_]) -> NDArr
     sizes = np.bincount(pieces.ravel())
     reaches = np.zeros(len(sizes), dtype=bool)
     reaches[edge] = True
-    reaches &= sizes >= _FEWEST_VOXELS
+    reaches &= sizes >= _MIN_VOXELS
     reaches[0] = False
     outside: NDArray[np.bool_] = certain | reaches[pieces]
     return outside

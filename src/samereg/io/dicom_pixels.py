@@ -28,11 +28,11 @@ from samereg.io.itk_files import itk_path, refuse_short_memory
 _UNDECODABLE = (InvalidDicomError, RuntimeError, MemoryError, *BAD_HEADER)
 _DECODED_BY_ITK = (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, JPEG2000Lossless, JPEG2000)
 _DECODERS = "pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg"
-"""Packages that bring pydicom the decoders of every kind of JPEG."""
+"""Packages with pydicom's decoders of all JPEG variants."""
 
 
 def read_hu(ordered: Sequence[Slice]) -> NDArray[np.float32]:
-    """Planes (slice, row, column) in HU, each with the slope and intercept of its own header.
+    """Reads planes (slice, row, column) in HU, each with the slope and intercept of its own header.
 
     Raises:
         FileError: pixels that are truncated, or in a compression that cannot be decoded.
@@ -41,7 +41,7 @@ def read_hu(ordered: Sequence[Slice]) -> NDArray[np.float32]:
     decoded: dict[str, NDArray[Any]] = {}
     for plane, item in zip(data, ordered, strict=True):
         if str(item.path) not in decoded:
-            # One file at a time: only a multi-frame file is needed more than once.
+            # Only the last file is cached: only multi-frame files are needed more than once.
             decoded = {str(item.path): _decode(item)}
         plane[...] = _plane(item, decoded[str(item.path)])
     return data
@@ -55,7 +55,7 @@ def _plane(item: Slice, pixels: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _decode(item: Slice) -> NDArray[Any]:
-    """Stored numbers of a file, before rescaling: (row, column), or (frame, row, column) of a multi-frame one."""
+    """Stored values of a file before rescaling: (row, column), or (frame, row, column) if it is multi-frame."""
     try:
         with quiet_pydicom():
             dataset = pydicom.dcmread(item.path, force=True)
@@ -90,7 +90,7 @@ def _stored(item: Slice, dataset: Dataset, syntax: UID) -> NDArray[Any]:
 
 
 def _require_fitting(item: Slice, dataset: Dataset) -> None:
-    """Refuse pixels of which there are twice as many as the header says or more: it is damaged, not padded."""
+    """Checks that there are fewer than twice as many pixel bytes as declared; more are damage, not padding."""
     frames = int(dataset.get("NumberOfFrames") or 1)
     needed = item.shape[0] * item.shape[1] * item.samples * frames * int(dataset.BitsAllocated) // 8
     present = len(dataset.get("PixelData", b""))
@@ -99,7 +99,7 @@ def _require_fitting(item: Slice, dataset: Dataset) -> None:
 
 
 def _require_low_bits(item: Slice, dataset: Dataset) -> None:
-    """Refuse numbers that are not in the lowest bits: others would be read in their place."""
+    """Checks that values are stored in the lowest bits, as decoding assumes."""
     stored, highest = int(dataset.BitsStored), int(dataset.get("HighBit", dataset.BitsStored - 1))
     if highest >= stored:
         raise FileError(
@@ -116,7 +116,7 @@ def _has_decoder(syntax: UID) -> bool:
 
 
 def _decode_with_itk(item: Slice) -> NDArray[Any]:
-    # It rescales; that is undone for the caller to repeat.
+    # ITK rescales, which is undone here because the caller rescales.
     with quiet_itk(), itk_path(item.path) as name:
         rescaled = sitk.GetArrayFromImage(sitk.ReadImage(name))
     pixels: NDArray[Any] = np.rint((rescaled.astype(np.float64) - item.intercept) / item.slope)

@@ -1,4 +1,4 @@
-"""A DICOM slice as its header describes it, and a DICOM file that is damaged; nothing of how they are read."""
+"""Values: a DICOM slice as described by its header, and a damaged DICOM file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 GEOMETRY = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
-"""Elements that say where a plane lies."""
+"""Elements that define the position of a plane."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Slice:
-    """One plane of voxels as its header describes it.
+    """One plane of voxels, as described by its header.
 
     Attributes:
         path: file that holds it.
@@ -23,21 +23,21 @@ class Slice:
         study_uid: study that it belongs to; empty if the header names none.
         series_uid: series that it belongs to; empty if the header names none.
         frame_of_reference_uid: world that its position is given in; empty if the header names none.
-        instance_uid: its own identity, as the header claims.
+        instance_uid: SOPInstanceUID in the header.
         modality: CT, MR, ...
-        is_localizer: whether it is a planning projection, not a slice.
+        is_localizer: whether it is a localizer (scout) instead of an axial slice.
         shape: rows and columns.
-        samples: numbers per voxel.
-        photometric: what the numbers mean for a display, such as MONOCHROME2 or RGB.
+        samples: values per voxel.
+        photometric: PhotometricInterpretation, such as MONOCHROME2 or RGB.
         position_mm: centre of its first voxel, LPS, (3,); NaN if the header has none.
         directions: unit vectors along a row and down a column, (2, 3); NaN if the header has none.
         spacing_mm: between rows and between columns, (2,); NaN if the header has none.
-        is_rescaled: whether the header says how its numbers become HU.
-        slope: factor from stored numbers to HU.
-        intercept: summand from stored numbers to HU.
-        unit: of the rescaled numbers, as the header writes it; often empty.
-        padding: lowest and highest stored number that stand for "nothing measured", if any.
-        phases: values of the elements that tell several volumes of one series apart, by name.
+        is_rescaled: whether the header has a rescale slope and intercept.
+        slope: rescale slope, from stored values to HU.
+        intercept: rescale intercept, from stored values to HU.
+        unit: of the rescaled values, as in the header; often empty.
+        padding: minimum and maximum stored padding value, if any.
+        phases: values of the elements that distinguish several volumes of one series, by name.
     """
 
     path: Path
@@ -69,12 +69,12 @@ class Slice:
 
     @property
     def is_placed(self) -> bool:
-        """Whether the header says where the plane lies."""
+        """Whether the header defines the position of the plane."""
         return not self.lacking
 
     @property
     def lacking(self) -> tuple[str, ...]:
-        """Names of the elements without which nobody knows where the plane lies."""
+        """Names of the missing elements that would define the position of the plane."""
         values = (self.position_mm, self.directions.ravel(), self.spacing_mm)
         return tuple(name for name, value in zip(GEOMETRY, values, strict=True) if not all(map(isfinite, value)))
 
@@ -87,11 +87,11 @@ class Slice:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Damaged:
-    """A DICOM file whose header cannot be understood.
+    """A DICOM file whose header cannot be parsed.
 
     Attributes:
         path: the file.
-        series_uid: series that it belongs to, as far as it can be read: the beginning of the UID, or nothing.
+        series_uid: series that it belongs to, as far as it can be read; may be truncated or empty.
         reason: what is wrong, a predicate whose subject is the file.
     """
 

@@ -1,4 +1,4 @@
-"""Single slices put in order and onto one grid, or refused by name; no pixels but to undo a gantry's tilt."""
+"""Ordering of single slices and their common grid; pixels are used only to correct gantry tilt."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,35 +16,35 @@ from samereg.io.dicom_slices import Slice
 from samereg.ops.sample import sample_grid
 
 SAME_PLACE_MM = 0.01
-"""Slices nearer than this along the normal lie at one place; no scanner spaces them so."""
+"""Slices closer than this along the normal are at the same position."""
 _DIRECTION_TOLERANCE = 1e-3
-"""Largest difference of direction cosines that is rounding of the header's decimals."""
+"""Maximum difference of direction cosines due to rounding in the header."""
 _SPACING_TOLERANCE = 1e-3
-"""Largest relative difference of pixel spacing that is rounding."""
+"""Maximum relative difference of pixel spacing due to rounding."""
 _GAP_TOLERANCE, _GAP_SLACK_MM = 0.1, 0.05
-"""How far one slice distance may be from the median, relative and in mm: positions are rounded to 0.1 mm."""
+"""Tolerances of slice distances from their median, relative and in mm: positions are rounded to 0.1 mm."""
 _LINE_TOLERANCE_MM = 0.3
-"""How far a slice may be from the straight line through all of them, sideways."""
+"""Maximum lateral distance of a slice from the line through all slices, in mm."""
 _DRIFT_MM = 0.1
-"""A stack that slides sideways by less than this from end to end is not sheared."""
+"""A stack is sheared if its ends are displaced laterally by at least this, in mm."""
 _GREY = ("", "MONOCHROME1", "MONOCHROME2")
 _HU = ("", "HU", "HU_MOD", "US")
-"""Units of a CT's rescaled numbers that may be HU: named so, unspecified, or not given."""
-_MOST_SHOWN = 8
-"""Values or slices at most that are looked at for a message."""
+"""Rescale types that may mean HU: HU, unspecified, or missing."""
+_MAX_SHOWN = 8
+"""Maximum number of values or slices listed in a message."""
 
 
 def order_slices(source: Path, members: Sequence[Slice]) -> list[Slice]:
-    """Slices sorted along their common normal.
+    """Sorts slices along their common normal.
 
     Args:
-        source: what error messages begin with.
+        source: name at the beginning of error messages.
         members: slices of one series, in any order.
 
     Raises:
-        GeometryError: too few, without a place, not parallel, or of different sizes or spacing.
-        InputError: colour images, or slices of which only some say how their numbers become HU.
-        NotCTError: numbers that are not HU.
+        GeometryError: too few slices, without a position, not parallel, or of different sizes or spacing.
+        InputError: colour images, or only some slices with a rescale slope and intercept.
+        NotCTError: values that are not HU.
     """
     if len(members) < 2:
         raise GeometryError(f"{source}: its series holds {len(members)} slice; need at least 2.")
@@ -57,10 +57,10 @@ def order_slices(source: Path, members: Sequence[Slice]) -> list[Slice]:
 
 
 def require_place(source: Path, item: Slice) -> None:
-    """Refuse a slice whose header does not say where it lies.
+    """Checks that a slice's header defines its position.
 
     Raises:
-        GeometryError: and what is missing.
+        GeometryError: it does not; the message names what is missing.
     """
     if item.is_placed:
         return
@@ -68,23 +68,23 @@ def require_place(source: Path, item: Slice) -> None:
     frames = f"holds {item.frames} frames and " if item.frames > 1 else ""
     subject = "" if source == item.path else f"{item.path.name} "
     raise GeometryError(
-        f"{source}: {subject}{frames}does not say where {where}; need position, orientation and pixel "
+        f"{source}: {subject}{frames}does not define where {where}; need position, orientation and pixel "
         f"spacing of every slice (missing: {', '.join(item.lacking)})."
     )
 
 
 def same_place(first: Slice, second: Slice) -> bool:
-    """Whether two slices of one series lie at one place along their normal."""
+    """Whether two slices of one series are at the same position along their normal."""
     return abs(float((second.position_mm - first.position_mm) @ first.normal)) < SAME_PLACE_MM
 
 
 def refuse_rivals(source: Path, first: Slice, second: Slice, members: Sequence[Slice]) -> None:
-    """Refuse two different slices at one place, with what tells them apart and how to choose.
+    """Raises for two different slices at the same position, naming their difference and how to choose.
 
     Raises:
         GeometryError: always.
     """
-    found = f"{source}: {first.name} and {second.name} are different slices at one place"
+    found = f"{source}: {first.name} and {second.name} are different slices at the same position"
     if first.instance_uid and (first.instance_uid, first.frame) == (second.instance_uid, second.frame):
         raise GeometryError(f"{found}, though both are called {first.instance_uid}; need one of them.")
     for name in first.phases:
@@ -93,7 +93,7 @@ def refuse_rivals(source: Path, first: Slice, second: Slice, members: Sequence[S
     else:
         raise GeometryError(f"{found} (several phases in one series?); need one slice at each.")
     values = sorted({item.phases.get(name, "none") for item in members}, key=lambda value: (len(value), value))
-    shown = ", ".join(values[:_MOST_SHOWN]) + (", ..." if len(values) > _MOST_SHOWN else "")
+    shown = ", ".join(values[:_MAX_SHOWN]) + (", ..." if len(values) > _MAX_SHOWN else "")
     raise GeometryError(
         f"{found}: the series holds several volumes (several phases?), which differ in {name} ({shown}); need "
         f"one: put the files with one {name} into a folder of their own."
@@ -101,10 +101,10 @@ def refuse_rivals(source: Path, first: Slice, second: Slice, members: Sequence[S
 
 
 def stack_grid(source: Path, ordered: Sequence[Slice]) -> Grid:
-    """Grid of slices in order; sheared, if the gantry was tilted.
+    """Grid of ordered slices; sheared if the gantry was tilted.
 
     Raises:
-        GeometryError: slices missing, unevenly spaced, or not in one line.
+        GeometryError: slices are missing, unevenly spaced, or not in a straight line.
     """
     positions = np.stack([item.position_mm for item in ordered])
     normal = ordered[0].normal
@@ -122,9 +122,9 @@ def stack_grid(source: Path, ordered: Sequence[Slice]) -> Grid:
 
 
 def straighten(volume: Volume) -> Volume:
-    """A stack sheared by gantry tilt on a grid with right angles that holds all of it; others unchanged.
+    """Resamples a stack sheared by gantry tilt onto a rectilinear grid that contains it; others are unchanged.
 
-    Planes stay where they are; each is shifted within itself, linearly interpolated.
+    Planes keep their positions; each is shifted in plane, with linear interpolation.
     """
     if volume.grid.is_orthonormal:
         return volume
@@ -132,7 +132,7 @@ def straighten(volume: Volume) -> Volume:
     data = torch.empty(1, *grid.shape)
     for plane in range(grid.shape[0]):
         index = volume.grid.to_index(slab_centres_mm(grid, plane, plane + 1))
-        # Exactly on its own plane: rounding must not mix in a neighbour, or at the ends the outside.
+        # Rounded onto its own plane, so that neighbours and the outside are never mixed in.
         index[..., 0] = plane
         sampled = sample_grid(volume.data[None], index[None], outside=volume.background)
         data[:, plane : plane + 1] = sampled[0]
@@ -189,9 +189,9 @@ def _most_common_shape(members: Sequence[Slice]) -> Slice:
 
 
 def _most_parallel(members: Sequence[Slice]) -> Slice:
-    """One of the slices that most others are like, so that an error names the odd one."""
+    """A slice parallel to most others, so that an error names the outlier."""
     half = len(members) / 2
-    candidates = members[:_MOST_SHOWN]
+    candidates = members[:_MAX_SHOWN]
     return next((item for item in candidates if sum(_are_parallel(item, m) for m in members) > half), members[0])
 
 
@@ -201,7 +201,7 @@ def _are_parallel(first: Slice, second: Slice) -> bool:
 
 def _refuse_gaps(source: Path, ordered: Sequence[Slice], heights: NDArray[np.float64]) -> None:
     distances = np.diff(heights)
-    # One of the distances, not the mean of two, so that a single gap between three slices is one.
+    # The lower median, so that a single gap among three slices is detected.
     usual = float(np.quantile(distances, 0.5, method="lower"))
     allowed = _GAP_TOLERANCE * usual + _GAP_SLACK_MM
     wrong = np.flatnonzero(np.abs(distances - usual) > allowed)
@@ -224,7 +224,7 @@ def _refuse_gaps(source: Path, ordered: Sequence[Slice], heights: NDArray[np.flo
 
 
 def _acquisitions(members: Sequence[Slice]) -> str:
-    """What may explain gaps and uneven spacing: several acquisitions in one series."""
+    """Possible cause of gaps and uneven spacing: several acquisitions in one series."""
     for name in ("TemporalPositionIdentifier", "TemporalPositionIndex", "AcquisitionNumber"):
         count = len({item.phases[name] for item in members if name in item.phases})
         if 1 < count < len(members):
@@ -244,7 +244,7 @@ def _grid(first: Slice, step: NDArray[np.float64], count: int) -> Grid:
 
 
 def _upright(grid: Grid) -> Grid:
-    """Grid with the planes of a sheared one stacked along their normal, widened by how far they slide."""
+    """Rectilinear grid that covers a sheared one, with the same planes."""
     step = grid.affine[:3, 0]
     in_plane = grid.affine[:3, 1:3]
     slide_vox = torch.linalg.lstsq(in_plane, step[:, None]).solution[:, 0]

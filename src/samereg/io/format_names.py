@@ -1,4 +1,4 @@
-"""Names of the formats, for flags and settings; imports nothing, because `--help` must not load an image library."""
+"""Names of the formats, for flags and settings; imports no image library, so that `--help` stays fast."""
 
 from typing import Literal
 

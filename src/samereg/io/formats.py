@@ -1,7 +1,7 @@
-"""What formats of every family share: names of their files, and how sure a look at one is.
+"""Shared parts of all file formats: suffixes, and the certainty of recognition.
 
-A family lists its formats once (`transform_files`, `point_files`, `images`); nothing else knows what a format's files
-are called or what is special about them.
+Formats are registered once (`transform_files`, `point_files`, `images`); no other module knows a format's suffixes
+or special cases.
 """
 
 from collections.abc import Iterable
@@ -9,44 +9,44 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Sureness = Literal["said", "shaped", "named"]
-"""The file itself says so; its content fits, but other tools' files look the same; its name alone."""
+Certainty = Literal["declared", "compatible", "name"]
+"""Declared by the file itself; compatible with its content, as other formats may be; or by its name only."""
 
-RANKED: tuple[Sureness, ...] = ("said", "shaped", "named")
+BY_CERTAINTY: tuple[Certainty, ...] = ("declared", "compatible", "name")
 """From the surest."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recognised:
-    """What a format takes a file for.
+    """Result of recognising a file.
 
     Attributes:
         format: name of the format.
-        sureness: how sure that is.
-        why: what it was told by.
+        certainty: how certain the answer is.
+        why: evidence, in words.
     """
 
     format: str
-    sureness: Sureness
+    certainty: Certainty
     why: str
 
     @property
     def certain(self) -> bool:
-        """Whether the file itself says so; otherwise other tools' files look the same."""
-        return self.sureness == "said"
+        """Whether the file identifies itself; otherwise files of other tools look the same."""
+        return self.certainty == "declared"
 
 
 def has_suffix(path: Path, suffixes: Iterable[str]) -> bool:
-    """Whether a file's name ends in one of these, in capitals or small letters."""
+    """Whether a file's name ends in one of the suffixes, ignoring case."""
     return path.name.lower().endswith(tuple(suffixes))
 
 
 def suffix_of(path: Path, suffixes: Iterable[str]) -> str:
-    """The longest of these that a file's name ends in, in small letters; empty if it ends in none."""
+    """The longest of the suffixes that a file's name ends in, in lower case; empty if there is none."""
     lowered = path.name.lower()
     return max((suffix for suffix in suffixes if lowered.endswith(suffix)), key=len, default="")
 
 
 def stem_of(path: Path, suffixes: Iterable[str]) -> str:
-    """A file's name without the longest of these that it ends in."""
+    """A file's name without the longest matching suffix."""
     return path.name[: len(path.name) - len(suffix_of(path, suffixes))]

@@ -1,4 +1,4 @@
-"""Header entries that depend on the grid: made anew for segmentations of Slicer, otherwise dropped."""
+"""Header entries that depend on the grid: recomputed for Slicer segmentations, otherwise dropped."""
 
 import re
 from typing import Any
@@ -10,10 +10,10 @@ _EXTENT = re.compile(r"Segment(\d+)_Extent")
 _OFFSET = "Segmentation_ReferenceImageExtentOffset"
 _CONVERSION = "Segmentation_ConversionParameters"
 _REFERENCE_GEOMETRY = "Reference image geometry|"
-"""Start of the parameter that holds the old grid in numbers."""
+"""Prefix of the parameter that holds the old grid."""
 _REPRESENTATIONS = ("Segmentation_SourceRepresentation", "Segmentation_MasterRepresentation")
 _NOWHERE = "0 -1 0 -1 0 -1"
-"""Slicer's extent of an empty segment."""
+"""Extent of an empty segment in Slicer."""
 _GRID_NAMES = frozenset(
     (
         "offset",
@@ -37,15 +37,15 @@ _DICOM_GRID_NAMES = (
     *("00180088", "spacingbetweenslices", "00201041", "slicelocation"),
     *("00280010", "00280011", "00280008", "numberofframes"),
 )
-"""Tags and names of DICOM, as tools copy them, whatever they put before them."""
+"""DICOM tags and names as copied by tools, with any prefix."""
 
 
 def entries_of_array(entries: dict[str, str], array: NDArray[Any]) -> dict[str, str]:
-    """Entries of a header as they are true for another array on another grid.
+    """Header entries adapted to another array on another grid.
 
     Args:
-        entries: of the header of the image that the array was made from.
-        array: (c, d, h, w), as it will be written; for a segmentation in layers, one channel each.
+        entries: header entries of the image from which the array was made.
+        array: (c, d, h, w), as it will be written; one channel per layer of a segmentation.
     """
     kept = {name: text for name, text in entries.items() if not _is_of_grid(name)}
     if _OFFSET in kept:
@@ -70,7 +70,7 @@ def _extents(entries: dict[str, str], array: NDArray[Any]) -> dict[str, str]:
         if segment is None:
             continue
         number = segment[1]
-        # Before segments could share a layer, each had its own, of ones.
+        # In older files each segment has its own layer, of ones.
         layer, value = entries.get(f"Segment{number}_Layer", number), entries.get(f"Segment{number}_LabelValue", "1")
         if layer.strip().isdecimal() and int(layer) < len(array) and value.strip().lstrip("-").isdecimal():
             found[name] = _extent(array[int(layer)] == int(value))

@@ -1,4 +1,4 @@
-"""Numbers of ITK's HDF5 transform files (`.h5`), read by h5py: ITK's reader ends the process at some damaged files."""
+"""Reader of ITK's HDF5 transform files (`.h5`) by h5py, because ITK's reader crashes on some damaged files."""
 
 import re
 from dataclasses import dataclass
@@ -17,24 +17,24 @@ _GROUP = "TransformGroup"
 _TYPE = "TransformType"
 _PARAMETERS = ("TransformParameters", "TranformParameters")
 _FIXED = ("TransformFixedParameters", "TranformFixedParameters")
-"""The second of each is what ITK wrote before version 5."""
+"""Names of datasets; the second of each is that of ITK before version 5."""
 _NAME = re.compile(r"(?P<kind>\w+?)_(double|float)_(?P<into>\d+)_(?P<out_of>\d+)(_(?P<order>\d+))?", re.ASCII)
 """Class, precision, dimensions, and the order of splines that are not cubic."""
 _COMPOSITE = "CompositeTransform"
-_MOST_FIXED = 64
-"""Fixed parameters: the largest class has 18."""
+_MAX_FIXED = 64
+"""Maximum number of fixed parameters of any class."""
 _BEST_COMPRESSION = 1100
-"""Deflate makes numbers at most about 1,030 times smaller."""
+"""Maximum compression ratio of deflate, about 1,030."""
 _DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError)
-"""What h5py raises at a damaged file."""
+"""Exceptions that h5py raises for damaged files."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class StoredPart:
-    """One transform of a file.
+    """One transform in a file.
 
     Attributes:
-        kind: class, as ITK names it, without its precision and dimensions.
+        kind: ITK's class name, without precision and dimensions.
         parameters: (n,).
         fixed: (m,): the center of a linear map, or the grid of a field.
     """
@@ -96,7 +96,7 @@ def _kind(entry: h5py.Group) -> str:
 
 def _part(entry: h5py.Group, kind: str) -> StoredPart:
     fixed_set, parameter_set = _named(entry, _FIXED), _named(entry, _PARAMETERS)
-    if fixed_set.size > _MOST_FIXED:
+    if fixed_set.size > _MAX_FIXED:
         raise FileError(f"gives {fixed_set.size} fixed parameters for a {kind}, which has no so many.")
     fixed = _numbers(fixed_set).astype(np.float64)
     require_counts(kind, parameter_set.size, fixed.tolist())

@@ -1,6 +1,6 @@
-"""What a format of image files is: one object at the end of the file that reads it, listed once in `images`.
+"""Interface of image formats: one object at the end of the file that implements it, registered in `images`.
 
-DICOM is none of these: it is read as series of slices, whatever their files are called, and not written.
+DICOM is not among them: it is read as series of slices, whatever their names, and not written.
 """
 
 from collections.abc import Callable
@@ -21,15 +21,15 @@ def _nothing(_: Path) -> tuple[Path, ...]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageFormat:
-    """One format of images and label maps.
+    """A file format of images and label maps.
 
     Attributes:
-        name: what users call it.
-        suffixes: what names of its files end in, whatever else they begin with.
-        written: those of them that are written, the default first.
-        read: numbers and grid of a file.
-        write: writes numbers (d, h, w) on a grid; takes the file whose further header entries are kept, if any.
-        read_with: files that reading opens besides the path, such as the voxels of a header.
+        name: its name for users.
+        suffixes: of its file names.
+        written: suffixes that can be written, the default first.
+        read: reads the values and grid of a file.
+        write: writes an array (d, h, w) on a grid; takes a file whose additional header entries are kept, if any.
+        read_with: further files that reading opens, such as the voxel data of a header.
     """
 
     name: str
@@ -40,11 +40,11 @@ class ImageFormat:
     read_with: Callable[[Path], tuple[Path, ...]] = _nothing
 
     def recognise(self, path: Path) -> bool:
-        """Whether a file is of this format; images are what their names say."""
+        """Whether a file is of this format, judged by its suffix."""
         return has_suffix(path, self.suffixes)
 
     def name_to_write(self, path: Path) -> str:
-        """What a file of this format made of another is called: as that, but one file where that are two."""
+        """File name for an output derived from `path`: the same, but a single file for header and data."""
         if has_suffix(path, self.written):
             return path.name
         return stem_of(path, self.suffixes) + self.written[0]

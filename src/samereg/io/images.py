@@ -1,4 +1,4 @@
-"""Volumes and label maps from and to files, whatever the format; directions and rescaling end here."""
+"""Reading and writing of volumes and label maps in all image formats."""
 
 from pathlib import Path
 from typing import Any
@@ -24,42 +24,42 @@ from samereg.ops.ambient import plain_torch
 IMAGE_FORMATS: tuple[ImageFormat, ...] = (NIFTI, NRRD, METAIMAGE)
 
 IMAGE_SUFFIXES = tuple(suffix for each in IMAGE_FORMATS for suffix in each.suffixes)
-"""What names of image files end in; files of DICOM have any name."""
+"""Suffixes of image files; DICOM files may have any name."""
 
 _WRITTEN = tuple(suffix for each in IMAGE_FORMATS for suffix in each.written)
 
 
 def image_format(path: Path) -> ImageFormat | None:
-    """Format of an image file; None for DICOM, and for what is no image."""
+    """Format of an image file; None for DICOM and for other files."""
     return next((each for each in IMAGE_FORMATS if each.recognise(path)), None)
 
 
 def name_to_write(path: Path) -> str:
-    """Name of the file that an image made of another is written to: that of the other where it can be written."""
+    """File name for an image derived from another: the same name if its format can be written."""
     format = None if path.is_dir() else image_format(path)
     return path.resolve().name + IMAGE_FORMATS[0].written[0] if format is None else format.name_to_write(path)
 
 
 @plain_torch()
 def read_volume(path: str | Path, *, series: str | None = None) -> Volume:
-    """Intensities and grid of an image file or of a folder of DICOM slices.
+    """Reads the intensities and grid of an image file or of a folder of DICOM slices.
 
-    Does not ask whether the numbers are a CT's; `image.checks` does.
+    Does not check that the values are those of a CT; `image.checks` does.
 
     Args:
         path: NIfTI, NRRD or MetaImage file, multi-frame DICOM file, or folder that holds DICOM series.
-        series: of a folder, UID of the wanted series or the beginning of one; by default the largest CT.
+        series: UID of the series in a folder, or its beginning; by default the largest CT series.
 
     Returns:
-        Rescaled values as float32 (HU for a CT), the type they should be written in, and the padding value
+        Rescaled values as float32 (HU for a CT), the data type for writing, and the padding value
         (-1024 unless the DICOM header names one).
 
     Raises:
-        UsageError: `series` for a file, or a UID that does not name one series.
-        FileError: missing, damaged, truncated, or not a format that is read.
-        GeometryError: not one 3-D volume, or a grid that cannot be used.
+        UsageError: `series` for a file, or a UID that does not match exactly one series.
+        FileError: missing, damaged, truncated, or an unsupported format.
+        GeometryError: not a single 3-D volume, or an invalid grid.
         NotCTError: a folder without CT.
-        InputError: NaN or infinite voxels, or voxels that are no numbers.
+        InputError: NaN or infinite voxels, or a non-numeric voxel type.
     """
     path = Path(path)
     if path.is_dir():
@@ -79,11 +79,11 @@ def read_volume(path: str | Path, *, series: str | None = None) -> Volume:
 
 @plain_torch()
 def read_grid(path: Path) -> Grid:
-    """Grid of an image file or of a folder of DICOM slices; whatever its voxels hold.
+    """Reads the grid of an image file or of a folder of DICOM slices, regardless of its values.
 
     Raises:
-        FileError: missing, damaged, truncated, or not a format that is read.
-        GeometryError: not three-dimensional, or a grid that cannot be used.
+        FileError: missing, damaged, truncated, or an unsupported format.
+        GeometryError: not three-dimensional, or an invalid grid.
     """
     return read_place(path)[0]
 
@@ -100,14 +100,14 @@ def read_place(path: Path) -> tuple[Grid, Source]:
 
 @plain_torch()
 def read_labels(path: str | Path) -> LabelMap:
-    """Label values and grid of an image file.
+    """Reads the label values and grid of an image file.
 
     Returns:
-        Values as int64, whatever whole-number or real type the file has.
+        Values as int64, whatever the data type of the file.
 
     Raises:
-        FileError: missing, damaged, truncated, or not a format that is read.
-        GeometryError: not one 3-D volume, or a grid that cannot be used.
+        FileError: missing, damaged, truncated, or an unsupported format.
+        GeometryError: not a single 3-D volume, or an invalid grid.
         InputError: values that are not whole numbers.
     """
     path = Path(path)
@@ -129,15 +129,15 @@ def read_labels(path: str | Path) -> LabelMap:
 
 @plain_torch()
 def write_volume(volume: Volume, path: str | Path, *, like: Path | None = None) -> None:
-    """Write a single-channel volume in its stored type: rounded and clipped to the range of a whole-number type.
+    """Writes a single-channel volume in its stored data type; integer types are rounded and clipped.
 
     Args:
-        volume: what to write.
-        path: file to write.
-        like: file of the same format whose descriptive header entries are kept.
+        volume: volume to write.
+        path: output file.
+        like: file of the same format whose descriptive header entries are copied.
 
     Raises:
-        UsageError: a file name whose format is not written.
+        UsageError: a suffix of a format that cannot be written.
         GeometryError: several channels, or a sheared grid.
         FileError: the file cannot be written.
     """
@@ -147,7 +147,7 @@ def write_volume(volume: Volume, path: str | Path, *, like: Path | None = None) 
 
 
 def stored_numbers(volume: Volume) -> NDArray[Any]:
-    """Voxels (d, h, w) of a single-channel volume in its stored type, rounded and clipped as in `write_volume`.
+    """Voxels (d, h, w) of a single-channel volume in its stored data type, rounded and clipped as by `write_volume`.
 
     Raises:
         GeometryError: several channels.
@@ -158,7 +158,7 @@ def stored_numbers(volume: Volume) -> NDArray[Any]:
     array = volume.data[0].detach().cpu().numpy()
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
-        # Clipped in double precision: the largest int32 is no single-precision number.
+        # Clipped in double precision: the maximum int32 is not representable in single precision.
         wide = array.astype(np.float64) if dtype.itemsize > 2 else array
         array = np.clip(np.rint(wide), limits.min, _largest(limits))
     return array.astype(dtype)
@@ -166,11 +166,11 @@ def stored_numbers(volume: Volume) -> NDArray[Any]:
 
 @plain_torch()
 def write_labels(labels: LabelMap, path: str | Path, *, like: Path | None = None) -> None:
-    """Write a label map in its stored type; `like` as of `write_volume`.
+    """Writes a label map in its stored data type; for `like` see `write_volume`.
 
     Raises:
-        UsageError: a file name whose format is not written.
-        InputError: a value that the stored type cannot hold.
+        UsageError: a suffix of a format that cannot be written.
+        InputError: a value out of range of the stored type.
         GeometryError: a sheared grid.
         FileError: the file cannot be written.
     """
@@ -180,10 +180,10 @@ def write_labels(labels: LabelMap, path: str | Path, *, like: Path | None = None
 
 
 def stored_label_values(labels: LabelMap) -> NDArray[Any]:
-    """Values (d, h, w) of a label map in its stored type.
+    """Values (d, h, w) of a label map in its stored data type.
 
     Raises:
-        InputError: a value that the stored type cannot hold.
+        InputError: a value out of range of the stored type.
     """
     values = labels.data.detach().cpu().numpy()
     array = values.astype(labels.stored_dtype)
@@ -196,7 +196,7 @@ def _read(path: Path) -> StoredImage:
     format = image_format(path)
     if format is None:
         raise FileError(
-            f"{path}: is of no known format; need {', '.join(IMAGE_SUFFIXES)}, or a folder of DICOM slices."
+            f"{path}: has an unknown format; need {', '.join(IMAGE_SUFFIXES)}, or a folder of DICOM slices."
         )
     try:
         return format.read(path)
@@ -207,7 +207,7 @@ def _read(path: Path) -> StoredImage:
 def _write(array: NDArray[Any], grid: Grid, path: Path, like: Path | None) -> None:
     format = image_format(path)
     if format is None or not has_suffix(path, format.written):
-        raise UsageError(f"{path}: is of no format that is written; need {', '.join(_WRITTEN)}.")
+        raise UsageError(f"{path}: has a suffix that cannot be written; need {', '.join(_WRITTEN)}.")
     with naming(path):
         require_usable_grid(grid)
     with atomic_file(path) as temporary:
@@ -218,5 +218,5 @@ def _write(array: NDArray[Any], grid: Grid, path: Path, like: Path | None) -> No
 
 
 def _largest(limits: np.iinfo[Any]) -> int:
-    # The largest 64-bit numbers are no double-precision numbers; the next lower one is.
+    # The maximum 64-bit integers are not representable in double precision; the next lower value is.
     return int(limits.max) if limits.bits < 64 else int(np.nextafter(float(limits.max), 0.0))

@@ -1,6 +1,6 @@
-"""Between ITK images and arrays on grids; MetaImage and NRRD files.
+"""Conversion between ITK images and arrays on grids; MetaImage and NRRD files.
 
-ITK says what a header means. Voxels of MetaImage and NRRD are read here, because ITK goes on after damage.
+ITK interprets headers. Voxels of MetaImage and NRRD are read here, because ITK ignores damage.
 """
 
 import logging
@@ -44,9 +44,9 @@ _COMPLEX = (
     sitk.sitkComplexFloat64,
 )
 _REASON = re.compile(r"ReadImageInformation: (number of domain axes[^.]*\.)")
-"""What ITK says of headers that are sound, but not of one volume in space."""
+"""ITK's message for valid headers that do not describe one volume in space."""
 _OF_ITK = ("ITK_", "NRRD_")
-"""Entries that ITK makes of the grid and the axes."""
+"""Entries that ITK derives from the grid and axes."""
 NRRD_SUFFIXES, METAIMAGE_SUFFIXES = (".nrrd", ".nhdr"), (".mha", ".mhd")
 VOXEL_SUFFIXES = (*NIFTI_SUFFIXES, *METAIMAGE_SUFFIXES, *NRRD_SUFFIXES)
 """Of every file of voxels that is read."""
@@ -55,18 +55,18 @@ _SPACE_AXES = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ImageHeader:
-    """What a file says of its image, before any voxel is read.
+    """Header of an image file.
 
     Attributes:
         path: the file.
         sizes: voxels along its axes, (w, h, d, ...).
-        components: numbers in each voxel.
-        affine: takes (d, h, w, 1) to LPS mm, of the first three axes, as ITK has it; see `grid`.
-        steps: distances along all axes, in mm along the first three.
-        is_in_mm: whether the file's own unit is the millimetre.
-        doubt: what was assumed of the place; empty if nothing was.
-        voxels: where they lie; None if ITK reads them (NIfTI).
-        component_axis: axis of the file, (w, h, d, ...), that holds the numbers of a voxel.
+        components: values per voxel.
+        affine: from (d, h, w, 1) to LPS mm, of the first three axes, according to ITK; see `grid`.
+        steps: spacing of all axes, in mm for the first three.
+        is_in_mm: whether the unit of the file is the millimetre.
+        doubt: assumptions about the position; empty if there are none.
+        voxels: location of the voxel data; None if ITK reads them (NIfTI).
+        component_axis: axis of the file, (w, h, d, ...), of the values of a voxel.
     """
 
     path: Path
@@ -81,7 +81,7 @@ class ImageHeader:
 
     @property
     def grid(self) -> Grid:
-        """Grid of the first three axes; of NIfTI as `read_nifti` takes it."""
+        """Grid of the first three axes; for NIfTI as in `read_nifti`."""
         width, height, depth = self.sizes[:_SPACE_AXES]
         if is_nifti(self.path):
             return grid_of_header(self.path, read_nifti_header(self.path), (depth, height, width))
@@ -90,7 +90,7 @@ class ImageHeader:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Described:
-    """What this project reads of a header itself; no voxels where ITK reads them."""
+    """Parts of a header that are parsed here; without voxels if ITK reads them."""
 
     voxels: VoxelData | None = None
     mm_per_unit: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -100,7 +100,7 @@ class _Described:
 
 @contextmanager
 def quiet_itk() -> Iterator[None]:
-    """Keep what ITK and its libraries print, which tells users nothing they can act on, from the error stream."""
+    """Context that suppresses output of ITK and its libraries to stderr, which is of no use to users."""
     with silenced():
         shown = sitk.ProcessObject.GetGlobalWarningDisplay()
         sitk.ProcessObject.SetGlobalWarningDisplay(False)
@@ -111,12 +111,12 @@ def quiet_itk() -> Iterator[None]:
 
 
 def read_itk(path: Path) -> StoredImage:
-    """Voxels and grid of a MetaImage or NRRD file.
+    """Reads the voxels and grid of a MetaImage or NRRD file.
 
     Raises:
         FileError: damaged, truncated, longer than its header says, or another format.
-        GeometryError: not one 3-D volume, or a grid that cannot be used.
-        InputError: a type of voxel that is no number.
+        GeometryError: not a single 3-D volume, or an invalid grid.
+        InputError: a non-numeric voxel type.
     """
     header = read_header(path)
     require_volume(path, header.sizes, components=header.components)
@@ -128,12 +128,12 @@ def read_itk(path: Path) -> StoredImage:
 
 
 def read_header(path: Path) -> ImageHeader:
-    """What a MetaImage, NRRD or NIfTI file says of its image.
+    """Reads the header of a MetaImage, NRRD or NIfTI file.
 
     Raises:
         FileError: damaged, or another format.
-        GeometryError: a place that cannot be used.
-        InputError: a type of voxel that is no real number.
+        GeometryError: an invalid position.
+        InputError: a voxel type other than real numbers.
     """
     with naming(path):
         described = _described(path)
@@ -155,7 +155,7 @@ def read_header(path: Path) -> ImageHeader:
 
 
 def read_array(header: ImageHeader) -> NDArray[Any]:
-    """Voxels of a file, the slowest axis first, and last the numbers of a voxel if there are several.
+    """Reads the voxels of a file: the slowest axis first, and the values of a voxel last if there are several.
 
     Raises:
         FileError: damaged, truncated, or longer than its header says.
@@ -172,7 +172,7 @@ def read_array(header: ImageHeader) -> NDArray[Any]:
 
 
 def write_itk(array: NDArray[Any], grid: Grid, path: Path, like: Path | None = None) -> None:
-    """Write an array (d, h, w) as MetaImage or NRRD, compressed; further entries are those of `like` if of one kind."""
+    """Writes an array (d, h, w) as compressed MetaImage or NRRD, with additional entries of `like` of that format."""
     image = sitk.GetImageFromArray(array)
     place_on_grid(image, grid)
     with quiet_itk():
@@ -183,9 +183,9 @@ def write_itk(array: NDArray[Any], grid: Grid, path: Path, like: Path | None = N
 
 
 def further_entries(path: Path, array: NDArray[Any]) -> dict[str, str]:
-    """Entries of a header for another array (c, d, h, w): names of segments, modality, and what else there is.
+    """Additional header entries of a file, such as segment names and modality, for another array (c, d, h, w).
 
-    What says something of the grid or the type is left out, or made anew for the array.
+    Entries that depend on the grid or data type are dropped, or recomputed for the array.
     """
     reader = sitk.ImageFileReader()
     with quiet_itk(), itk_path(path) as file_name:
@@ -211,7 +211,7 @@ def grid_of(image: sitk.Image) -> Grid:
 
 
 def place_on_grid(image: sitk.Image, grid: Grid) -> None:
-    """Give an ITK image, whose axes run (w, h, d), the place of a grid."""
+    """Sets origin, spacing and direction of an ITK image, whose axes run (w, h, d)."""
     image.SetSpacing(grid.spacing_mm[::-1])
     image.SetOrigin(grid.origin_mm.tolist())
     image.SetDirection(grid.direction.flip(1).flatten().tolist())
@@ -231,7 +231,7 @@ def _described(path: Path) -> _Described:
         return _Described(voxels=meta.voxels, mm_per_unit=(meta.mm_per_unit, meta.mm_per_unit, meta.mm_per_unit))
     header = read_nifti_header(path)
     if int(header["sform_code"]) > 0 and not np.isfinite(header.get_sform()).all():
-        # ITK inverts the matrix without looking, and may never end.
+        # ITK inverts the matrix unchecked, and may not terminate.
         raise GeometryError("has an sform that is NaN or infinite; need finite numbers.")
     factor = mm_per_unit(header)
     return _Described(mm_per_unit=(factor, factor, factor))
@@ -265,7 +265,7 @@ def _affine(reader: sitk.ImageFileReader, mm_per_unit: tuple[float, float, float
 
 
 def _require_agreement(header: ImageHeader, voxels: VoxelData) -> None:
-    """Refuse a header that ITK understands in another way than this project does."""
+    """Checks that ITK and the parser of this project agree on a header."""
     sizes = list(voxels.sizes)
     if header.components > 1:
         del sizes[header.component_axis]

@@ -1,4 +1,4 @@
-"""What ITK has to be helped with at files: names that are no UTF-8, full disks and short memory, which it hides."""
+"""Workarounds for ITK's file access: paths that are not UTF-8, full disks and lack of memory, which it hides."""
 
 import gzip
 import os
@@ -20,20 +20,20 @@ _TEXT = (".tfm", ".txt")
 _HDF5 = (".h5", ".hdf5")
 _BYTES_PER_NUMBER = 8
 _HDF5_EXTRA = 24 * 1024
-"""Bytes of an HDF5 transform file besides the numbers of its fields, with some to spare."""
+"""Upper bound of the bytes of an HDF5 transform file in addition to its parameters."""
 _NIFTI_HEADER = 352
 _BLOCK = 2**20
 _LARGER = 16
-"""Memory for a file of which less than this many times its size, and `_LEAST_BYTES`, can be had is short."""
-_LEAST_BYTES = 64 * 2**20
+"""Memory is low if less than this many times the file's size, and `_MIN_BYTES`, can be allocated."""
+_MIN_BYTES = 64 * 2**20
 
 
 @contextmanager
 def itk_path(path: Path) -> Iterator[str]:
-    """Text by which ITK finds a file: its path, or where that is no UTF-8 a temporary link to its folder or to itself.
+    """Context of a path that ITK can open: the file's own, or a temporary link if that is not UTF-8.
 
     Raises:
-        FileError: no such link can be made.
+        FileError: the link cannot be created.
     """
     if _is_plain(path):
         yield str(path)
@@ -47,12 +47,12 @@ def itk_path(path: Path) -> Iterator[str]:
 
 
 def save_image(image: sitk.Image, temporary: Path, *, name: Path) -> None:
-    """Write an image, compressed, and make sure that all of it was written.
+    """Writes a compressed image, and verifies that it was written completely.
 
     Args:
-        image: what to write.
-        temporary: file to write; its ending says the format.
-        name: what a message calls it.
+        image: image to write.
+        temporary: output file; its suffix determines the format.
+        name: name of the output in messages.
 
     Raises:
         FileError: it cannot be written.
@@ -64,11 +64,11 @@ def save_image(image: sitk.Image, temporary: Path, *, name: Path) -> None:
         raise _unwritten(name, error) from error
     size = image.GetNumberOfPixels() * image.GetNumberOfComponentsPerPixel() * image.GetSizeOfPixelComponent()
     if not _is_whole(temporary, size):
-        raise FileError(f"{name}: cannot be written whole; the disk may be full.")
+        raise FileError(f"{name}: cannot be written completely; the disk may be full.")
 
 
 def save_transform(transform: sitk.Transform, temporary: Path, *, name: Path) -> None:
-    """Write a transform and make sure that all of it was written; arguments and errors as of `save_image`."""
+    """Writes a transform, and verifies that it was written completely; see `save_image`."""
     if temporary.suffix.lower() in _HDF5:
         _reserve(temporary, transform, name)
     try:
@@ -78,19 +78,19 @@ def save_transform(transform: sitk.Transform, temporary: Path, *, name: Path) ->
     except (RuntimeError, MemoryError) as error:
         raise _unwritten(name, error) from error
     if not whole:
-        raise FileError(f"{name}: cannot be written whole; the disk may be full.")
+        raise FileError(f"{name}: cannot be written completely; the disk may be full.")
 
 
 def refuse_short_memory(path: Path, error: Exception) -> None:
-    """Tell short memory from a damaged file that asks for more than it can hold.
+    """Distinguishes low memory from a damaged file that declares an impossible size.
 
     Raises:
-        MemoryLimitError: the error says that memory ran out, and a small multiple of the file does not fit either.
+        MemoryLimitError: out of memory, and a small multiple of the file size cannot be allocated either.
     """
     if not is_out_of_memory(error):
         return
     try:
-        np.empty(_LARGER * path.stat().st_size + _LEAST_BYTES, np.uint8)
+        np.empty(_LARGER * path.stat().st_size + _MIN_BYTES, np.uint8)
     except MemoryError:
         raise MemoryLimitError(f"Out of memory: {path} could not be read.") from error
 
@@ -105,7 +105,7 @@ def _is_plain(path: Path) -> bool:
 def _linked(path: Path, folder: Path) -> str:
     whole = Path(os.path.abspath(path))  # noqa: PTH100 - links on the way stay
     through_folder = folder / "folder" / path.name
-    # By its folder where that helps: the voxels of a detached header lie beside it.
+    # Link to the folder if possible, because the voxels of a detached header lie beside it.
     link, place, text = (folder / "folder", whole.parent, through_folder)
     if not _is_plain(through_folder):
         link = text = folder / ("file" + "".join(each for each in path.suffixes[-2:] if each.isascii()))
@@ -113,14 +113,14 @@ def _linked(path: Path, folder: Path) -> str:
     try:
         link.symlink_to(place)
     except OSError as error:
-        raise _odd_name(path) from error
+        raise _not_utf8(path) from error
     if not _is_plain(text):
-        raise _odd_name(path)
+        raise _not_utf8(path)
     return str(text)
 
 
-def _odd_name(path: Path) -> InputError:
-    return FileError(f"{path}: has a name that is no UTF-8, which this format needs; rename it.")
+def _not_utf8(path: Path) -> InputError:
+    return FileError(f"{path}: has a name that is not UTF-8, which this format needs; rename it.")
 
 
 def _unwritten(name: Path, error: Exception) -> FileError | MemoryLimitError:
@@ -130,7 +130,7 @@ def _unwritten(name: Path, error: Exception) -> FileError | MemoryLimitError:
 
 
 def _reserve(temporary: Path, transform: sitk.Transform, name: Path) -> None:
-    """Find out whether the disk has room: HDF5, once it failed to write, brings the process down when that ends."""
+    """Checks for free disk space, because HDF5 crashes the process at exit after a failed write."""
     size = _BYTES_PER_NUMBER * (transform.GetNumberOfParameters() + transform.GetNumberOfFixedParameters())
     if sys.platform != "linux":
         return
@@ -159,7 +159,7 @@ def _ends_a_line(path: Path) -> bool:
 
 
 def _is_whole(path: Path, voxel_bytes: int) -> bool:
-    """Whether an image file holds as many bytes of voxels as it should; compressed ones are unpacked for that."""
+    """Whether an image file holds the expected number of voxel bytes; compressed files are decompressed for that."""
     name = path.name.lower()
     if path.stat().st_size == 0:
         return False
@@ -190,7 +190,7 @@ def _head(path: Path) -> bytes:
 
 
 def _unpacked_size(path: Path, start: int) -> int:
-    """Bytes that the gzip data after a start unpack to; -1 where they are cut short."""
+    """Decompressed size of the gzip data from `start` on; -1 if they are truncated."""
     size = 0
     try:
         with path.open("rb") as packed:

@@ -1,4 +1,4 @@
-"""Numbers of ITK's text and Matlab transform files, counted and checked first: ITK itself goes on after damage."""
+"""Validation of ITK's text and Matlab transform files before ITK, which ignores damage, reads them."""
 
 import struct
 from dataclasses import dataclass
@@ -25,10 +25,10 @@ _COUNTS = {
     "TranslationTransform": (3, (0,)),
     "ScaleTransform": (3, (3,)),
 }
-"""Parameters and fixed parameters of ITK's linear transforms of 3-D space."""
+"""Numbers of parameters and fixed parameters of ITK's 3-D linear transforms."""
 _ON_GRIDS = ("DisplacementFieldTransform", "BSplineTransform")
 _GRID_NUMBERS = 18
-"""Size, origin and spacing along three axes, and nine cosines."""
+"""Number of values of a grid: size, origin and spacing along three axes, and nine cosines."""
 _COMPOSITE = "CompositeTransform"
 _SPACE = "_3_3"
 _TAGS = ("Transform", "Parameters", "FixedParameters")
@@ -39,14 +39,14 @@ _MATRIX_TYPES: dict[int, np.dtype[Any]] = {
     1000: np.dtype(">f8"),
     1010: np.dtype(">f4"),
 }
-_LONGEST_NAME = 200
-_LARGEST = 1e6
-"""Of a number of a grid: beyond a kilometre ITK may never end."""
+_MAX_NAME = 200
+_MAX_GRID_NUMBER = 1e6
+"""Maximum absolute value in a grid, mm: with larger values ITK may not terminate."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Numbers:
-    """One transform of a file: its class, as ITK names it, and its numbers."""
+    """One transform in a file: ITK's class name and its parameters."""
 
     kind: str
     parameters: list[float]
@@ -54,7 +54,7 @@ class _Numbers:
 
 
 def require_counts(kind: str, parameters: int, fixed: list[float]) -> None:
-    """Refuse numbers of parameters that a class of transform cannot have; unknown classes are left to ITK.
+    """Checks the numbers of parameters of a class of transform; unknown classes are left to ITK.
 
     Raises:
         FileError: too few or too many.
@@ -66,7 +66,7 @@ def require_counts(kind: str, parameters: int, fixed: list[float]) -> None:
         size = fixed[:3]
         if not all(n >= 1.0 and n.is_integer() for n in size):
             raise FileError(f"gives the size {size} for the grid of a {name}; need whole numbers.")
-        if max(abs(n) for n in fixed) > _LARGEST:
+        if max(abs(n) for n in fixed) > _MAX_GRID_NUMBER:
             raise FileError(f"gives {max(fixed, key=abs):g} for the grid of a {name}; need mm, and cosines.")
         needed = 3 * prod(int(n) for n in size)
         fixed_counts: tuple[int, ...] = (_GRID_NUMBERS,)
@@ -82,10 +82,10 @@ def require_counts(kind: str, parameters: int, fixed: list[float]) -> None:
 
 
 def require_one(kinds: list[str]) -> None:
-    """Refuse files of several transforms that are not one composite: ITK reads the first of them and is silent.
+    """Checks that a file holds one transform or a composite; of several, ITK silently reads only the first.
 
     Args:
-        kinds: classes of the transforms of a file, in its order.
+        kinds: classes of the transforms, in the order of the file.
 
     Raises:
         TransformError: several, and the first is no composite.
@@ -94,11 +94,11 @@ def require_one(kinds: list[str]) -> None:
         raise TransformError(f"holds {len(kinds)} transforms that are not one composite; need one transform.")
 
 
-def require_sound_text(path: Path) -> None:
-    """Refuse a text file (`.tfm`, `.txt`) of which ITK would read something else than was written.
+def require_valid_text(path: Path) -> None:
+    """Checks a text file (`.tfm`, `.txt`) for damage that ITK would silently misread.
 
     Raises:
-        FileError: cut short, lines or numbers that are none, or another number of them than its transforms have.
+        FileError: truncated, invalid lines or numbers, or a wrong number of parameters.
         TransformError: numbers that are not finite.
     """
     text = path.read_bytes().decode("latin-1")
@@ -126,11 +126,11 @@ def require_sound_text(path: Path) -> None:
     )
 
 
-def require_sound_matlab(path: Path) -> None:
-    """Refuse a Matlab file (`.mat`) of ITK or ANTs that is cut short or damaged; see `require_sound_text`.
+def require_valid_matlab(path: Path) -> None:
+    """Checks a Matlab file (`.mat`) of ITK or ANTs for damage; see `require_valid_text`.
 
     Raises:
-        FileError: cut short, or not pairs of a transform and its fixed parameters.
+        FileError: truncated, or not pairs of parameters and fixed parameters.
         TransformError: numbers that are not finite.
     """
     content = path.read_bytes()
@@ -162,7 +162,7 @@ def _require_all(transforms: list[_Numbers]) -> None:
 
 
 def _floats(text: str) -> list[float]:
-    # Python alone takes an underscore for part of a number.
+    # Only Python accepts underscores in numbers.
     if "_" in text:
         raise FileError("is damaged: a parameter holds an underscore; need numbers.")
     try:
@@ -172,15 +172,15 @@ def _floats(text: str) -> list[float]:
 
 
 def _matrix(content: bytes, place: int) -> tuple[str, list[float], int]:
-    """Name and numbers of the matrix that begins at a place, and where it ends."""
+    """Name and values of the matrix that begins at an offset, and the offset of its end."""
     if len(content) - place < _MATRIX_HEADER.size:
         raise FileError(f"is truncated or damaged: it ends after {len(content)} bytes, inside a matrix.")
     words = _MATRIX_HEADER.unpack_from(content, place)
     if words[0] not in _MATRIX_TYPES:
         words = struct.unpack_from(">5i", content, place)
     kind, rows, columns, imaginary, length = words
-    if kind not in _MATRIX_TYPES or imaginary or min(rows, columns) < 0 or not 1 <= length <= _LONGEST_NAME:
-        raise FileError("is damaged, or not a transform file of ITK: its matrices have no sound headers.")
+    if kind not in _MATRIX_TYPES or imaginary or min(rows, columns) < 0 or not 1 <= length <= _MAX_NAME:
+        raise FileError("is damaged, or not a transform file of ITK: its matrices have invalid headers.")
     start = place + _MATRIX_HEADER.size + length
     end = start + rows * columns * _MATRIX_TYPES[kind].itemsize
     if end > len(content):

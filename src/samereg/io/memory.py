@@ -1,4 +1,4 @@
-"""Volumes and label maps from and to images of other libraries in memory; each goes back as the kind it came in."""
+"""Conversion of volumes and label maps from and to in-memory images of other libraries."""
 
 from pathlib import Path
 from typing import Any
@@ -28,21 +28,21 @@ from samereg.io.stored import (
 from samereg.ops.ambient import plain_torch
 
 ImageLike = str | Path | Volume | LabelMap | sitk.Image | SpatialImage | tuple[ArrayLike, ArrayLike]
-"""What stands for an image: a path; a value of samereg; an image of SimpleITK (LPS) or nibabel (RAS); or an array
-(i, j, k) with the 4 x 4 affine that takes its voxels to RAS+ mm, as of nibabel."""
+"""Accepted images: a path; a samereg value; an image of SimpleITK (LPS) or nibabel (RAS); or an array
+(i, j, k) with the 4 x 4 affine from its voxels to RAS+ mm, as in nibabel."""
 
 
 @plain_torch()
 def to_volume(image: ImageLike, *, name: str = "the image") -> Volume:
-    """Intensities and grid of an image of any kind.
+    """Converts an image of any accepted type to a volume.
 
     Args:
-        image: see `ImageLike`; numbers as they are, in HU for a CT. Its array is copied, not shared.
-        name: what messages begin with where there is no path.
+        image: see `ImageLike`; values unchanged, in HU for a CT. Its array is copied.
+        name: name at the beginning of messages if there is no path.
 
     Raises:
-        UsageError: no image.
-        InputError: not one 3-D volume of finite numbers on a usable grid; from a path, as of `read_volume`.
+        UsageError: not an accepted type.
+        InputError: not one 3-D volume of finite numbers on a valid grid; for a path see `read_volume`.
     """
     if isinstance(image, str | Path):
         return read_volume(image)
@@ -58,11 +58,11 @@ def to_volume(image: ImageLike, *, name: str = "the image") -> Volume:
 
 @plain_torch()
 def to_labels(image: ImageLike, *, name: str = "the label map") -> LabelMap:
-    """Label values and grid of a label map of any kind.
+    """Converts a label map of any accepted type.
 
     Raises:
-        UsageError: no image.
-        InputError: not one 3-D volume of whole numbers on a usable grid; from a path, as of `read_labels`.
+        UsageError: not an accepted type.
+        InputError: not one 3-D volume of whole numbers on a valid grid; for a path see `read_labels`.
     """
     if isinstance(image, str | Path):
         return read_labels(image)
@@ -82,11 +82,11 @@ def to_labels(image: ImageLike, *, name: str = "the label map") -> LabelMap:
 
 @plain_torch()
 def of_kind(value: Volume | LabelMap, kind: ImageLike) -> ImageLike:
-    """A volume or label map as the kind of image that another one is.
+    """Converts a volume or label map to the type of another image.
 
     Args:
-        value: single-channel volume or label map; its voxels are written in its stored type.
-        kind: an image of the wanted kind; a path stands for samereg's own values, since nothing is written here.
+        value: single-channel volume or label map; converted to its stored data type.
+        kind: an image of the target type; for a path, samereg's own type is returned.
     """
     if isinstance(kind, str | Path | Volume | LabelMap):
         return value

@@ -1,4 +1,4 @@
-"""Headers of MetaImage files: where the voxels lie, and how they are written."""
+"""Parser of MetaImage headers: location and encoding of the voxels."""
 
 from dataclasses import dataclass
 from itertools import chain
@@ -11,8 +11,8 @@ import numpy as np
 from samereg.errors import FileError, GeometryError, InputError
 from samereg.io.voxel_data import AT_THE_END, Encoding, VoxelData, named_files, whole_number
 
-_LONGEST_LINE = 1 << 20
-_MOST_AXES = 10
+_MAX_LINE = 1 << 20
+_MAX_AXES = 10
 _LAST_ENTRY = "ElementDataFile"
 _DTYPES = {
     "CHAR": "int8",
@@ -28,22 +28,22 @@ _DTYPES = {
     "FLOAT": "float32",
     "DOUBLE": "float64",
 }
-"""Types by MetaImage's names, less MET_; its longs have 32 bits."""
+"""Data types by MetaImage's names without MET_; its longs have 32 bits."""
 _MM_PER_UNIT = {"": 1.0, "?": 1.0, "mm": 1.0, "cm": 10.0, "um": 0.001}
 
 _PLACE = frozenset(
     ("Offset", "Position", "Origin", "ElementSpacing", "ElementSize", "TransformMatrix", "Rotation", "Orientation")
 )
-"""Entries that say where the voxels lie."""
+"""Entries that define the location of the voxel data."""
 _MATRICES = ("TransformMatrix", "Rotation", "Orientation")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MetaImageHeader:
-    """A header of MetaImage.
+    """A MetaImage header.
 
     Attributes:
-        voxels: where they lie, and how they are written; the numbers of a voxel are the fastest axis.
+        voxels: location and encoding; the values of a voxel are the fastest axis.
         mm_per_unit: of its positions and spacings.
     """
 
@@ -52,12 +52,12 @@ class MetaImageHeader:
 
 
 def read_metaimage_header(path: Path) -> MetaImageHeader:
-    """The header of a file, before its voxels (`.mha`) or apart from them (`.mhd`).
+    """Reads the header of a single file (`.mha`) or of a detached header (`.mhd`).
 
     Raises:
         FileError: damaged, another format, or data files that are not there.
         GeometryError: an unknown unit.
-        InputError: voxels that are no numbers.
+        InputError: a non-numeric voxel type.
     """
     with path.open("rb") as stream:
         entries, end = _entries(stream), stream.tell()
@@ -80,14 +80,14 @@ def read_metaimage_header(path: Path) -> MetaImageHeader:
 
 def _entries(stream: BinaryIO) -> dict[str, str]:
     entries: dict[str, str] = {}
-    while line := stream.readline(_LONGEST_LINE).decode("utf-8", "surrogateescape"):
+    while line := stream.readline(_MAX_LINE).decode("utf-8", "surrogateescape"):
         if not entries and not line.lstrip().startswith(("ObjectType", "NDims", "Comment", "ObjectSubType")):
             break
         name, separator, value = line.partition("=" if "=" in line else ":")
         if separator:
             entries[name.strip()] = value.strip()
         elif line.strip():
-            # After such a line ITK forgets where the image lies.
+            # After such a line ITK ignores the position of the image.
             raise FileError(f"has a damaged header: its line {line.strip()[:40]!r} is no entry.")
         if separator and name.strip() == _LAST_ENTRY:
             return entries
@@ -125,7 +125,7 @@ def _dtype(entries: dict[str, str]) -> np.dtype[Any]:
 def _sizes(entries: dict[str, str]) -> tuple[int, ...]:
     count = whole_number(entries.get("NDims", ""), "NDims")
     sizes = tuple(whole_number(word, "a size") for word in entries.get("DimSize", "").split())
-    if len(sizes) != count or not 1 <= count <= _MOST_AXES:
+    if len(sizes) != count or not 1 <= count <= _MAX_AXES:
         raise FileError(f"has a damaged header: {len(sizes)} sizes (DimSize) for {count} axes (NDims).")
     components = whole_number(entries.get("ElementNumberOfChannels", "1"), "ElementNumberOfChannels")
     return sizes if components == 1 else (components, *sizes)
@@ -142,7 +142,7 @@ def _require_packed_size(entries: dict[str, str], voxels: VoxelData) -> None:
 
 
 def _require_place(entries: dict[str, str]) -> None:
-    """Refuse words where numbers say the place: ITK takes them for 0."""
+    """Checks that the entries of the position are numbers; ITK reads others as 0."""
     axes = whole_number(entries["NDims"], "NDims")
     for name in _PLACE & set(entries):
         words = entries[name].split()

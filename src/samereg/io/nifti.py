@@ -1,4 +1,4 @@
-"""NIfTI-1 and NIfTI-2 files; the only place where the right-anterior-superior world occurs."""
+"""NIfTI-1 and NIfTI-2 files; the only image module that uses RAS coordinates."""
 
 import gzip
 import logging
@@ -34,39 +34,39 @@ KEPT = (
     "cal_min",
     "cal_max",
 )
-"""Header entries that say nothing about the grid or the type."""
+"""Header entries that do not depend on the grid or data type."""
 _ENOUGH = 65536
-"""Bytes of a compressed file that hold its header, whatever gzip puts before it."""
+"""Number of bytes of a compressed file that contain its header, including the gzip header."""
 _HEADERS: dict[int, Any] = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 _VECTOR_INTENTS = (1006, 1007)
 _MM_PER_UNIT = {1: 1000.0, 3: 0.001}
-"""Codes of `xyzt_units` for metres and micrometres; 2 is mm, and 0, unknown, is taken for mm."""
+"""`xyzt_units` codes of metres and micrometres; 2 is mm, and 0 (unknown) is read as mm."""
 _SPACE_UNITS = 7
-"""Bits of `xyzt_units` that are of space."""
+"""Bits of `xyzt_units` for the spatial unit."""
 _FORM_TOLERANCE_MM = 0.1
-"""Beyond this, the two positions that one header gives contradict each other."""
+"""Maximum difference in mm between consistent sform and qform."""
 _SCANNER = 1
-"""Form code: world of the scanner."""
+"""Form code of scanner coordinates."""
 _COMPRESSION = 6
-"""9 takes three times as long for a hundredth less."""
+"""gzip level; level 9 takes three times as long for 1 % less."""
 _QUICK = 1
-"""Compression of images, as of nibabel."""
+"""Compression level of images, as in nibabel."""
 _FIRST_VOXEL = 352
 """Where voxels begin in a NIfTI-1 file without extensions: 348 bytes of header and 4 of flags."""
 
 
 def read_nifti(path: Path) -> StoredImage:
-    """Voxels and grid of a single-file NIfTI, gzipped or not.
+    """Reads the voxels and grid of a single-file NIfTI, gzipped or not.
 
-    The sform wins over the qform, as for most readers, and is all that is needed of the place: spacings of zero or a
-    damaged qform beside it are passed over with a warning, as nibabel does. Where the two contradict each other a
-    warning is logged. Without either, axes and origin are those that ITK assumes: LPS, zero. A `pixdim[0]` below zero
-    turns the third axis of a qform round; anything else, zero included, does not, as the standard and ITK have it.
+    The sform takes precedence over the qform, as in most readers, and is sufficient: zero spacing or a
+    damaged qform beside it are ignored with a warning, as in nibabel. If the two contradict each other, a
+    warning is logged. Without either, axes and origin are ITK's defaults: LPS, zero. A negative `pixdim[0]`
+    flips the third axis of a qform; any other value, including zero, does not, as in the standard and ITK.
 
     Raises:
         FileError: damaged, truncated, or another format.
-        GeometryError: not one 3-D volume, or a grid that cannot be used.
-        InputError: a type of voxel that is no number.
+        GeometryError: not a single 3-D volume, or an invalid grid.
+        InputError: a non-numeric voxel type.
     """
     header = read_nifti_header(path)
     sizes = _sizes(path, header)
@@ -83,7 +83,7 @@ def read_nifti(path: Path) -> StoredImage:
 
 
 def write_nifti(array: NDArray[Any], grid: Grid, path: Path, like: Path | None = None) -> None:
-    """Write an array (d, h, w) as NIfTI-1 with sform and qform of the grid, gzipped if the name says so.
+    """Writes an array (d, h, w) as NIfTI-1 with sform and qform of the grid, gzipped according to the suffix.
 
     Description, intent, display range and auxiliary file name are those of `like` if it is NIfTI.
     """
@@ -96,9 +96,9 @@ def write_nifti(array: NDArray[Any], grid: Grid, path: Path, like: Path | None =
 
 
 def save_nifti(image: Any, path: Path) -> None:
-    """Save an image of nibabel, gzipped if the name says so; a disk that is full is an error here, not when it ends.
+    """Saves a nibabel image, gzipped according to the suffix; a full disk raises here instead of at exit.
 
-    The same image gives the same bytes: the gzip header holds neither time nor name.
+    Output is deterministic: the gzip header holds neither time nor name.
     """
     with path.open("wb") as raw:
         if not path.name.lower().endswith(".gz"):
@@ -109,9 +109,9 @@ def save_nifti(image: Any, path: Path) -> None:
 
 
 def nifti_bytes(array: NDArray[Any], grid: Grid, *, slope: float = 1.0, intercept: float = 0.0) -> bytes:
-    """A gzipped NIfTI-1 file in memory, of an array (d, h, w) whose values are ``slope * array + intercept``.
+    """Gzipped NIfTI-1 file in memory of an array (d, h, w) whose values are ``slope * array + intercept``.
 
-    The same array gives the same bytes: the gzip header holds no time.
+    Output is deterministic: the gzip header holds no time.
     """
     header = _image(array, grid).header
     header["scl_slope"], header["scl_inter"] = slope, intercept
@@ -121,13 +121,13 @@ def nifti_bytes(array: NDArray[Any], grid: Grid, *, slope: float = 1.0, intercep
 
 
 def to_ras(grid: Grid) -> NDArray[np.float64]:
-    """Affine that takes voxels (w, h, d, 1), as nibabel counts them, to RAS+ mm."""
+    """Affine from voxels (w, h, d, 1), as in nibabel, to RAS+ mm."""
     affine: NDArray[np.float64] = _LPS_FROM_RAS @ grid.affine.numpy()[:, [2, 1, 0, 3]]
     return affine
 
 
 def from_ras(affine_ras: NDArray[np.float64], shape: tuple[int, int, int]) -> Grid:
-    """Grid of an array (d, h, w) whose voxels (w, h, d, 1) an affine takes to RAS+ mm."""
+    """Grid of an array (d, h, w), from the affine of its voxels (w, h, d, 1) to RAS+ mm."""
     return Grid(shape=shape, affine=torch.from_numpy((_LPS_FROM_RAS @ affine_ras)[:, [2, 1, 0, 3]]))
 
 
@@ -141,7 +141,7 @@ def _image(array: NDArray[Any], grid: Grid) -> Any:
 
 
 def whole_file(path: Path, header: Any, needed: int) -> bytes | bytearray:
-    """The file, unpacked, once it is known to hold as many bytes of voxels as its header says.
+    """Reads and decompresses a file, and checks that it holds as many voxel bytes as its header declares.
 
     Args:
         path: NIfTI file, gzipped or not.
@@ -149,7 +149,7 @@ def whole_file(path: Path, header: Any, needed: int) -> bytes | bytearray:
         needed: bytes of voxels.
 
     Raises:
-        FileError: cut short, damaged, or too long.
+        FileError: truncated, damaged, or too long.
     """
     content, start = path.read_bytes(), _data_offset(path, header)
     with naming(path):
@@ -164,7 +164,7 @@ def whole_file(path: Path, header: Any, needed: int) -> bytes | bytearray:
 
 
 def read_nifti_header(path: Path) -> Any:
-    """The header of a single-file NIfTI, as nibabel's header of version 1 or 2.
+    """Reads the header of a single-file NIfTI, as nibabel's header of version 1 or 2.
 
     Raises:
         FileError: damaged, or another format.
@@ -188,15 +188,15 @@ def read_nifti_header(path: Path) -> Any:
 
 
 def is_nifti(path: Path) -> bool:
-    """Whether a file's name is one of NIfTI."""
+    """Whether a file has a NIfTI suffix."""
     return has_suffix(path, NIFTI_SUFFIXES)
 
 
 def require_whole(path: Path) -> None:
-    """Refuse a NIfTI file of any number of axes that holds more or fewer voxels than its header says, or is damaged.
+    """Checks that a NIfTI file of any dimension is undamaged and holds as many voxels as its header declares.
 
     Raises:
-        FileError: cut short, damaged, or too long.
+        FileError: truncated, damaged, or too long.
     """
     header = read_nifti_header(path)
     count = _axis_count(path, header)
@@ -235,7 +235,7 @@ def _data_offset(path: Path, header: Any) -> int:
     offset = float(header["vox_offset"])
     if not isfinite(offset):
         raise FileError(f"{path}: has a damaged header: its voxels begin nowhere.")
-    # Voxels follow the header and four bytes of extension flags at the earliest; some writers leave 0.
+    # Voxels follow the header and four bytes of extension flags at the earliest; some writers store 0.
     return max(int(offset), int(header["sizeof_hdr"]) + 4)
 
 
@@ -248,16 +248,16 @@ def _scaling(path: Path, header: Any) -> tuple[float, float]:
 
 
 def grid_of_header(path: Path, header: Any, shape: tuple[int, int, int]) -> Grid:
-    """Grid (d, h, w) that a header describes; see `read_nifti`."""
+    """Grid (d, h, w) of a header; see `read_nifti`."""
     by_form = {name: _form(path, header, name) for name in ("sform", "qform")}
     grids = {name: _to_grid(header, affine, shape) for name, affine in by_form.items() if affine is not None}
     if not grids:
-        _LOG.warning("%s: has neither sform nor qform; axes taken for LPS, origin for zero", path)
+        _LOG.warning("%s: has neither sform nor qform; assuming LPS axes and origin zero", path)
         return _to_grid(header, _LPS_FROM_RAS @ np.diag([*_pixdim(header), 1.0]), shape)
     if len(grids) == 2:
         offset = float((corners_mm(grids["sform"]) - corners_mm(grids["qform"])).norm(dim=1).max())
         if offset > _FORM_TOLERANCE_MM:
-            _LOG.warning("%s: its sform and qform differ by up to %.1f mm; the sform is taken", path, offset)
+            _LOG.warning("%s: its sform and qform differ by up to %.1f mm; using the sform", path, offset)
     return next(iter(grids.values()))
 
 
@@ -271,7 +271,7 @@ def _form(path: Path, header: Any, name: str) -> NDArray[np.float64] | None:
     except GeometryError as error:
         if int(header["sform_code"]) <= 0:
             raise
-        _LOG.warning("%s: %s The sform is taken", path, error)
+        _LOG.warning("%s: %s Using the sform", path, error)
         return None
 
 
@@ -301,7 +301,7 @@ def _to_grid(header: Any, affine_ras: NDArray[np.float64], shape: tuple[int, int
 
 
 def mm_per_unit(header: Any) -> float:
-    """Millimetres in the unit of space of a header."""
+    """Millimetres per spatial unit of a header."""
     return _MM_PER_UNIT.get(int(header["xyzt_units"]) & _SPACE_UNITS, 1.0)
 
 

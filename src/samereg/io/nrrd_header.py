@@ -1,4 +1,4 @@
-"""Headers of NRRD files: where the voxels lie, and what ITK leaves out of account (units, axes without a place)."""
+"""Parser of NRRD headers: location of the voxels, and what ITK ignores (units, axes without a position)."""
 
 import re
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ import numpy as np
 from samereg.errors import FileError, GeometryError, InputError
 from samereg.io.voxel_data import Encoding, VoxelData, named_files, whole_number
 
-_LONGEST_LINE = 1 << 20
-_MOST_AXES = 16
-_LARGEST = 1e9
+_MAX_LINE = 1 << 20
+_MAX_AXES = 16
+_MAX_NUMBER = 1e9
 _ENCODINGS: dict[str, Encoding] = {
     "raw": "raw",
     "txt": "ascii",
@@ -57,13 +57,13 @@ _ANATOMICAL = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NrrdHeader:
-    """A header of NRRD.
+    """An NRRD header.
 
     Attributes:
-        voxels: where they lie, and how they are written.
-        mm_per_unit: along the axes (x, y, z) of space.
-        component_axis: of the sizes, holds the numbers of a voxel where there are several.
-        doubt: what the reader of a log should know of the place; empty where nothing was assumed.
+        voxels: location and encoding.
+        mm_per_unit: along the spatial axes (x, y, z).
+        component_axis: index in the sizes of the axis of voxel components, if any.
+        doubt: assumptions about the position, for the log; empty if there are none.
     """
 
     voxels: VoxelData
@@ -73,12 +73,12 @@ class NrrdHeader:
 
 
 def read_nrrd_header(path: Path) -> NrrdHeader:
-    """The header of a file, attached to its voxels (`.nrrd`) or not (`.nhdr`).
+    """Reads an attached (`.nrrd`) or detached (`.nhdr`) header.
 
     Raises:
         FileError: damaged, another format, or data files that are not there.
         GeometryError: axes without a direction, no distance between voxels, or an unknown unit.
-        InputError: voxels that are no numbers.
+        InputError: a non-numeric voxel type.
     """
     with path.open("rb") as stream:
         fields, listed = _fields(stream)
@@ -93,11 +93,11 @@ def read_nrrd_header(path: Path) -> NrrdHeader:
 
 
 def _fields(stream: BinaryIO) -> tuple[dict[str, str], list[str]]:
-    """Fields by name, lower case and without spaces; and the names of files listed after them."""
-    if not re.fullmatch(rb"NRRD000[1-9]\s*", stream.readline(_LONGEST_LINE)):
+    """Fields by lower-case name without spaces, and the data files listed after them."""
+    if not re.fullmatch(rb"NRRD000[1-9]\s*", stream.readline(_MAX_LINE)):
         raise FileError("is not NRRD, or damaged; need a file that begins with NRRD and its version.")
     fields: dict[str, str] = {}
-    while line := stream.readline(_LONGEST_LINE).decode("utf-8", "surrogateescape"):
+    while line := stream.readline(_MAX_LINE).decode("utf-8", "surrogateescape"):
         text = line.rstrip("\r\n")
         if not text:
             break
@@ -145,7 +145,7 @@ def _files(path: Path, fields: dict[str, str], listed: list[str]) -> tuple[Path,
 def _sizes(fields: dict[str, str]) -> tuple[int, ...]:
     count = whole_number(_needed(fields, "dimension"), "dimension")
     sizes = tuple(whole_number(word, "a size") for word in _needed(fields, "sizes").split())
-    if len(sizes) != count or not 1 <= count <= _MOST_AXES:
+    if len(sizes) != count or not 1 <= count <= _MAX_AXES:
         raise FileError(f"has a damaged header: {len(sizes)} sizes for {count} axes.")
     return sizes
 
@@ -167,7 +167,7 @@ def _component_axis(fields: dict[str, str]) -> int:
 
 
 def _mm_per_unit(fields: dict[str, str]) -> tuple[float, float, float]:
-    # Units of space go with directions; units of axes with spacings, whose axes are those of space.
+    # Space units belong to directions, axis units to spacings, whose axes are those of space.
     named = fields.get("spaceunits", "") if "spacedirections" in fields else fields.get("units", "")
     units = re.findall(r'"([^"]*)"', named)[:3]
     factors = [_MM_PER_UNIT.get(unit.strip().lower()) for unit in units]
@@ -179,17 +179,17 @@ def _mm_per_unit(fields: dict[str, str]) -> tuple[float, float, float]:
 
 
 def _doubt(fields: dict[str, str], axes: int) -> str:
-    """What has to be assumed of the place; without a distance between voxels nothing can be."""
+    """Assumptions about the position; an error if there is no spacing."""
     if "spacedirections" in fields:
         return _doubt_of_directions(fields, axes)
     if "spacings" in fields:
         missing = sum(not _is_number(word) for word in fields["spacings"].split())
         if missing > max(0, axes - 3):
             raise GeometryError(f"gives the spacings {fields['spacings']}; need a number for each axis of space.")
-        return "gives no space; axes taken for LPS"
+        return "gives no space; assuming LPS axes"
     if "thicknesses" in fields:
-        raise GeometryError("gives thicknesses, but neither space directions nor spacings; need how far voxels lie.")
-    return "gives neither space directions nor spacings; voxels taken for 1 mm, axes for LPS"
+        raise GeometryError("gives thicknesses, but neither space directions nor spacings; need the voxel spacing.")
+    return "gives neither space directions nor spacings; assuming 1 mm voxels and LPS axes"
 
 
 def _doubt_of_directions(fields: dict[str, str], axes: int) -> str:
@@ -202,16 +202,16 @@ def _doubt_of_directions(fields: dict[str, str], axes: int) -> str:
     if axes >= 3 and given < 3:
         raise GeometryError(f"gives a direction (space directions) for {given} of its axes; need one for each of 3.")
     space = fields.get("space", "").lower()
-    # ITK writes series of volumes, of four axes, without a name of space.
+    # ITK writes 4-D series without a named space.
     if space.removesuffix("-time").removesuffix("t") in _ANATOMICAL or (not space and axes > 3):
         return ""
     named = f"names the space {space}, which is not anatomical" if space else "names no space"
-    return f"{named}; axes taken for LPS"
+    return f"{named}; assuming LPS axes"
 
 
 def _is_number(word: str) -> bool:
     try:
-        # ITK's lengths of directions overflow far beyond what any scan has, and count as none.
-        return isfinite(float(word)) and abs(float(word)) < _LARGEST and "_" not in word
+        # ITK's direction lengths overflow for values far beyond any scan, and are then ignored.
+        return isfinite(float(word)) and abs(float(word)) < _MAX_NUMBER and "_" not in word
     except ValueError:
         return False

@@ -1,4 +1,4 @@
-"""Compressed data, unpacked piece by piece: whole, with the right checksum, and never more than a header asks for."""
+"""Checked decompression in pieces: complete, with a valid checksum, and never more bytes than expected."""
 
 import bz2
 import zlib
@@ -17,19 +17,19 @@ _UNPACKERS: dict[Packing, Callable[[], Any]] = {
     "bzip2": bz2.BZ2Decompressor,
 }
 _PIECE: dict[Packing, int] = {"zlib": 65536, "gzip": 65536, "bzip2": 2048}
-"""Bytes unpacked at a time: each stands for at most 70 MB, whatever the file claims."""
+"""Compressed bytes per piece: each expands to at most 70 MB."""
 
 
 def unpack(packed: bytes | memoryview, packing: Packing, size: int) -> bytearray:
-    """The bytes that compressed data stand for.
+    """Decompresses data of a known size.
 
     Args:
-        packed: compressed data and nothing else; gzip and bzip2 may have several members.
-        packing: how they are compressed.
-        size: how many bytes they must stand for.
+        packed: compressed data only; gzip and bzip2 may have several members.
+        packing: compression method.
+        size: required number of decompressed bytes.
 
     Raises:
-        FileError: cut short, damaged, another number of bytes, or followed by something else.
+        FileError: truncated, damaged, of another size, or followed by other data.
     """
     unpacked = bytearray()
     for piece in _pieces(packed, packing):
@@ -42,7 +42,7 @@ def unpack(packed: bytes | memoryview, packing: Packing, size: int) -> bytearray
 
 
 def unpack_start(packed: bytes, packing: Packing, size: int) -> bytes:
-    """The first bytes that compressed data stand for, `size` of them or as many as there are.
+    """Decompresses the first bytes of data: `size` of them, or fewer if there are not as many.
 
     Raises:
         FileError: damaged.

@@ -1,4 +1,4 @@
-"""Points from and to files, whatever the format: the list of formats, and what is asked of all of them."""
+"""Reading and writing of points in all formats: the registry of formats, and their common functions."""
 
 from pathlib import Path
 
@@ -23,14 +23,14 @@ _REFUSED = {
     ".obj": "OBJ; save it as .vtk or .stl",
     ".json": "JSON of unknown kind; markups of Slicer end in .mrk.json",
 }
-"""Formats that users may expect to be read."""
+"""Formats that are not supported, with advice."""
 
 
 def recognise_points(path: Path) -> str:
-    """Format of a point file: by its name, and for CSV by whether it begins with a header.
+    """Format of a point file, by its suffix, and for CSV by whether it begins with a header.
 
     Raises:
-        FileError: a format that is not read.
+        FileError: an unsupported format.
     """
     found = next((answer for each in FORMATS if (answer := each.recognise(path)) is not None), None)
     if found is not None:
@@ -39,19 +39,19 @@ def recognise_points(path: Path) -> str:
     if refused:
         raise FileError(f"{path}: is {_REFUSED[refused]}.")
     known = ", ".join(sorted({suffix for each in FORMATS for suffix in each.suffixes}))
-    raise FileError(f"{path}: is of no known point format; need {known}.")
+    raise FileError(f"{path}: has an unknown point format; need {known}.")
 
 
 def format_to_write(path: Path, source: str) -> str:
-    """Format that a file name asks for; where several have such names, that of the points' file.
+    """Format of an output by its suffix; if ambiguous, that of the input points.
 
     Raises:
-        UsageError: a format that is not written, or a list of points that should become a mesh or the reverse.
+        UsageError: an unsupported format, or a conversion between points and a mesh.
     """
     fitting = [each.name for each in FORMATS if has_suffix(path, each.suffixes)]
     if not fitting:
-        raise UsageError(f"{path}: is of no point format that is written; need a name in {source}, as the input.")
+        raise UsageError(f"{path}: has no suffix of a point format that can be written; need {source}, as the input.")
     chosen = source if source in fitting else fitting[0]
     if chosen != source and (POINT_FORMATS[chosen].is_mesh or POINT_FORMATS[source].is_mesh):
-        raise UsageError(f"{path}: cannot be made from {source}; a mesh keeps its format.")
+        raise UsageError(f"{path}: cannot be written from {source}; a mesh keeps its format.")
     return chosen

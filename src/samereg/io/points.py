@@ -1,4 +1,4 @@
-"""Points and tables as CSV text."""
+"""Points and tables in CSV files."""
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,17 +16,17 @@ _AXES = ("x", "y", "z")
 
 
 def read_points_csv(path: Path) -> tuple[Float64[Tensor, "n 3"], Mapping[str, tuple[str, ...]]]:
-    """Points of a table whose header names the columns x, y and z, in any order, with or without others.
+    """Reads points from a table with the columns x, y and z, in any order, with or without others.
 
     Args:
-        path: the file; commas, semicolons or tabs between cells, one point per record; encodings as of `read_text`.
+        path: file with comma, semicolon or tab separators, one point per record; for encodings see `read_text`.
 
     Returns:
-        World positions (x, y, z), LPS+ mm as the file gives them, and the texts of every other column. Of columns of
-        one name, the later ones get a number behind.
+        World positions (x, y, z) in LPS+ mm, as in the file, and the texts of every other column. Duplicate
+        column names get a number appended.
 
     Raises:
-        FileError: no such file, or not text.
+        FileError: missing, or not text.
         InputError: no header with one x, y and z, no points, a line of another length, or a coordinate that is not a
             finite number.
     """
@@ -46,10 +46,10 @@ def read_points_csv(path: Path) -> tuple[Float64[Tensor, "n 3"], Mapping[str, tu
 
 
 def has_header(path: Path) -> bool:
-    """Whether the first line of a table holds words; a file of numbers alone has no header.
+    """Whether the first line of a table is a header, that is, not all numbers.
 
     Raises:
-        FileError: no such file, or not text.
+        FileError: missing, or not text.
     """
     table = read_rows(path)
     if not table.rows:
@@ -58,11 +58,11 @@ def has_header(path: Path) -> bool:
 
 
 def read_table_csv(path: Path, columns: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
-    """Texts of the named columns of a table, whatever other columns it has and in whatever order.
+    """Reads named columns of a table, which may have others, in any order.
 
     Raises:
-        FileError: no such file, or not text.
-        InputError: a column is missing or there twice, or a line has another number of cells than the header.
+        FileError: missing, or not text.
+        InputError: a column is missing or duplicated, or a line does not have as many cells as the header.
     """
     table = read_rows(path)
     header = _header(table, path, needed=tuple(columns), purpose=f"the columns {', '.join(columns)}")
@@ -70,12 +70,12 @@ def read_table_csv(path: Path, columns: Sequence[str]) -> Mapping[str, tuple[str
 
 
 def write_table_csv(header: Sequence[str], rows: Iterable[Sequence[object]], path: Path) -> None:
-    """Write a header and rows as comma-separated UTF-8 text, whole or not at all.
+    """Writes a header and rows as comma-separated UTF-8 text, atomically.
 
     Raises:
         FileError: the file cannot be written.
     """
-    # Cells may hold names of files, which need not be UTF-8.
+    # Cells may hold file names, which need not be UTF-8.
     with (
         atomic_file(path) as temporary,
         temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream,
@@ -86,7 +86,7 @@ def write_table_csv(header: Sequence[str], rows: Iterable[Sequence[object]], pat
 
 
 def _header(table: TextTable, path: Path, *, needed: tuple[str, ...], purpose: str) -> tuple[str, ...]:
-    """Names of the columns; every line has as many cells."""
+    """Column names, after checking that every line has as many cells."""
     header = tuple(name.strip() for name in table.rows[0].cells) if table.rows else ()
     if any(name not in header for name in needed):
         found = ",".join(header) or "nothing"

@@ -1,4 +1,4 @@
-"""What C and C++ libraries print to the error stream, kept from it: HDF5 and MetaIO print whatever the caller does."""
+"""Redirection of stderr, to which HDF5 and MetaIO print unconditionally."""
 
 import logging
 import os
@@ -11,17 +11,17 @@ _LOG = logging.getLogger(__name__)
 
 _STDERR = 2
 _TURN = threading.RLock()
-"""The error stream is the process's: one thread at a time may turn it away."""
+"""stderr belongs to the whole process, so only one thread at a time may redirect it."""
 
 
 @contextmanager
 def silenced() -> Iterator[None]:
-    """Turn the error stream of the process away; what was printed meanwhile is logged at level debug."""
+    """Context that redirects stderr of the process; captured output is logged at debug level."""
     with _TURN, tempfile.TemporaryFile() as printed:
         try:
             stream = os.dup(_STDERR)
         except OSError:
-            # A process without an error stream prints nothing.
+            # A process without stderr prints nothing.
             yield
             return
         os.dup2(printed.fileno(), _STDERR)

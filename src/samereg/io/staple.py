@@ -10,7 +10,7 @@ from torch import Tensor
 
 from samereg.errors import InputError
 
-LARGEST_LABEL = 65534
+MAX_LABEL = 65534
 """ITK needs one more value for what stays undecided."""
 
 
@@ -21,14 +21,14 @@ def staple(maps: Sequence[Int[Tensor, "d h w"]]) -> Int[Tensor, "d h w"]:
     segmentation", 2003), computed in the box that holds every label; 0 outside it and where nothing is decided.
 
     Args:
-        maps: on one grid; values from 0 to `LARGEST_LABEL`.
+        maps: on one grid; values from 0 to `MAX_LABEL`.
 
     Raises:
         InputError: other values.
     """
     low, high = min(int(each.min()) for each in maps), max(int(each.max()) for each in maps)
-    if low < 0 or high > LARGEST_LABEL:
-        raise InputError(f"got labels from {low} to {high}; STAPLE needs values from 0 to {LARGEST_LABEL}")
+    if low < 0 or high > MAX_LABEL:
+        raise InputError(f"got labels from {low} to {high}; STAPLE needs values from 0 to {MAX_LABEL}")
     fused = torch.zeros_like(maps[0])
     held = torch.nonzero(torch.stack([each != 0 for each in maps]).any(dim=0))
     if not len(held):

@@ -1,4 +1,4 @@
-"""An image as its file holds it, and the checks that every file format shares."""
+"""Stored form of an image, and checks shared by all image formats."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,25 +15,25 @@ from samereg.geometry.grid import Grid, corners_mm
 NUMBER_TYPES = frozenset(
     ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64")
 )
-"""Types of voxel that can be read and written, by their numpy names."""
+"""Supported voxel types, by their NumPy names."""
 
 SPACING_MM = (0.005, 100.0)
-"""Voxels from micro-CT to thick slices; anything else is a damaged header or another unit."""
+"""Valid voxel spacing in mm, from micro-CT to thick slices; other values mean damage or another unit."""
 _FARTHEST_MM = 1e6
-"""No scan lies a kilometre from the world's origin; beyond, positions lose their precision."""
+"""Maximum distance in mm from the world origin; no scan lies farther, and precision degrades."""
 _SHEAR_COSINE = 1e-3
-"""Largest cosine between two axes that counts as rounding: 0.06 degrees."""
+"""Maximum cosine between orthogonal axes, to allow for rounding: 0.06 degrees."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class StoredImage:
-    """Numbers of a file before rescaling: value = slope * array + intercept.
+    """Stored values of an image file: value = slope * array + intercept.
 
     Attributes:
-        array: (d, h, w), in the type of the file.
+        array: (d, h, w), in the data type of the file.
         grid: where the voxels lie.
-        slope: factor of the rescaling.
-        intercept: summand of the rescaling.
+        slope: rescale slope.
+        intercept: rescale intercept.
     """
 
     array: NDArray[Any]
@@ -44,7 +44,7 @@ class StoredImage:
 
 @contextmanager
 def naming(path: Path | str) -> Iterator[None]:
-    """Put the name of a file or image before the message of any bad-input error that does not begin with it."""
+    """Context that prefixes messages of input errors with the name of a file or image."""
     try:
         yield
     except InputError as error:
@@ -54,7 +54,7 @@ def naming(path: Path | str) -> Iterator[None]:
 
 
 def require_file(path: Path) -> None:
-    """Refuse a path that is no file with something in it.
+    """Checks that a path is a non-empty file.
 
     Raises:
         FileError: missing, a folder, or empty.
@@ -68,9 +68,9 @@ def require_file(path: Path) -> None:
 
 
 def require_volume(path: Path | str, sizes: tuple[int, ...], *, components: int = 1) -> tuple[int, int, int]:
-    """Sizes of an image in the file's order, refused unless they are those of one 3-D volume of numbers.
+    """Checks that sizes are those of a single-channel 3-D volume, and returns three of them in the file's order.
 
-    Axes beyond the third that hold one element are dropped.
+    Further axes of size one are dropped.
 
     Raises:
         GeometryError: 2-D, 4-D, a vector image, or no voxels.
@@ -88,7 +88,7 @@ def require_volume(path: Path | str, sizes: tuple[int, ...], *, components: int 
 
 
 def require_number_type(path: Path | str, name: str) -> None:
-    """Refuse a type of voxel that is not a real number of at most 64 bits.
+    """Checks that a voxel type is a real number of at most 64 bits.
 
     Raises:
         InputError: complex, colour, bit or extended types.
@@ -98,10 +98,10 @@ def require_number_type(path: Path | str, name: str) -> None:
 
 
 def require_usable_grid(grid: Grid) -> None:
-    """Refuse a grid that the file formats of this project cannot carry, or that is not in millimetres.
+    """Checks that a grid can be stored in the supported formats and is plausibly in mm.
 
     Raises:
-        GeometryError: shear, or spacing or position beyond anything that is a scan.
+        GeometryError: shear, or implausible spacing or position.
     """
     spacing = ", ".join(f"{s:g}" for s in grid.spacing_mm)
     low, high = SPACING_MM
@@ -117,7 +117,7 @@ def require_usable_grid(grid: Grid) -> None:
 
 
 def to_float32(image: StoredImage) -> NDArray[np.float32]:
-    """The rescaled numbers.
+    """Rescales the stored values to float32.
 
     Raises:
         InputError: NaN or infinite voxels.
@@ -128,7 +128,7 @@ def to_float32(image: StoredImage) -> NDArray[np.float32]:
             data *= np.float32(image.slope)
         if image.intercept != 0.0:
             data += np.float32(image.intercept)
-        # The extremes carry any NaN or infinity, without a mask of the whole image.
+        # Minimum and maximum propagate NaN and infinity, without a mask of the whole image.
         finite = bool(np.isfinite(data.min()) and np.isfinite(data.max()))
     if not finite:
         count = int(data.size - np.isfinite(data).sum())
@@ -137,7 +137,7 @@ def to_float32(image: StoredImage) -> NDArray[np.float32]:
 
 
 def rescaled_dtype(image: StoredImage, data: NDArray[np.float32]) -> str:
-    """Numpy name of the type to write rescaled numbers in: the file's own where nothing is rescaled."""
+    """NumPy name of the data type for writing rescaled values: that of the file if there is no rescaling."""
     if image.slope == 1.0 and image.intercept == 0.0:
         return str(image.array.dtype.newbyteorder("=").name)
     whole = float(image.slope).is_integer() and float(image.intercept).is_integer()
@@ -145,6 +145,6 @@ def rescaled_dtype(image: StoredImage, data: NDArray[np.float32]) -> str:
 
 
 def whole_number_dtype(data: NDArray[np.float32]) -> str:
-    """Numpy name of the smaller signed type, of 16 or 32 bits, that holds the numbers."""
+    """NumPy name of the smallest of int16 and int32 that holds the values."""
     limits = np.iinfo(np.int16)
     return "int16" if limits.min <= data.min() and data.max() <= limits.max else "int32"

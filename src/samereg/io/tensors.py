@@ -1,4 +1,4 @@
-"""Tensors by name in a safetensors file, each to the bit in its data type; knows nothing of what they mean."""
+"""Exact storage of named tensors in safetensors files with checksums."""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ from samereg.errors import FileError
 from samereg.io.atomic import atomic_file
 
 READABLE = 0o644
-"""safetensors writes files that only their owner may read."""
+"""File permissions; safetensors itself writes files that only their owner may read."""
 _SUM = "sha256_of_contents"
-"""Entry of the header; files of other writers and of earlier versions have none."""
+"""Header entry of the checksum; files of other writers and earlier versions have none."""
 
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path, *, header: Mapping[str, str]) -> None:
-    """Write tensors and a header of strings, whole or not at all.
+    """Writes tensors and a header of strings, atomically.
 
     Args:
         tensors: on any device and in any memory layout; some may share memory.
@@ -39,7 +39,7 @@ def write_tensors(tensors: Mapping[str, Tensor], path: Path, *, header: Mapping[
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and header of a file; held to its checksum where it has one.
+    """Reads tensors and header, and verifies the checksum if there is one.
 
     Raises:
         FileError: missing, damaged or of another format.
@@ -52,10 +52,10 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def read_checked_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and header of a file that has to have a checksum.
+    """Reads tensors and header of a file that must have a checksum.
 
     Raises:
-        FileError: as of `read_tensors`, or without a checksum.
+        FileError: see `read_tensors`; or the checksum is missing.
     """
     if _SUM not in _read(path)[1]:
         raise FileError(f"{path}: is damaged, or of an earlier version: it has no checksum.")
@@ -72,7 +72,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _digest(tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> str:
-    """SHA-256 of names, sizes, bytes and header, so that a flipped bit is not gone on with in silence."""
+    """SHA-256 of names, sizes, bytes and header, to detect flipped bits."""
     digest = hashlib.sha256(repr(sorted(header.items())).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
@@ -82,7 +82,7 @@ def _digest(tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> str:
 
 
 def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors on the CPU, packed, none sharing memory with another, which safetensors refuses."""
+    """Contiguous CPU copies that share no memory, as safetensors requires."""
     kept: dict[str, Tensor] = {}
     taken: set[int] = set()
     for name, tensor in tensors.items():

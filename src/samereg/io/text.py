@@ -1,4 +1,4 @@
-"""Text files whatever wrote them: encodings, and tables with commas, semicolons or tabs between their cells."""
+"""Reading of text files and tables in various encodings, with comma, semicolon or tab separators."""
 
 import codecs
 import csv
@@ -19,10 +19,10 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-"""Marks at the beginning of a file; those of UTF-32 begin as those of UTF-16 do."""
+"""Byte order marks; those of UTF-32 come first, because they begin like those of UTF-16."""
 
 _WESTERN = "cp1252"
-"""Windows' superset of Latin-1: what spreadsheets write where they do not write Unicode."""
+"""Windows superset of Latin-1, used by spreadsheets that do not write Unicode."""
 
 _WHITE = "\t\n\r\f\v"
 _SEPARATORS = (",", ";", "\t")
@@ -33,8 +33,8 @@ class Row:
     """One record of a table.
 
     Attributes:
-        line: of the file, where it ends; a quoted cell may reach over several.
-        cells: texts as they stand, quotes taken off.
+        line: number of its last line; a quoted cell may span several.
+        cells: texts without quotes.
     """
 
     line: int
@@ -43,11 +43,11 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TextTable:
-    """Records of a file, empty ones left out.
+    """Records of a file, without empty ones.
 
     Attributes:
         rows: in the order of the file.
-        has_decimal_comma: whether numbers may have a comma where others have a point.
+        has_decimal_comma: whether numbers may have a decimal comma.
     """
 
     rows: tuple[Row, ...]
@@ -55,7 +55,7 @@ class TextTable:
 
 
 def read_text(path: Path) -> str:
-    """Text of a file in UTF-8, UTF-16 or UTF-32; what is none of them counts as Western European, with a warning.
+    """Reads text in UTF-8, UTF-16 or UTF-32; other files are read as Western European, with a warning.
 
     Raises:
         FileError: missing, or not text.
@@ -77,7 +77,7 @@ def read_text(path: Path) -> str:
 
 
 def read_rows(path: Path) -> TextTable:
-    """Records of a table with commas, semicolons or tabs between cells; which of them, its first record tells.
+    """Reads the records of a table; the separator (comma, semicolon or tab) is detected from the first record.
 
     Raises:
         FileError: missing, not text, or quotes that are not closed.
@@ -88,7 +88,7 @@ def read_rows(path: Path) -> TextTable:
 
 
 def parse_rows(text: str, path: Path, *, separator: str) -> tuple[Row, ...]:
-    """Records of a text, empty ones left out; `path` is what messages name.
+    """Parses a text into records, without empty ones; `path` is the name in messages.
 
     Raises:
         FileError: quotes that are not closed.
@@ -105,15 +105,15 @@ def finite_number(cell: str, *, has_decimal_comma: bool) -> float | None:
         value = float(text)
     except ValueError:
         return None
-    # Python takes 1_000 for a thousand; no table means that.
+    # Python accepts 1_000 as a number; tables do not.
     return value if abs(value) < float("inf") and "_" not in text else None
 
 
 def refuse_repeated(names: tuple[str, ...], needed: tuple[str, ...], path: Path) -> None:
-    """Refuse a header that has a needed column twice.
+    """Checks that no required column is duplicated.
 
     Raises:
-        InputError: it has.
+        InputError: a column is duplicated.
     """
     for name in needed:
         if names.count(name) > 1:
@@ -121,7 +121,7 @@ def refuse_repeated(names: tuple[str, ...], needed: tuple[str, ...], path: Path)
 
 
 def distinct(names: tuple[str, ...], taken: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """Names with a number behind each that stands before it already, or is taken."""
+    """Names made unique by appended numbers."""
     found: list[str] = []
     for name in names:
         candidate, number = name, 1
@@ -136,7 +136,7 @@ def _encoding(content: bytes) -> str:
     for mark, name in _MARKS:
         if content.startswith(mark):
             return name
-    # Western letters in UTF-16 have a zero byte each, before or behind.
+    # In UTF-16, Western letters have a zero byte before or after each.
     if len(content) > 3 and content[1::2][:64].count(0) > len(content[1::2][:64]) // 2:
         return "utf-16-le"
     if len(content) > 3 and content[::2][:64].count(0) > len(content[::2][:64]) // 2:
@@ -149,14 +149,14 @@ def _encoding(content: bytes) -> str:
 
 
 def _announced(text: str) -> tuple[str, str]:
-    """The separator that a first line as of Excel announces (`sep=;`), and the text after it."""
+    """The separator declared by Excel's first line (`sep=;`), and the text after it."""
     first, _, rest = text.partition("\n")
     word = first.strip("\r \"'")
     return (word[4:], rest) if word.lower().startswith("sep=") and word[4:] in _SEPARATORS else ("", text)
 
 
 def _separator(text: str, path: Path) -> str:
-    """What makes columns x, y and z of the first record, or else numbers, or else the most cells."""
+    """Separator for which the first record has columns x, y and z, or else numbers, or else the most cells."""
     firsts: dict[str, tuple[str, ...]] = {}
     for separator in _SEPARATORS:
         row = next(_rows(text, separator, path, strict=False), Row(line=1, cells=()))

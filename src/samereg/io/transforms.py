@@ -1,4 +1,4 @@
-"""Transforms from and to files of ITK; the order of a composite and the axes of a field end here."""
+"""Reading and writing of ITK transform files, with their order of composition and axes."""
 
 import tempfile
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from samereg.io.formats import has_suffix
 from samereg.io.hdf5_transforms import StoredPart, read_hdf5_parts
 from samereg.io.itk import VOXEL_SUFFIXES, grid_of, place_on_grid, quiet_itk, read_array, read_header
 from samereg.io.itk_files import itk_path, refuse_short_memory, save_transform
-from samereg.io.itk_numbers import require_counts, require_sound_matlab, require_sound_text
+from samereg.io.itk_numbers import require_counts, require_valid_matlab, require_valid_text
 from samereg.io.stored import naming
 from samereg.io.transform_formats.nifti_vectors import INTENT_DISPLACEMENT, read_vectors
 from samereg.ops.ambient import plain_torch
@@ -33,33 +33,33 @@ from samereg.ops.ambient import plain_torch
 HDF5_SUFFIXES = (".h5", ".hdf5")
 WRITTEN_SUFFIXES = (*HDF5_SUFFIXES, ".tfm")
 LINEAR_SUFFIXES = (".txt", ".mat")
-"""Of files of one linear map, as ANTs and Slicer have them."""
+"""Suffixes of files of one linear map, as in ANTs and Slicer."""
 TRANSFORM_SUFFIXES = (*WRITTEN_SUFFIXES, *LINEAR_SUFFIXES)
-_REQUIRE_SOUND = {".tfm": require_sound_text, ".txt": require_sound_text, ".mat": require_sound_matlab}
+_REQUIRE_SOUND = {".tfm": require_valid_text, ".txt": require_valid_text, ".mat": require_valid_matlab}
 _CUBIC = 3
 _FARTHEST_MM = 1e6
-"""Beyond, the linear part is lost in the rounding of the positions that it is taken from."""
+"""Maximum translation in mm: beyond it, the linear part is lost to rounding."""
 
 
 @plain_torch()
 def write_transform(transform: Transform, path: str | Path) -> None:
-    """Write a transform as an ITK composite, whole or not at all; `.h5` (compact) or `.tfm` (text).
+    """Writes a transform as an ITK composite, atomically; `.h5` (compact) or `.tfm` (text).
 
-    ITK applies the transform that was added last first, so parts are added in reverse.
+    ITK applies the last added transform first, so parts are added in reverse order.
 
     Args:
-        transform: affine maps, displacements, velocities (as the displacement that they flow to) and splines,
+        transform: affine maps, displacements, velocities (written as displacements) and splines,
             chained or alone.
-        path: file to write.
+        path: output file.
 
     Raises:
-        UsageError: a file name whose format is not written.
-        TransformError: a part of another kind.
+        UsageError: a suffix of a format that cannot be written.
+        TransformError: an unsupported part.
         FileError: the file cannot be written.
     """
     path = Path(path)
     if not has_suffix(path, WRITTEN_SUFFIXES):
-        raise UsageError(f"{path}: is of no transform format that is written; need {', '.join(WRITTEN_SUFFIXES)}.")
+        raise UsageError(f"{path}: has no suffix of a transform format; need {', '.join(WRITTEN_SUFFIXES)}.")
     composite = sitk.CompositeTransform(3)
     for part in reversed(parts(transform)):
         composite.AddTransform(_to_itk(part, path))
@@ -76,35 +76,35 @@ def to_itk_affine(affine: Affine) -> sitk.AffineTransform:
 
 
 def to_affine(part: sitk.Transform) -> Affine:
-    """The map of any linear transform of ITK.
+    """Converts any linear ITK transform.
 
     Raises:
         TransformError: numbers that are NaN or infinite.
     """
-    # Images of the origin and of the unit vectors: the same for every class of linear transform.
+    # From the images of the origin and the unit vectors, which works for every linear class.
     origin = np.array(part.TransformPoint((0.0, 0.0, 0.0)))
     columns = [np.array(part.TransformPoint(unit)) - origin for unit in np.eye(3).tolist()]
     if not all(isfinite(value) for value in (*origin, *np.ravel(columns))):
         raise TransformError("holds numbers that are NaN or infinite; need finite numbers.")
     if np.abs(origin).max() > _FARTHEST_MM:
-        raise TransformError("takes the origin farther than a kilometre, which no two scans are apart; need mm.")
+        raise TransformError("moves the origin by more than a kilometre; need mm.")
     return Affine.from_parts(torch.from_numpy(np.stack(columns, axis=1)), torch.from_numpy(origin))
 
 
 @plain_torch()
 def read_transform(path: str | Path) -> Transform:
-    """Transform of an ITK transform file, or of a displacement field stored as an image of vectors.
+    """Reads an ITK transform file, or a displacement field stored as a vector image.
 
     Args:
         path: `.h5`, `.tfm`, `.txt` or `.mat` of ITK with affine parts, displacement fields and cubic B-splines; or an
             image of displacements in mm, LPS (for NIfTI 5-D with intent 1007).
 
     Returns:
-        As the file has it: fixed world to moving world for the `transform.h5` of a registration.
+        The transform as stored: fixed world to moving world for the `transform.h5` of a registration.
 
     Raises:
-        FileError: missing, damaged, truncated, or not a format that is read.
-        TransformError: not three-dimensional, another kind of transform, or numbers that are not finite.
+        FileError: missing, damaged, truncated, or an unsupported format.
+        TransformError: not three-dimensional, an unsupported kind, or values that are not finite.
     """
     path = Path(path)
     if not path.is_file() or path.stat().st_size == 0:
@@ -115,7 +115,7 @@ def read_transform(path: str | Path) -> Transform:
         if has_suffix(path, TRANSFORM_SUFFIXES):
             return _read_itk(path)
     known = ", ".join((*TRANSFORM_SUFFIXES, *VOXEL_SUFFIXES))
-    raise FileError(f"{path}: is of no known transform format; need {known}.")
+    raise FileError(f"{path}: has an unknown transform format; need {known}.")
 
 
 def _read_itk(path: Path) -> Transform:
@@ -128,7 +128,7 @@ def _read_itk(path: Path) -> Transform:
         with quiet_itk(), itk_path(path) as name:
             stored = sitk.ReadTransform(name)
     except KeyError as error:
-        # SimpleITK has no class of its own for some linear transforms of ITK.
+        # SimpleITK lacks classes for some linear ITK transforms.
         raise TransformError(f"{path}: holds a transform that is not read; need one affine map, or a field.") from error
     except (RuntimeError, MemoryError, UnicodeDecodeError) as error:
         refuse_short_memory(path, error)
@@ -141,7 +141,7 @@ def _read_itk(path: Path) -> Transform:
 def _read_field(path: Path) -> Displacement:
     header = read_header(path)
     if header.voxels is None and (len(header.sizes), header.components) == (3, 3):
-        # ITK reads NIfTI's NaN as 0, and its qform where the sform's code is none of its own.
+        # ITK reads NaN in NIfTI as 0, and uses the qform if it does not know the sform code.
         return _read_nifti_field(path, in_mm=header.is_in_mm)
     dimension, components = len(header.sizes), header.components
     if (dimension, components) != (3, 3):
@@ -150,7 +150,7 @@ def _read_field(path: Path) -> Displacement:
             "(for NIfTI 5-D with intent 1007)."
         )
     if not header.is_in_mm:
-        raise TransformError(f"{path}: gives its place in another unit than mm; need displacements and place in mm.")
+        raise TransformError(f"{path}: uses a unit other than mm; need displacements and positions in mm.")
     with _grid_of_field():
         grid = header.grid
     return _displacement(read_array(header), grid)
@@ -158,9 +158,9 @@ def _read_field(path: Path) -> Displacement:
 
 def _read_nifti_field(path: Path, *, in_mm: bool) -> Displacement:
     if not in_mm:
-        raise TransformError(f"{path}: gives its place in another unit than mm; need displacements and place in mm.")
+        raise TransformError(f"{path}: uses a unit other than mm; need displacements and positions in mm.")
     stored = read_vectors(path)
-    # As ITK does: vectors of this intent are RAS.
+    # As in ITK: vectors of this intent are RAS.
     signs = (-1.0, -1.0, 1.0) if stored.intent == INTENT_DISPLACEMENT else (1.0, 1.0, 1.0)
     with _grid_of_field():
         return Displacement(grid=stored.grid, data=stored.data * torch.tensor(signs)[:, None, None, None])
@@ -223,7 +223,7 @@ def _from_numbers(part: StoredPart) -> Transform:
 
 
 def _grid_of_numbers(fixed: NDArray[np.float64]) -> Grid:
-    """Grid of a size, an origin, a spacing and nine cosines, all along (x, y, z)."""
+    """Grid from size, origin, spacing and nine cosines, all along (x, y, z)."""
     affine = np.eye(4)
     affine[:3, :3] = (fixed[9:].reshape(3, 3) * fixed[6:9])[:, ::-1]
     affine[:3, 3] = fixed[3:6]
@@ -232,7 +232,7 @@ def _grid_of_numbers(fixed: NDArray[np.float64]) -> Grid:
 
 
 def _linear_of_itk(part: StoredPart) -> sitk.Transform:
-    """ITK's object of a linear class, which only its file readers make by name."""
+    """ITK object of a linear class by its name, which only ITK's file readers can create."""
     if not (np.isfinite(part.parameters).all() and np.isfinite(part.fixed).all()):
         raise TransformError("holds numbers that are NaN or infinite; need finite numbers.")
     parameters, fixed = (" ".join(map(repr, numbers.tolist())) for numbers in (part.parameters, part.fixed))
@@ -260,7 +260,7 @@ def _to_spline(part: sitk.BSplineTransform) -> Spline:
 
 
 def _spline(coefficients: NDArray[Any], grid: Grid) -> Spline:
-    """Spline of coefficients (3, d, h, w)."""
+    """Spline from coefficients (3, d, h, w)."""
     data = torch.from_numpy(coefficients.astype(np.float64))
     if not bool(torch.isfinite(data).all()):
         raise TransformError("holds coefficients that are NaN or infinite; need finite numbers.")
@@ -274,7 +274,7 @@ def _to_displacement(image: sitk.Image) -> Displacement:
 
 
 def _displacement(vectors: NDArray[Any], grid: Grid) -> Displacement:
-    """Displacement of vectors (d, h, w, 3)."""
+    """Displacement from vectors (d, h, w, 3)."""
     with np.errstate(over="ignore"):
         data = torch.from_numpy(np.moveaxis(vectors, -1, 0).astype(np.float32, order="C"))
     if not bool(torch.isfinite(data).all()):
@@ -288,4 +288,4 @@ def _grid_of_field() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise TransformError(f"holds a displacement field on an impossible grid: {error}") from error
+        raise TransformError(f"holds a displacement field on an invalid grid: {error}") from error

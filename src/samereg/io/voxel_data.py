@@ -1,4 +1,4 @@
-"""Voxels of text-headed images (NRRD, MetaImage): found where the header says, measured, then read."""
+"""Voxel data of NRRD and MetaImage files: located, checked for size, and read."""
 
 import re
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ from samereg.io.packed import GZIP_MAGIC, Packing, unpack
 from samereg.io.stored import naming
 
 Encoding = Literal["raw", "deflate", "gzip", "bzip2", "hex", "ascii"]
-"""`deflate` is zlib or gzip, whichever the data begin like."""
+"""`deflate` means zlib or gzip, detected from the data."""
 
 AT_THE_END = -1
-"""Offset that stands for "the voxels are the last bytes of the file"."""
+"""Offset that means that the voxels are the last bytes of the file."""
 _COUNTER = re.compile(r"%0?[0-9]{0,2}[du]")
 _PATTERN = re.compile(r"(?P<name>.*%\S*)\s+(?P<first>-?\d+)\s+(?P<last>-?\d+)\s+(?P<step>-?\d+)(\s+\d+)?")
 _HEX_DIGITS = 2
@@ -26,16 +26,16 @@ _HEX_DIGITS = 2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VoxelData:
-    """What a header says of its voxels.
+    """Location and encoding of the voxels, from a header.
 
     Attributes:
-        files: files that hold them, in order, an equal share each.
-        encoding: how they are written.
-        dtype: type of one number, with its byte order.
+        files: data files in order, with equal numbers of voxels.
+        encoding: of the values.
+        dtype: data type, with byte order.
         sizes: along the axes of the file, the fastest first.
-        start: bytes before them in each file; see `AT_THE_END`.
-        lines: lines to skip after those bytes.
-        skipped: bytes to skip after those lines; of compressed data, after unpacking.
+        start: offset in each file, in bytes; see `AT_THE_END`.
+        lines: lines to skip after that offset.
+        skipped: bytes to skip after those lines; for compressed data, after decompression.
     """
 
     files: tuple[Path, ...]
@@ -48,12 +48,12 @@ class VoxelData:
 
     @property
     def share(self) -> int:
-        """Numbers in each file."""
+        """Number of values in each file."""
         return prod(self.sizes) // len(self.files)
 
 
 def read_voxels(data: VoxelData) -> NDArray[Any]:
-    """Voxels with the axes of the file reversed: the slowest first.
+    """Reads the voxels, the slowest axis first.
 
     Raises:
         FileError: missing files, damage, or more or fewer numbers than the header says.
@@ -70,10 +70,10 @@ def read_voxels(data: VoxelData) -> NDArray[Any]:
 
 
 def named_files(folder: Path, text: str) -> Iterator[Path]:
-    """Files that a header names: one, or a row of them by a counter (`slice%03d.raw 1 120 1`).
+    """Data files that a header names: one, or several by a counter (`slice%03d.raw 1 120 1`).
 
     Raises:
-        FileError: a counter that cannot be followed, or a file that is not there.
+        FileError: an invalid counter, or a missing file.
     """
     row = _PATTERN.fullmatch(text)
     if row is None:
@@ -87,7 +87,7 @@ def named_files(folder: Path, text: str) -> Iterator[Path]:
 
 
 def whole_number(text: str, what: str) -> int:
-    """A whole number of a header.
+    """Parses a whole number of a header.
 
     Raises:
         FileError: something else.
@@ -99,7 +99,7 @@ def whole_number(text: str, what: str) -> int:
 
 def _existing(file: Path) -> Path:
     if not file.is_file():
-        raise FileError(f"names the data file {file}, which is not there; need both, side by side.")
+        raise FileError(f"names the data file {file}, which does not exist; need both files in place.")
     return file
 
 

@@ -1,1 +1,1 @@
-"""Embed, sample points, search, keep what is stable."""
+"""Matching of points by embeddings: embed, sample points, search, filter."""

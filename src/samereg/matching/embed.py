@@ -1,4 +1,4 @@
-"""Scans as anatomical embeddings: embed once, ask many times."""
+"""Anatomical embeddings of scans: computed once, queried at any points."""
 
 from dataclasses import dataclass
 from math import sqrt
@@ -20,7 +20,7 @@ from samereg.weights.registry import read_weights
 
 @runtime_checkable
 class Heads(Protocol):
-    """What turns feature rows into unit-length embeddings."""
+    """Projection of feature rows to unit-length embeddings."""
 
     def project_local(self, rows: Float[Tensor, "n c"]) -> Float[Tensor, "n e"]:
         """Local embeddings of local feature rows."""
@@ -31,13 +31,13 @@ class Heads(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class EmbeddedVolume:
-    """Features of one scan, from which the embedding of any point can be read.
+    """Features of one scan, from which the embedding of any point can be computed.
 
     Attributes:
         grid: model-space grid that was embedded.
         local: feature map before the local head, channels last in memory.
         global_: the same before the global head.
-        strides: voxels of `grid` per cell of `local` and of `global_`; cell `i` sits on voxel `stride * i`.
+        strides: voxels of `grid` per cell of `local` and `global_`; cell `i` lies at voxel `stride * i`.
         heads: the linear heads; they commute with interpolation.
     """
 
@@ -48,12 +48,12 @@ class EmbeddedVolume:
     heads: Heads
 
     def local_at(self, points_mm: Float64[Tensor, "n 3"]) -> Float[Tensor, "n e"]:
-        """Unit-length local embeddings at world points; beyond the scan, of its border."""
+        """Unit-length local embeddings at world points; clamped to the border outside the scan."""
         points = self.grid.to_index(points_mm).float().to(self.local.device) / self.strides[0]
         return self.heads.project_local(gather_linear(rows_of(self.local), shape_of(self.local), points))
 
     def global_at(self, points_mm: Float64[Tensor, "n 3"]) -> Float[Tensor, "n e"]:
-        """Unit-length global embeddings at world points; beyond the scan, of its border."""
+        """Unit-length global embeddings at world points; clamped to the border outside the scan."""
         points = self.grid.to_index(points_mm).float().to(self.global_.device) / self.strides[1]
         return self.heads.project_global(gather_linear(rows_of(self.global_), shape_of(self.global_), points))
 
@@ -65,7 +65,7 @@ class EmbeddedVolume:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EmbedderRecord:
-    """Which embedding was used, and how.
+    """Identity of an embedding, for run records.
 
     Attributes:
         name: shipped name or path.
@@ -82,11 +82,11 @@ class EmbedderRecord:
 
 @runtime_checkable
 class Embedder(Protocol):
-    """Anything that turns a model-space scan into features; the network is one, a descriptor another."""
+    """Interface of embeddings: maps a model-space scan to features, by a network or a descriptor."""
 
     @property
     def record(self) -> EmbedderRecord:
-        """What a run record says of it; stored features are told apart by it."""
+        """Its identity, for run records and as part of the key of stored features."""
 
     def embed(self, model: Volume) -> EmbeddedVolume:
         """Features of a model-space scan."""
@@ -94,7 +94,7 @@ class Embedder(Protocol):
     def restore(
         self, grid: Grid, local: Float[Tensor, "cl dl hl wl"], global_: Float[Tensor, "cg dg hg wg"]
     ) -> EmbeddedVolume:
-        """Features that it computed before, from their two maps; see `EmbeddedVolume`."""
+        """Rebuilds features from their two stored maps; see `EmbeddedVolume`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -103,9 +103,9 @@ class NetEmbedder:
 
     Attributes:
         net: folded, in evaluation mode, on `device`.
-        device: where features are computed and stay.
-        dtype: format they are computed in.
-        record: what a run record says of it.
+        device: on which features are computed and kept.
+        dtype: data type of the computation.
+        record: its identity, for run records.
     """
 
     net: EmbeddingNet
@@ -115,7 +115,7 @@ class NetEmbedder:
 
     @plain_torch()
     def embed(self, model: Volume) -> EmbeddedVolume:
-        """Features of a model-space scan, whole: memory grows by about 180 bytes a voxel in bfloat16."""
+        """Features of a whole model-space scan; needs about 180 bytes per voxel in bfloat16."""
         with torch.inference_mode():
             image = channels_last(model.data[None].to(self.device), self.dtype)
             features = self.net(image)
@@ -124,7 +124,7 @@ class NetEmbedder:
     def restore(
         self, grid: Grid, local: Float[Tensor, "cl dl hl wl"], global_: Float[Tensor, "cg dg hg wg"]
     ) -> EmbeddedVolume:
-        """Features that it computed before, from their two maps, on the device and laid out as it computes them."""
+        """Rebuilds features from their two stored maps, on the device and in its memory layout."""
         maps = (channels_last(each[None].to(self.device), self.dtype)[0] for each in (local, global_))
         return self._embedded(grid, *maps)
 
@@ -134,7 +134,7 @@ class NetEmbedder:
 
 @own_torch()
 def load_embedder(name: str = "compact", *, device: str = "cpu") -> NetEmbedder:
-    """A shipped embedding by name, or a trained one by path, ready to embed.
+    """Loads a shipped embedding by name, or a trained one by path.
 
     Args:
         name: `compact`, or the path of a safetensors file.

@@ -13,7 +13,7 @@ from torch import Tensor
 from samereg.geometry.affine import Affine
 from samereg.geometry.transform import Transform
 
-LARGEST_STRETCH = 2.5
+MAX_STRETCH = 2.5
 """No anatomy is stretched or squeezed more between two landmarks."""
 
 SLACK_MM = 15.0
@@ -126,7 +126,7 @@ def _contradiction(landmarks: Landmarks, pair: tuple[int, int], start: Transform
     fixed = landmarks.fixed_mm[first] - landmarks.fixed_mm[second]
     moving = landmarks.moving_mm[first] - landmarks.moving_mm[second]
     lengths_mm = float(fixed.norm()), float(moving.norm())
-    if max(lengths_mm) > LARGEST_STRETCH * min(lengths_mm) + SLACK_MM:
+    if max(lengths_mm) > MAX_STRETCH * min(lengths_mm) + SLACK_MM:
         return f"are {lengths_mm[0]:.0f} mm apart in the fixed scan and {lengths_mm[1]:.0f} mm in the moving scan"
     directions = [fixed]
     if start is not None:

@@ -1,4 +1,4 @@
-"""Pairs of points that are the same anatomy in two scans."""
+"""Corresponding points of two scans."""
 
 from dataclasses import dataclass
 
@@ -9,13 +9,13 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Matches:
-    """Points of the fixed scan and where they were found in the moving one; world frame (LPS+), mm.
+    """Points of the fixed scan and their matches in the moving scan; world frame (LPS+), mm.
 
     Attributes:
         fixed_mm: points of the fixed scan.
         moving_mm: their matches.
         similarity: mean of local and global cosine, -1 to 1.
-        cycle_mm: distance between a point and where its match is found back; infinite where not looked for.
+        cycle_mm: cycle error: distance between a point and the match of its match; infinite if not computed.
         used: whether the match passed the filter.
     """
 

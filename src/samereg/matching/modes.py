@@ -1,4 +1,4 @@
-"""The several places of a scan that look most like a point of another: the best, and how clearly it is the best."""
+"""Modes of the similarity: several candidate matches of a point, and the margin between them."""
 
 from dataclasses import dataclass
 
@@ -10,16 +10,16 @@ from samereg.matching.embed import EmbeddedVolume
 from samereg.matching.search import Candidates, Search, climb
 
 QUERIES_AT_ONCE = 512
-"""Rows of the similarity table held at a time."""
+"""Rows of the similarity table computed at a time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Modes:
-    """Places that each look like a query more than anything near them does, the best first.
+    """Local maxima of the similarity to a query, the best first.
 
     Attributes:
         points_mm: world positions (LPS+).
-        similarity: mean of local and global cosine, -1 to 1, falling along k.
+        similarity: mean of local and global cosine, -1 to 1, descending along k.
     """
 
     points_mm: Float64[Tensor, "n k 3"]
@@ -27,7 +27,7 @@ class Modes:
 
     @property
     def margin(self) -> Float[Tensor, " n"]:
-        """How much more similar the best place is than the next; small where anatomy repeats itself."""
+        """Difference in similarity of the best and second candidate; small for repetitive anatomy."""
         if self.similarity.shape[1] < 2:
             return torch.full_like(self.similarity[:, 0], torch.inf)
         return self.similarity[:, 0] - self.similarity[:, 1]
@@ -42,20 +42,20 @@ def find_modes(
     apart_mm: float,
     settings: Search | None = None,
 ) -> Modes:
-    """The most similar places, no two of them near each other.
+    """The most similar positions, with a minimum distance between them.
 
     Args:
-        queries: joint embeddings, as of `EmbeddedVolume.at`.
-        places: candidates of the searched scan.
+        queries: joint embeddings, as from `EmbeddedVolume.at`.
+        places: candidates in the searched scan.
         embedded: the searched scan.
-        count: places for each query; fewer, of all alike, if the scan has fewer that far apart for one of them.
-        apart_mm: least distance between two candidates that count as different places.
-        settings: how each is refined.
+        count: maximum number of positions per query; fewer for all if one query has fewer that far apart.
+        apart_mm: minimum distance between two positions.
+        settings: of the refinement.
     """
     settings = settings or Search()
     with torch.inference_mode():
         found = [_peaks(chunk, places, count, apart_mm) for chunk in queries.split(QUERIES_AT_ONCE)]
-        # Where many places are asked for, some points have fewer than others: as many as all of them have.
+        # Some points may have fewer positions than requested; all get the minimum number.
         width = min(peaks.shape[1] for peaks in found)
         start_mm = torch.cat([peaks[:, :width] for peaks in found])
         repeated = queries.repeat_interleave(start_mm.shape[1], dim=0)
@@ -69,7 +69,7 @@ def find_modes(
 
 
 def _peaks(queries: Float[Tensor, "n e"], places: Candidates, count: int, apart_mm: float) -> Float64[Tensor, "n k 3"]:
-    """The best candidates in turn, everything near those already taken left out."""
+    """The best candidates, with non-maximum suppression."""
     table = (queries @ places.embeddings.T).float()
     points = places.points_mm.to(table.device, torch.float32)
     chosen = []

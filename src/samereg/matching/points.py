@@ -1,4 +1,4 @@
-"""Which points of the fixed scan to match: a regular grid inside the body (SAME, section 2.2)."""
+"""Sampling of points to match: a regular grid in the body of the fixed scan (SAME, section 2.2)."""
 
 import torch
 from jaxtyping import Bool, Float64
@@ -10,20 +10,20 @@ STRIDE_VOX = 8
 """The paper's spacing, 16 mm in model space."""
 
 CELL_VOX = 2
-"""Spacing of local features."""
+"""Stride of local features."""
 
 
 def grid_points(
     grid: Grid, *, body: Bool[Tensor, "d h w"] | None = None, stride_vox: int = STRIDE_VOX
 ) -> Float64[Tensor, "n 3"]:
-    """Every `stride_vox`-th voxel of the body, centred in the scan, world frame (LPS+), mm.
+    """Positions of every `stride_vox`-th voxel of the body, centred in the scan; world frame (LPS+), mm.
 
-    Always an even voxel: local features stand there, and what is interpolated between them is less distinct.
+    Always even voxels, where local features are defined; interpolated features are less distinctive.
 
     Args:
         grid: model-space grid.
-        body: voxels of the patient; None takes the whole grid.
-        stride_vox: spacing of the points; smaller is more and slower.
+        body: body mask; None uses the whole grid.
+        stride_vox: spacing of the points; a smaller value gives more points and is slower.
     """
     start = grid_offset_vox(grid, stride_vox)
     points_mm = voxel_centres_mm(strided(grid, stride_vox))
@@ -36,7 +36,7 @@ def grid_points(
 
 
 def grid_offset_vox(grid: Grid, stride_vox: int) -> tuple[int, int, int]:
-    """First voxel (d, h, w) that `grid_points` takes."""
+    """First voxel (d, h, w) of `grid_points`."""
     d, h, w = (((n - 1) % stride_vox) // 2 // CELL_VOX * CELL_VOX for n in grid.shape)
     return d, h, w
 
@@ -50,7 +50,7 @@ def lattice_of(grid: Grid, stride_vox: int) -> Grid:
 
 
 def mask_at(mask: Bool[Tensor, "d h w"], grid: Grid, points_mm: Float64[Tensor, "n 3"]) -> Bool[Tensor, " n"]:
-    """Which world points fall on a voxel of a mask; none beyond its grid."""
+    """Whether world points lie in a mask; False outside its grid."""
     index = grid.to_index(points_mm).round().long()
     size = torch.tensor(grid.shape)
     inside = ((index >= 0) & (index < size)).all(-1)

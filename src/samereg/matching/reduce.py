@@ -1,4 +1,4 @@
-"""Dense embeddings in few dimensions: inner products of the whole embedding, nearly, at a fifth of the memory."""
+"""Dimensionality reduction of dense embeddings: approximates inner products at a fifth of the memory."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,35 +14,35 @@ from samereg.ops.sample import upsample_aligned
 from samereg.validation import Count, check_ranges
 
 SAMPLED_CELLS = 6000
-"""Cells of each scan that a basis is found from."""
+"""Sampled cells per scan for computing a basis."""
 
 CHUNK_ROWS = 1 << 16
-"""Cells projected at once: 16 MB of whole embeddings."""
+"""Cells projected at a time: 16 MB of full embeddings."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reduction:
-    """How far embeddings are reduced.
+    """Dimensions of reduced embeddings.
 
     Attributes:
-        local: dimensions kept of the local embedding; more follow finer differences and cost more.
-        global_: dimensions kept of the global embedding.
+        local: dimensions of the local embedding; more resolve finer differences and cost more.
+        global_: dimensions of the global embedding.
     """
 
     local: Count = 32
     global_: Count = 16
 
     def __post_init__(self) -> None:
-        """Refuse numbers out of bounds."""
+        """Check the bounds of all numbers."""
         check_ranges(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Basis:
-    """Orthonormal directions that hold most of some scans' embeddings.
+    """Orthonormal basis of the principal directions of embeddings.
 
     Attributes:
-        local: of the local embedding, one column a direction.
+        local: of the local embedding, one column per direction.
         global_: of the global embedding.
     """
 
@@ -51,14 +51,14 @@ class Basis:
 
 
 def find_basis(embedded: list[EmbeddedVolume], reduction: Reduction) -> Basis:
-    """Directions that keep most of the inner products between the cells of some scans.
+    """Basis that best preserves the inner products between the cells of the given scans.
 
-    The first eigenvectors of the embeddings' second moments: of all bases of that size the one that loses least of
-    the embeddings' squared length.
+    The first eigenvectors of the second-moment matrix: the basis of that size that preserves most of
+    the squared norm of the embeddings.
 
     Args:
-        embedded: scans with one embedding; at least one.
-        reduction: dimensions to keep.
+        embedded: scans embedded by the same network; at least one.
+        reduction: numbers of dimensions.
     """
     local, global_ = [], []
     with torch.inference_mode():
@@ -74,7 +74,7 @@ def find_basis(embedded: list[EmbeddedVolume], reduction: Reduction) -> Basis:
 def reduced_map(scan: EmbeddedVolume, basis: Basis) -> Float[Tensor, "k d h w"]:
     """Joint embeddings of a scan in a basis, on the lattice of its local features.
 
-    Inner products of two such maps are the mean of local and global cosine, less what the basis leaves out.
+    Inner products of two such maps approximate the mean of local and global cosine.
     The global part is interpolated linearly between its coarser cells.
 
     Returns:
@@ -91,7 +91,7 @@ def reduced_map(scan: EmbeddedVolume, basis: Basis) -> Float[Tensor, "k d h w"]:
             size = (-(-shape[0] // stride), -(-shape[1] // stride), -(-shape[2] // stride))
             coarse = upsample_aligned(coarse, size)
         dense = torch.cat([local, coarse[0].permute(1, 2, 3, 0).reshape(len(local), -1)], 1) * sqrt(0.5)
-    # Cloned out of inference mode, so that training may compute with it.
+    # Cloned outside inference mode, so that training can use it.
     return dense.clone().view(*shape, -1).permute(3, 0, 1, 2)
 
 

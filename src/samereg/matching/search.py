@@ -1,4 +1,4 @@
-"""Where points of one scan lie in another: coarse search everywhere, fine search around the best.
+"""Search for points of one scan in another: exhaustive coarse search, then local refinement.
 
 SAME, sections 2.1 and 2.2: similarity is the mean of local and global cosine, the moving scan is searched at
 every fourth voxel; then the local embedding decides at every second one, and between those.
@@ -18,33 +18,33 @@ from samereg.nets.embedding import rows_of, shape_of
 from samereg.validation import Count, CountOrZero, PositiveMm, check_ranges
 
 TABLE_ELEMENTS = 8_000_000
-"""Cells of the similarity table held at a time, whatever the number of points: few enough to stay in the cache."""
+"""Cells of the similarity table computed at a time, few enough to stay in the cache."""
 
 TABLE_QUERIES = 2048
-"""Most queries in one table; the rest of it is places."""
+"""Maximum number of queries per table; its size determines the number of candidates."""
 
 BLOCK_PLACES = 32
-"""Places that first share one maximum: the largest value of many is found much faster than where it is."""
+"""Candidates per block maximum: a maximum is computed much faster than its index."""
 
 CELL_MM = 96.0
-"""Edge of the cubes by which queries are taken in a search of limited reach."""
+"""Edge in mm of the cubes by which queries are grouped in a search of limited reach."""
 
 FLATTEST = 1e-4
-"""Smallest curvature of the cosine, per cell squared, that is not noise."""
+"""Minimum curvature of the cosine, per cell squared, above noise."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Search:
-    """How a match is looked for.
+    """Settings of the search.
 
     Attributes:
         stride_vox: spacing of the candidates in the coarse search (the paper's 4).
-        reach_mm: largest distance between a point and its match, for scans that are aligned already.
-        from_origin: climb from the point's own position too, and take what is more similar: for scans that are
-            aligned already, whose matches may fall between the candidates.
-        fine_steps: local cells that the match may climb away from the best candidate, the last one to find its
-            place between cells.
-        fine_rows: points refined at a time, for the memory.
+        reach_mm: maximum distance between a point and its match, for scans that are already aligned.
+        from_origin: also refine from the point's own position, and take the more similar result: for scans that are
+            already aligned, whose matches may lie between the candidates.
+        fine_steps: maximum number of local cells between a match and the best candidate; the last step finds its
+            subcell position.
+        fine_rows: points refined at a time; limits memory.
     """
 
     stride_vox: Count = 4
@@ -54,17 +54,17 @@ class Search:
     fine_rows: Count = 1024
 
     def __post_init__(self) -> None:
-        """Refuse numbers out of bounds."""
+        """Check the bounds of all numbers."""
         check_ranges(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Candidates:
-    """The places of a scan that the coarse search may answer with.
+    """Candidate positions of the coarse search.
 
     Attributes:
         points_mm: world positions (LPS+).
-        embeddings: joint embeddings there, unit length.
+        embeddings: their joint embeddings, unit length.
     """
 
     points_mm: Float64[Tensor, "m 3"]
@@ -73,18 +73,18 @@ class Candidates:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """Answer of a search: positions (LPS+ mm) and the similarity (mean cosine) of just these places."""
+    """Result of a search: positions (LPS+ mm) and their similarity (mean cosine)."""
 
     points_mm: Float64[Tensor, "n 3"]
     similarity: Float[Tensor, " n"]
 
 
 def candidates(embedded: EmbeddedVolume, points_mm: Float64[Tensor, "m 3"]) -> Candidates:
-    """Places of a scan that the coarse search may answer with.
+    """Candidate positions of the coarse search in a scan.
 
     Args:
         embedded: the scan.
-        points_mm: world positions (LPS+), as of `matching.points.grid_points` with `Search.stride_vox`.
+        points_mm: world positions (LPS+), as from `matching.points.grid_points` with `Search.stride_vox`.
     """
     with torch.inference_mode():
         return Candidates(points_mm=points_mm, embeddings=embedded.at(points_mm))
@@ -98,12 +98,12 @@ def search(
     *,
     settings: Search | None = None,
 ) -> Found:
-    """Best place for each query embedding: coarse over all candidates, then fine around the best.
+    """Best match of each query embedding: coarse over all candidates, then refined around the best.
 
     Args:
-        queries: joint embeddings, as of `EmbeddedVolume.at`.
-        origins_mm: where the queries come from; matters only if the reach is limited.
-        places: candidates of the searched scan.
+        queries: joint embeddings, as from `EmbeddedVolume.at`.
+        origins_mm: positions of the queries; used only if the reach is limited.
+        places: candidates in the searched scan.
         embedded: the searched scan.
         settings: spacing and refinement.
     """
@@ -131,18 +131,18 @@ def match(
     moving_places: Candidates | None = None,
     settings: Search | None = None,
 ) -> Matches:
-    """Where points of the fixed scan lie in the moving one, and where their matches are found back.
+    """Matches of points of the fixed scan in the moving scan, with their cycle errors.
 
     Args:
         fixed: scan of the points.
         moving: scan to search.
         points_mm: points of the fixed scan, world frame (LPS+).
-        fixed_places: where in the fixed scan matches may be found back; everywhere if not given.
-        moving_places: where in the moving scan matches may lie; everywhere if not given.
+        fixed_places: candidates in the fixed scan for the cycle; all positions if not given.
+        moving_places: candidates in the moving scan; all positions if not given.
         settings: spacing and refinement.
 
     Returns:
-        One match a point, all marked as used: filters of `matching/filters.py` decide about that.
+        One match per point, all marked as used; see `matching/filters.py` for filters.
     """
     stride = (settings or Search()).stride_vox
     moving_places = moving_places or candidates(moving, grid_points(moving.grid, stride_vox=stride))
@@ -161,7 +161,7 @@ def match(
 def _nearest(
     queries: Float[Tensor, "n e"], origins_mm: Float64[Tensor, "n 3"], places: Candidates, reach_mm: float
 ) -> tuple[Int64[Tensor, " n"], Float[Tensor, " n"]]:
-    """Place with the largest inner product for each query, in chunks of bounded memory."""
+    """Index of the maximum inner product of each query, in chunks of bounded memory."""
     if reach_mm < inf:
         return _nearest_within(queries, origins_mm, places, reach_mm)
     found = [_nearest_of_all(chunk, places.embeddings) for chunk in queries.split(TABLE_QUERIES)]
@@ -171,7 +171,7 @@ def _nearest(
 def _nearest_of_all(
     queries: Float[Tensor, "n e"], embeddings: Float[Tensor, "m e"]
 ) -> tuple[Int64[Tensor, " n"], Float[Tensor, " n"]]:
-    """Row with the largest inner product: first its block of rows, by maxima alone, then its place in there."""
+    """Row of the maximum inner product: first its block of rows, then its index in the block."""
     rows = max(1, TABLE_ELEMENTS // max(1, len(queries)) // BLOCK_PLACES) * BLOCK_PLACES
     maxima = torch.cat([_block_maxima(chunk @ queries.T) for chunk in embeddings.split(rows)])
     members = torch.arange(BLOCK_PLACES, device=queries.device)
@@ -189,9 +189,9 @@ def _block_maxima(table: Float[Tensor, "m n"]) -> Float[Tensor, "b n"]:
 def _nearest_within(
     queries: Float[Tensor, "n e"], origins_mm: Float64[Tensor, "n 3"], places: Candidates, reach_mm: float
 ) -> tuple[Int64[Tensor, " n"], Float[Tensor, " n"]]:
-    """The same among the places in reach of each query; a query with none in reach takes a place near its cube.
+    """As `_nearest_of_all`, among the candidates in reach of each query, or near its cube if there are none.
 
-    Queries are taken cube by cube, so that most places are never looked at.
+    Queries are grouped in cubes, so that most candidates are never compared.
     """
     points = places.points_mm.to(queries.device, torch.float32)
     origins = origins_mm.to(points)
@@ -213,7 +213,7 @@ def _nearest_within(
 def climb(
     queries: Float[Tensor, "n e"], start_mm: Float64[Tensor, "n 3"], embedded: EmbeddedVolume, settings: Search
 ) -> Found:
-    """Refined positions from given starts, a bounded number of points at a time, and the similarity there."""
+    """Refined positions from given starts and their similarity, a bounded number of points at a time."""
     local = queries[:, : queries.shape[1] // 2] * 2**0.5
     parts = [
         _refine(q, p, embedded, settings)
@@ -227,9 +227,9 @@ def climb(
 def _refine(
     queries: Float[Tensor, "n e"], start_mm: Float64[Tensor, "n 3"], embedded: EmbeddedVolume, settings: Search
 ) -> Float64[Tensor, "n 3"]:
-    """Position of the most similar local cell near a start, to a fraction of a cell.
+    """Subcell position of the most similar local cell near a start.
 
-    Climbs by one cell at a time: two looks at 27 cells reach as far as one at 125 and cost less than half.
+    Hill climbing by one cell per step: two steps over 27 cells reach as far as one over 125 at half the cost.
     """
     stride = embedded.strides[0]
     cell = (embedded.grid.to_index(start_mm).to(queries.device) / stride).round().long()
@@ -243,7 +243,7 @@ def _refine(
 def _around(
     queries: Float[Tensor, "n e"], cell: Int64[Tensor, "n 3"], embedded: EmbeddedVolume
 ) -> tuple[Int64[Tensor, "n 27 3"], Float[Tensor, "n 3 3 3"]]:
-    """The local cells around each cell, and their cosine with each query; the border repeats."""
+    """The local cells around each cell, and their cosine with each query; the border is replicated."""
     shape = shape_of(embedded.local)
     size = torch.tensor(shape, device=queries.device)
     steps = torch.arange(-1, 2, device=queries.device)
@@ -257,7 +257,7 @@ def _around(
 
 
 def _peak(cosine: Float[Tensor, "n k k k"]) -> tuple[Int64[Tensor, " n"], Float[Tensor, "n 3"]]:
-    """Flat index of each largest value, and where between cells a parabola along each axis peaks."""
+    """Flat index of each maximum, and the subcell offset of a parabola fitted along each axis."""
     width = cosine.shape[1]
     best = cosine.flatten(1).argmax(1)
     row = torch.arange(len(best), device=best.device)

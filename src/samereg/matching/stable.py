@@ -1,4 +1,4 @@
-"""Stable points: places that a match and the match of the match lead back to (SAME++, stable sampling)."""
+"""Stable points: fixed points of matching to the other scan and back (SAME++, stable sampling)."""
 
 import torch
 from jaxtyping import Float64
@@ -8,7 +8,7 @@ from samereg.matching.embed import EmbeddedVolume
 from samereg.matching.search import Candidates, Search, search
 
 SAME_PLACE_MM = 2.0
-"""Points that have come nearer to each other than a voxel of model space are one point."""
+"""Minimum distance between points: one voxel of model space."""
 
 
 def stable_points(
@@ -20,21 +20,21 @@ def stable_points(
     settings: Search,
     rounds: int,
 ) -> Float64[Tensor, "m 3"]:
-    """Points of the fixed scan, moved to where going to the moving scan and back keeps them.
+    """Points of the fixed scan, moved to positions that are stable under matching there and back.
 
-    Each round replaces a point by the place that its match is found back at. Distinctive places attract the points
-    around them and stay where they are; a point that keeps wandering is left to the filter, by its cycle error.
+    Each round replaces a point by the match of its match. Distinctive positions attract the points
+    around them and remain fixed; a point that keeps moving is left to the filter, by its cycle error.
 
     Args:
         fixed: scan of the points.
         moving: scan to search.
-        points_mm: where to begin, world frame (LPS+).
-        places: where matches may lie in the fixed and in the moving scan.
-        settings: how matches are looked for.
-        rounds: of there and back; 0 leaves the points as they are.
+        points_mm: initial points, world frame (LPS+).
+        places: candidates in the fixed and in the moving scan.
+        settings: of the search.
+        rounds: number of cycles; 0 leaves the points unchanged.
 
     Returns:
-        At most as many points as given: of points in one place only the first.
+        The points without duplicates.
     """
     for _ in range(rounds):
         there = search(fixed.at(points_mm), points_mm, places[1], moving, settings=settings)

@@ -1,1 +1,1 @@
-"""Numbers that judge a registration."""
+"""Evaluation measures of registrations."""

@@ -1,4 +1,4 @@
-"""How regular a deformation is."""
+"""Regularity measures of deformations."""
 
 from itertools import product
 
@@ -8,8 +8,8 @@ from torch import Tensor
 
 from samereg.errors import InputError
 
-SMALLEST_JACOBIAN = 1e-9
-"""A determinant below, folded voxels included, counts as this one in a logarithm."""
+MIN_JACOBIAN = 1e-9
+"""Minimum determinant in logarithms; smaller ones, including folded voxels, are clamped to it."""
 
 Corner = tuple[int, int, int]
 
@@ -20,15 +20,15 @@ _EVEN_TETRAHEDRA: tuple[tuple[Corner, Corner, Corner, Corner], ...] = (
     ((0, 1, 1), (1, 1, 1), (0, 0, 1), (0, 1, 0)),
     ((1, 0, 0), (1, 1, 1), (0, 1, 0), (0, 0, 1)),
 )
-"""A cube cut into five tetrahedra: four at corners, one between them; each turns right-handed."""
+"""Decomposition of a cube into five right-handed tetrahedra: four at corners and one in the centre."""
 
 
 def folded_fraction(jacobian: Float[Tensor, "d h w"], mask: Bool[Tensor, "d h w"]) -> float:
-    """Share of a mask's voxels where the map turns inside out: Jacobian determinant of 0 or less.
+    """Fraction of a mask's voxels with non-positive Jacobian determinant.
 
     Args:
         jacobian: determinant of the map's derivative, on the grid of the mask.
-        mask: voxels that count.
+        mask: evaluated voxels.
 
     Raises:
         InputError: an empty mask.
@@ -48,27 +48,27 @@ def jacobian_std(jacobian: Float[Tensor, "d h w"], mask: Bool[Tensor, "d h w"]) 
 def log_jacobian_std(jacobian: Float[Tensor, "d h w"], mask: Bool[Tensor, "d h w"]) -> float:
     """Standard deviation over a mask of the logarithm of the Jacobian determinant.
 
-    Folded voxels, which have no logarithm, count as `SMALLEST_JACOBIAN`, so that a fold raises the value.
+    Folded voxels are clamped to `MIN_JACOBIAN`, so that folding increases the value.
 
     Raises:
         InputError: an empty mask.
     """
-    return float(_within(jacobian, mask).double().clamp(min=SMALLEST_JACOBIAN).log().std())
+    return float(_within(jacobian, mask).double().clamp(min=MIN_JACOBIAN).log().std())
 
 
 def non_diffeomorphic_volume(positions: Float[Tensor, "3 d h w"], mask: Bool[Tensor, "d h w"]) -> tuple[float, float]:
-    """Volume that a map turns inside out, which no fold between voxels escapes (Liu et al., IJCV 2024).
+    """Non-diffeomorphic volume of a map, including folds between voxels (Liu et al., IJCV 2024).
 
-    Central differences look at every second voxel and miss folds between; here every cube of eight neighbouring
-    voxels is cut into five tetrahedra in the two ways there are, and the volume of those that end up left-handed is
-    summed, half for each way.
+    Central differences skip every second voxel and miss folds between them; here every cube of eight neighbouring
+    voxels is decomposed into five tetrahedra in both possible ways, and the volume of inverted tetrahedra is
+    summed, averaged over both ways.
 
     Args:
-        positions: where each voxel ends, along (d, h, w) in one right-handed frame; in mm for a volume in mm^3.
-        mask: voxels that count: a cube counts if all its corners do.
+        positions: transformed voxel positions, along (d, h, w) in a right-handed frame; in mm for a volume in mm^3.
+        mask: evaluated voxels; a cube is included if all its corners are.
 
     Returns:
-        The volume turned inside out, in the cube of the positions' unit; and its share of the counted cubes' volume
+        The inverted volume, in the cubed unit of the positions; and its fraction of the volume of the included cubes
         after the map.
 
     Raises:
@@ -91,7 +91,7 @@ def non_diffeomorphic_volume(positions: Float[Tensor, "3 d h w"], mask: Bool[Ten
 def _signed_volume(
     corners: dict[Corner, Float[Tensor, "3 n"]], tetrahedron: tuple[Corner, ...], *, mirror: bool
 ) -> Float[Tensor, " n"]:
-    """Volume of one tetrahedron of every cube; negative where it is turned inside out."""
+    """Volume of one tetrahedron of every cube; negative if inverted."""
     places = [(1 - d, h, w) if mirror else (d, h, w) for d, h, w in tetrahedron]
     origin, *ends = (corners[place] for place in places)
     first, second, third = (end - origin for end in ends)
@@ -107,5 +107,5 @@ def _corner_views(values: Tensor) -> dict[Corner, Tensor]:
 
 def _within(jacobian: Tensor, mask: Tensor) -> Tensor:
     if not bool(mask.any()):
-        raise InputError("the share of folded voxels needs a mask with voxels in it, got an empty one")
+        raise InputError("the folded fraction needs a non-empty mask, got an empty one")
     return jacobian[mask]

@@ -1,4 +1,4 @@
-"""How far landmarks end from where they should."""
+"""Target registration error of landmarks."""
 
 from dataclasses import dataclass
 
@@ -13,30 +13,30 @@ class TargetError:
     """Target registration error (TRE) of a set of landmarks, mm.
 
     Attributes:
-        count: landmarks.
+        count: number of landmarks.
         mean_mm: mean.
-        median_mm: half of them end closer.
-        quarter_mm: a quarter of them ends closer.
-        three_quarters_mm: three quarters of them end closer.
-        most_mm: 95 of 100 end closer.
-        largest_mm: the farthest.
+        median_mm: median.
+        p25_mm: 25th percentile.
+        p75_mm: 75th percentile.
+        p95_mm: 95th percentile.
+        max_mm: maximum.
     """
 
     count: int
     mean_mm: float
     median_mm: float
-    quarter_mm: float
-    three_quarters_mm: float
-    most_mm: float
-    largest_mm: float
+    p25_mm: float
+    p75_mm: float
+    p95_mm: float
+    max_mm: float
 
 
 def target_error(landed_mm: Float64[Tensor, "n 3"], target_mm: Float64[Tensor, "n 3"]) -> TargetError:
-    """Error of landmarks carried by a registration.
+    """Computes the target registration error of landmarks.
 
     Args:
-        landed_mm: where the transform puts the fixed landmarks in the moving world.
-        target_mm: where they are in the moving scan, same order.
+        landed_mm: transformed fixed landmarks, in the moving world.
+        target_mm: corresponding landmarks of the moving scan, same order.
 
     Raises:
         InputError: no landmarks.
@@ -49,8 +49,8 @@ def target_error(landed_mm: Float64[Tensor, "n 3"], target_mm: Float64[Tensor, "
         count=len(error),
         mean_mm=float(error.mean()),
         median_mm=median,
-        quarter_mm=quarter,
-        three_quarters_mm=three_quarters,
-        most_mm=most,
-        largest_mm=float(error.max()),
+        p25_mm=quarter,
+        p75_mm=three_quarters,
+        p95_mm=most,
+        max_mm=float(error.max()),
     )

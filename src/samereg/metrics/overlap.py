@@ -1,4 +1,4 @@
-"""How well two label maps on one grid agree."""
+"""Overlap of two label maps on one grid."""
 
 import torch
 from jaxtyping import Int
@@ -6,14 +6,14 @@ from torch import Tensor
 
 
 def dice(fixed: Int[Tensor, "d h w"], moved: Int[Tensor, "d h w"]) -> dict[int, float]:
-    """Dice coefficient ``2 |A and B| / (|A| + |B|)`` of every label that either map holds.
+    """Dice coefficient ``2 |A and B| / (|A| + |B|)`` of every label in either map.
 
     Args:
         fixed: labels on the fixed grid; 0 is background and does not count.
         moved: labels of the moving image, resampled onto the same grid.
 
     Returns:
-        Label to coefficient, 0 to 1, labels rising; 0 for a label that only one of the maps holds.
+        Label to coefficient, 0 to 1, in ascending order; 0 for a label in only one of the maps.
     """
     first, second = fixed.flatten().long(), moved.flatten().long()
     low = int(torch.minimum(first.min(), second.min()))

@@ -1,4 +1,4 @@
-"""How far apart the surfaces of two structures on one grid are, in mm."""
+"""Surface distances of two structures on one grid, in mm."""
 
 from dataclasses import dataclass
 
@@ -11,14 +11,14 @@ from torch import Tensor
 from samereg.errors import InputError
 
 HD95_QUANTILE = 0.95
-"""The usual robust stand-in for the largest distance."""
+"""Percentile of the robust Hausdorff distance."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SurfaceDistances:
-    """From every surface voxel of one structure to the nearest surface voxel of the other.
+    """Distances from every surface voxel of one structure to the nearest surface voxel of the other.
 
-    The surface of a structure is its voxels that have a face in common with the outside; what lies beyond the grid
+    The surface of a structure are its voxels that share a face with the outside; the region beyond the grid
     is outside. This is the definition of MONAI and of scipy's binary erosion; `surface-distance` instead weighs
     triangles between voxels, which differs by less than a voxel's diagonal.
 
@@ -37,16 +37,16 @@ class SurfaceDistances:
 
     @property
     def pooled_average_mm(self) -> float:
-        """Mean over the surface voxels of both, as MONAI has it: the larger surface weighs more."""
+        """Mean over the surface voxels of both structures, as in MONAI: the larger surface has more weight."""
         return float(torch.cat([self.first_mm, self.second_mm]).mean())
 
     @property
     def hd95_mm(self) -> float:
-        """95th percentile of the Hausdorff distance: the larger of both directions' percentiles."""
+        """95th percentile Hausdorff distance: the maximum of both directions."""
         return max(float(each.quantile(HD95_QUANTILE)) for each in (self.first_mm, self.second_mm))
 
     @property
-    def largest_mm(self) -> float:
+    def hausdorff_mm(self) -> float:
         """Hausdorff distance."""
         return float(torch.maximum(self.first_mm.max(), self.second_mm.max()))
 
@@ -59,13 +59,13 @@ def surface_distances(
     Args:
         first: voxels of one structure.
         second: voxels of the other, on the same grid.
-        spacing_mm: of the grid along (d, h, w); its axes stand at right angles.
+        spacing_mm: of the grid along (d, h, w); its axes are orthogonal.
 
     Raises:
         InputError: a structure without voxels has no surface.
     """
     if not bool(first.any()) or not bool(second.any()):
-        raise InputError("surface distances need two structures with voxels in them, got an empty one")
+        raise InputError("surface distances need two non-empty structures, got an empty one")
     box = _bounding_box(first | second)
     edges = [_surface(mask[box].cpu().numpy()) for mask in (first, second)]
     to_first, to_second = (ndimage.distance_transform_edt(~edge, sampling=spacing_mm) for edge in edges)
@@ -80,9 +80,9 @@ def _surface(mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> np.ndarra
 
 
 def _bounding_box(mask: Bool[Tensor, "d h w"]) -> tuple[slice, slice, slice]:
-    """The smallest box around a mask; every surface voxel and every nearest one lies in it.
+    """Bounding box of a mask, which contains all surface voxels.
 
-    A voxel at the box's rim has its missing neighbours outside the structure, as it has on the whole grid.
+    Voxels at its border have their missing neighbours outside the structure, as on the whole grid.
     """
     d, h, w = (torch.nonzero(mask.any(dim=first).any(dim=second))[:, 0] for first, second in ((1, 1), (0, 1), (0, 0)))
     low_high = [slice(int(along[0]), int(along[-1]) + 1) for along in (d, h, w)]

@@ -1,1 +1,1 @@
-"""Networks and the parts they are built from; no millimetres."""
+"""Networks and their building blocks, in index units."""

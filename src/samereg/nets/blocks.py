@@ -1,4 +1,4 @@
-"""Convolutions and residual blocks that the networks are built from."""
+"""Convolutions and residual blocks of the networks."""
 
 import torch
 from jaxtyping import Float
@@ -8,7 +8,7 @@ from torch.nn import functional
 from samereg.ops.sample import upsample_aligned
 
 RELU_GAIN = 1.7139588594436646
-"""Standard deviation of a unit normal after ReLU, inverted: keeps variance through a layer (NF-ResNet)."""
+"""Inverse standard deviation of a unit normal after ReLU, which preserves variance (NF-ResNet)."""
 
 VARIANCE_FLOOR = 1e-5
 
@@ -24,7 +24,7 @@ class Conv(nn.Module):
         nn.init.kaiming_normal_(self.weight, nonlinearity="linear")
 
     def effective_weight(self) -> Float[Tensor, "o i k k k"]:
-        """The weight that is convolved with."""
+        """The weight used by the convolution."""
         return self.weight
 
     def forward(self, x: Float[Tensor, "b i d h w"]) -> Float[Tensor, "b o d2 h2 w2"]:
@@ -37,7 +37,7 @@ class Conv(nn.Module):
 class StandardisedConv(Conv):
     """Convolution with scaled weight standardisation: zero mean, unit gain through ReLU, learned gain.
 
-    Takes the place of batch norm at no cost per voxel (docs/decisions/0001). Source: Brock et al.,
+    Replaces batch norm at no cost per voxel (docs/decisions/0001). Source: Brock et al.,
     "Characterizing signal propagation to close the performance gap in unnormalized ResNets" (2021), eq. 1.
     """
 
@@ -62,7 +62,7 @@ class StandardisedConv(Conv):
 
 
 class NormalisedConv(nn.Module):
-    """Convolution and batch norm, as in ResNet."""
+    """Convolution followed by batch norm, as in ResNet."""
 
     def __init__(self, inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1) -> None:
         super().__init__()
@@ -139,7 +139,7 @@ class TopDown(nn.Module):
 
 
 def fold(module: nn.Module) -> None:
-    """Replace every convolution that has a plain equivalent by it, in place; for evaluation only."""
+    """Replaces convolutions by equivalent plain ones, in place; for evaluation only."""
     for name, child in module.named_children():
         if isinstance(child, StandardisedConv | NormalisedConv):
             setattr(module, name, child.folded())

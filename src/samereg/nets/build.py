@@ -1,4 +1,4 @@
-"""The one place where network sizes are chosen."""
+"""Construction of the networks; the only module that defines their sizes."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from samereg.nets.deform import PHNN, ConvBlock, DeformNet, ResidualBlock, UNet
 from samereg.nets.embedding import EmbeddingNet, Trunk
 
 DIMENSIONS = 128
-"""Length of the local and of the global embedding (SAME, section 3)."""
+"""Dimensions of the local and global embedding (SAME, section 3)."""
 
 
 def compact() -> EmbeddingNet:
@@ -51,13 +51,13 @@ NETWORKS: dict[str, Callable[[], EmbeddingNet]] = {"compact": compact, "resnet18
 
 
 def build_embedding(name: str) -> EmbeddingNet:
-    """A network by name, freshly initialised from torch's global generator.
+    """Builds a network by name, initialised from torch's global generator.
 
     Raises:
-        UsageError: no network has that name.
+        UsageError: an unknown name.
     """
     if name not in NETWORKS:
-        raise UsageError(f"There is no embedding network '{name}'; known are {', '.join(sorted(NETWORKS))}.")
+        raise UsageError(f"Unknown embedding network '{name}'; need one of {', '.join(sorted(NETWORKS))}.")
     return NETWORKS[name]()
 
 
@@ -66,7 +66,7 @@ CORRELATIONS = 27
 
 
 def phnn(correlations: int) -> DeformNet:
-    """The shipped network, SAME's backbone: blocks at strides 1, 2, 4, 8 and 16, the field at stride 2."""
+    """The shipped network, SAME's backbone: blocks at strides 1, 2, 4, 8 and 16, field at stride 2."""
     channels = (16, 32, 64, 96, 128)
     encoder: list[nn.Module] = [nn.Sequential(StandardisedConv(2, channels[0]), nn.ReLU())]
     for level, width in enumerate(channels[1:], start=1):
@@ -77,7 +77,7 @@ def phnn(correlations: int) -> DeformNet:
 
 
 def voxelmorph_unet(correlations: int) -> DeformNet:
-    """VoxelMorph's U-Net, 16-32-32-32 / 32-32-32-32-32-16-16, in its form with a field of half resolution."""
+    """VoxelMorph's U-Net, 16-32-32-32 / 32-32-32-32-32-16-16, with a field at half resolution."""
     encoder: list[nn.Module] = [
         ConvBlock(2, 16, stride=2),
         ConvBlock(16, 32, stride=2),
@@ -86,13 +86,13 @@ def voxelmorph_unet(correlations: int) -> DeformNet:
     ]
     decoder: list[nn.Module] = [ConvBlock(32, 32), ConvBlock(64, 32), ConvBlock(64, 32)]
     tail = nn.Sequential(ConvBlock(48, 32), ConvBlock(32, 32), ConvBlock(32, 16), ConvBlock(16, 16))
-    # Its third block takes a map twice as coarse as the field's.
+    # Its third block takes a map twice as coarse as the field.
     lift = ConvBlock(correlations, correlations, stride=2) if correlations else None
     return UNet(encoder, decoder, tail, lift=lift, width=16)
 
 
 def unet(correlations: int) -> DeformNet:
-    """3-D U-Net (Çiçek et al., 2016) with two convolutions a level, at strides 1 to 16, the field at stride 2."""
+    """3-D U-Net (Çiçek et al., 2016) with two convolutions per level, at strides 1 to 16, field at stride 2."""
     channels = (16, 32, 64, 128)
     encoder: list[nn.Module] = [ConvBlock(2, channels[0], depth=2)]
     for level, width in enumerate(channels[1:], start=1):
@@ -107,16 +107,16 @@ DEFORM_NETWORKS: dict[str, Callable[[int], DeformNet]] = {"phnn": phnn, "vm-unet
 
 
 def build_deform(name: str, *, correlation: bool) -> DeformNet:
-    """A deformation network by name, freshly initialised from torch's global generator.
+    """Builds a deformation network by name, initialised from torch's global generator.
 
     Args:
         name: `phnn`, `vm-unet` or `unet`.
-        correlation: whether it takes the correlation of embeddings.
+        correlation: whether it takes the correlation of embeddings as input.
 
     Raises:
-        UsageError: no network has that name.
+        UsageError: an unknown name.
     """
     if name not in DEFORM_NETWORKS:
         known = ", ".join(sorted(DEFORM_NETWORKS))
-        raise UsageError(f"There is no deformation network '{name}'; known are {known}.")
+        raise UsageError(f"Unknown deformation network '{name}'; need one of {known}.")
     return DEFORM_NETWORKS[name](CORRELATIONS if correlation else 0)

@@ -1,6 +1,6 @@
-"""Networks that predict a field from two aligned images: images and correlations in, index units out; no millimetres.
+"""Networks that predict a field from two aligned images and the correlation of their embeddings, in index units.
 
-Fields stand at every second voxel of the images: cell `i` on voxel `2 i`.
+Fields are defined at every second voxel of the images: cell `i` at voxel `2 i`.
 """
 
 import torch
@@ -12,14 +12,14 @@ from samereg.nets.blocks import Conv, PlainBlock, StandardisedConv
 from samereg.ops.sample import upsample_aligned
 
 FIRST_FIELD = 1e-4
-"""Standard deviation of the first weights of what predicts a field: training begins near the identity."""
+"""Standard deviation of the initial weights of field heads: training starts near the identity."""
 
 LEAK = 0.2
-"""Slope of the negative side, as in VoxelMorph."""
+"""Negative slope of the leaky ReLU, as in VoxelMorph."""
 
 
 class FieldHead(Conv):
-    """Convolution to a field, in single precision: bfloat16 cannot hold a fraction of a voxel beside a whole one."""
+    """Convolution to a field, in single precision, because bfloat16 cannot represent subvoxel displacements."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__(inputs, 3)
@@ -32,7 +32,7 @@ class FieldHead(Conv):
 
 
 class ConvBlock(nn.Module):
-    """Convolution and leaky ReLU, `depth` times, the first of them with the stride."""
+    """Convolution and leaky ReLU, repeated `depth` times, the first with the stride."""
 
     def __init__(self, inputs: int, outputs: int, *, stride: int = 1, depth: int = 1) -> None:
         super().__init__()
@@ -60,17 +60,17 @@ class ResidualBlock(nn.Module):
 
 
 class DeformNet(nn.Module):
-    """What every network here is: an encoder with the correlation before its third block, and a way back up.
+    """Base of all deformation networks: an encoder with the correlation before its third block, and a decoder.
 
-    Abstract: subclasses say how features become a field.
+    Abstract: subclasses implement the decoder.
     """
 
     def __init__(self, encoder: list[nn.Module], *, lift: nn.Module | None) -> None:
-        """Join the parts.
+        """Compose the network from its parts.
 
         Args:
-            encoder: blocks, fine to coarse; the third takes the correlation's channels besides the second's.
-            lift: carries the correlation from the field's lattice to that of the third block's input; None for a
+            encoder: blocks, fine to coarse; the third takes the correlation in addition to the second's channels.
+            lift: downsamples the correlation from the field's lattice to the third block's input; None for a
                 network without correlation.
         """
         super().__init__()
@@ -79,7 +79,7 @@ class DeformNet(nn.Module):
 
     @property
     def takes_correlation(self) -> bool:
-        """Whether the network wants the correlation of embeddings besides the images."""
+        """Whether the network takes the correlation of embeddings besides the images."""
         return self.lift is not None
 
     def encode(self, images: Tensor, correlation: Tensor | None) -> list[Tensor]:
@@ -102,18 +102,18 @@ class PHNN(DeformNet):
     """Progressive holistically nested network: each level refines the field of the level below it.
 
     Source: Harrison et al., "Progressive and multi-path holistically nested neural networks" (2017), as SAME's
-    backbone. Side outputs are fields here: from deep to shallow, each adds what its resolution can tell to the
-    upsampled field of the deeper one, and sees the deeper level's refined features.
+    backbone. Side outputs are fields here: from deep to shallow, each adds a residual at its resolution to the
+    upsampled field of the deeper level, and takes that level's refined features.
     """
 
     def __init__(
         self, encoder: list[nn.Module], *, lift: nn.Module | None, channels: tuple[int, ...], width: int
     ) -> None:
-        """Join the parts.
+        """Compose the network from its parts.
 
         Args:
             encoder: blocks, fine to coarse, each halving the resolution but the first.
-            lift: as of `DeformNet`.
+            lift: see `DeformNet`.
             channels: of the encoder blocks from the second, the field's lattice, on.
             width: channels of the refined features.
         """
@@ -139,20 +139,20 @@ class PHNN(DeformNet):
 
 
 class UNet(DeformNet):
-    """Encoder, decoder with skips, and a tail of convolutions on the field's lattice."""
+    """Encoder, decoder with skip connections, and final convolutions on the field's lattice."""
 
     def __init__(
         self, encoder: list[nn.Module], decoder: list[nn.Module], tail: nn.Module, *, lift: nn.Module | None, width: int
     ) -> None:
-        """Join the parts.
+        """Compose the network from its parts.
 
         Args:
             encoder: blocks, fine to coarse.
             decoder: blocks, coarse to fine, one fewer than levels from the field's lattice on; after each the map
                 is upsampled and joined with the features of its level.
             tail: last block, on the field's lattice.
-            lift: as of `DeformNet`.
-            width: channels that leave the tail.
+            lift: see `DeformNet`.
+            width: output channels of the tail.
         """
         super().__init__(encoder, lift=lift)
         self.decoder = nn.ModuleList(decoder)

@@ -1,6 +1,6 @@
 """The embedding network: one CT in, local (fine) and global (deep) features out.
 
-Source: SAM (Yan et al. 2020), as used in SAME section 2.1. Knows no millimetres.
+Source: SAM (Yan et al. 2020), as used in SAME section 2.1. Index units only.
 """
 
 from dataclasses import dataclass
@@ -25,10 +25,10 @@ class Features:
 
 
 class EmbeddingNet(nn.Module):
-    """Residual trunk, two pyramids, two linear heads.
+    """Residual trunk, two feature pyramids, two linear heads.
 
-    The heads are linear and so commute with interpolation: `project_local` and `project_global` embed
-    sampled rows, which is all that training and sparse matching need.
+    The heads are linear and thus commute with interpolation: `project_local` and `project_global` embed
+    sampled rows, which is sufficient for training and sparse matching.
     """
 
     def __init__(
@@ -40,14 +40,14 @@ class EmbeddingNet(nn.Module):
         levels: tuple[slice, slice],
         dimensions: int,
     ) -> None:
-        """Join the parts.
+        """Compose the network from its parts.
 
         Args:
-            trunk: input to a tuple of feature maps, fine to coarse, at strides 2, 4, 8, 16.
+            trunk: maps the input to feature maps, fine to coarse, at strides 2, 4, 8, 16.
             local: pyramid of the local head.
             global_: pyramid of the global head.
-            levels: the trunk levels that each of the two pyramids takes.
-            dimensions: length of each embedding.
+            levels: trunk levels of each of the two pyramids.
+            dimensions: of each embedding.
         """
         super().__init__()
         self.trunk, self.local, self.global_ = trunk, local, global_
@@ -61,7 +61,7 @@ class EmbeddingNet(nn.Module):
         return 2 ** (1 + (self.local_levels.start or 0)), 2 ** (1 + (self.global_levels.start or 0))
 
     def forward(self, x: Float[Tensor, "b 1 d h w"]) -> Features:
-        """Features before the heads, of an input in (-1, 1); any size."""
+        """Features before the heads, for an input in (-1, 1) of any size."""
         maps = self.trunk(x)
         return Features(local=self.local(maps[self.local_levels]), global_=self.global_(maps[self.global_levels]))
 
@@ -75,7 +75,7 @@ class EmbeddingNet(nn.Module):
 
 
 class Trunk(nn.Module):
-    """A stem of stride 2 and stages of residual blocks, each stage after the first halving the resolution."""
+    """Stem of stride 2 and stages of residual blocks; each stage after the first halves the resolution."""
 
     def __init__(self, stem: nn.Module, stages: list[nn.Module]) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ def _project(rows: Tensor, head: Conv) -> Tensor:
 
 
 def rows_of(features: Float[Tensor, "c d h w"]) -> Float[Tensor, "v c"]:
-    """One row a voxel, a view where the map is channels-last."""
+    """Features as one row per voxel; a view if the map is channels-last."""
     return features.permute(1, 2, 3, 0).reshape(-1, features.shape[0])
 
 
@@ -109,5 +109,5 @@ def shape_of(features: Float[Tensor, "c d h w"]) -> tuple[int, int, int]:
 
 
 def channels_last(x: Float[Tensor, "b c d h w"], dtype: torch.dtype) -> Float[Tensor, "b c d h w"]:
-    """The input in the layout and precision that the convolutions are fast in."""
+    """The input in channels-last layout and the given precision."""
     return x.to(dtype).contiguous(memory_format=torch.channels_last_3d)

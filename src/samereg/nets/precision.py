@@ -1,22 +1,22 @@
-"""Which number format the networks run fastest in on a device, without leaving what the tests allow."""
+"""Selection of the fastest floating-point format for networks on a device, within the tested accuracy."""
 
 import os
 
 import torch
 
 WITHOUT_BFLOAT16 = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI"}
-"""Values of `ONEDNN_MAX_CPU_ISA` that keep oneDNN from the instructions that multiply bfloat16."""
+"""Values of `ONEDNN_MAX_CPU_ISA` that disable oneDNN's bfloat16 instructions."""
 
 
 def fastest_dtype(device: torch.device) -> torch.dtype:
-    """Format to apply a network in: half precision on CUDA, else as `training_dtype`."""
+    """Format for inference: half precision on CUDA, otherwise as `training_dtype`."""
     return torch.float16 if device.type == "cuda" else training_dtype(device)
 
 
 def training_dtype(device: torch.device) -> torch.dtype:
-    """Format to train a network in: bfloat16 where the device multiplies it in hardware, single precision elsewhere.
+    """Format for training: bfloat16 if the device multiplies it in hardware, otherwise single precision.
 
-    Half precision has too short a range for gradients. A CPU that only emulates bfloat16 is a hundred times slower
+    The range of half precision is too small for gradients. A CPU that emulates bfloat16 is a hundred times slower
     with it than with single precision.
     """
     if device.type == "cuda" or (device.type == "cpu" and cpu_multiplies_bfloat16()):

@@ -1,1 +1,1 @@
-"""Training losses: tensors in, scalars out; no millimetres."""
+"""Training losses: tensors in, scalars out, index units."""

@@ -20,8 +20,8 @@ def info_nce(
     Args:
         positive: cosine of each query with its match.
         negative: cosine of each query with every negative.
-        allowed: False where a negative is too near the match to be one.
-        temperature: smaller looks at harder negatives only.
+        allowed: False for negatives too close to the match.
+        temperature: smaller values emphasise hard negatives.
     """
     logits = negative.masked_fill(~allowed, -torch.inf) / temperature
     match = positive[:, None] / temperature
@@ -41,6 +41,6 @@ def cosine_table(first: Float[Tensor, "n e"], second: Float[Tensor, "m e"]) -> F
 def recall_at_one(
     positive: Float[Tensor, " n"], negative: Float[Tensor, "n m"], *, allowed: Bool[Tensor, "n m"]
 ) -> Float[Tensor, ""]:
-    """Share of queries whose match beats all allowed negatives."""
+    """Fraction of queries whose match is more similar than all allowed negatives."""
     best = negative.masked_fill(~allowed, -torch.inf).amax(1)
     return (positive > best).float().mean()

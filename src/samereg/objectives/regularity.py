@@ -1,4 +1,4 @@
-"""How rough a displacement field is, index units: tensors in, scalars out; to be minimised."""
+"""Regularisation losses of displacement fields, in index units; to be minimised."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -15,7 +15,7 @@ def diffusion(field: Float[Tensor, "b 3 d h w"], mask: Float[Tensor, "b 1 d h w"
 
     Args:
         field: ``u``, voxels along (d, h, w).
-        mask: 1 in the body, 0 elsewhere; None for the mean over everything.
+        mask: 1 in the body, 0 elsewhere; None for the mean over all voxels.
     """
     squared: Tensor = field.new_zeros(())
     for axis in (2, 3, 4):
@@ -27,11 +27,11 @@ def diffusion(field: Float[Tensor, "b 3 d h w"], mask: Float[Tensor, "b 1 d h w"
 def volume_change(
     field: Float[Tensor, "b 3 d h w"], before: Float[Tensor, "b 1 d h w"] | None = None
 ) -> Float[Tensor, ""]:
-    """Mean of ``(div u + l)^2``, by forward differences: to first order the squared logarithm of the change of volume.
+    """Mean of ``(div u + l)^2``, by forward differences: to first order the squared log Jacobian determinant.
 
     Args:
         field: ``u``, voxels along (d, h, w).
-        before: ``l``, logarithm of the change of volume by the map that follows ``u``; None for 0.
+        before: ``l``, log Jacobian determinant of the map that follows ``u``; None for 0.
     """
     total: Tensor = field.new_zeros(()) if before is None else before
     for axis in (2, 3, 4):
@@ -40,7 +40,7 @@ def volume_change(
 
 
 def bending(field: Float[Tensor, "b 3 d h w"]) -> Float[Tensor, ""]:
-    """Mean of the squared second differences along and across the axes: affine fields cost nothing.
+    """Bending energy: mean of the squared second differences; zero for affine fields.
 
     Args:
         field: ``u``, voxels along (d, h, w).
@@ -55,7 +55,7 @@ def bending(field: Float[Tensor, "b 3 d h w"]) -> Float[Tensor, ""]:
 
 
 def folding(field: Float[Tensor, "b 3 d h w"], mask: Float[Tensor, "b 1 d h w"]) -> Float[Tensor, ""]:
-    """Mean over the body of how far the Jacobian determinant lies below zero; 0 for a map that folds nowhere.
+    """Mean over the body of the negative part of the Jacobian determinant; 0 for a map without folding.
 
     Args:
         field: ``u``, voxels along (d, h, w).

@@ -1,4 +1,4 @@
-"""How alike a fixed image and a warped one are: tensors in, numbers out; larger is more alike, losses negate it."""
+"""Similarity of a fixed and a warped image; larger is more similar, and losses negate it."""
 
 import torch
 from jaxtyping import Float
@@ -7,7 +7,7 @@ from torch import Tensor
 from samereg.ops.filters import box_count, box_sum
 
 NOISE_VARIANCE = 1e-3
-"""Variance, in model-space units squared, below which a window shows noise more than structure: 20 HU squared."""
+"""Noise variance in model-space units squared: (20 HU)^2."""
 
 
 def local_ncc(
@@ -26,7 +26,7 @@ def local_ncc(
         fixed: ``F``.
         moved: ``M``, on the same lattice.
         radius: of the window, voxels.
-        noise: ``e``; windows of less variance count little.
+        noise: ``e``; windows of less variance contribute little.
     """
     found: Tensor = _LocalNCC.apply(fixed, moved, radius, noise)  # type: ignore[no-untyped-call]
     return found
@@ -68,7 +68,7 @@ class _LocalNCC(torch.autograd.Function):
 def embedding_similarity(
     fixed: Float[Tensor, "b c d h w"], moved: Float[Tensor, "b c d h w"]
 ) -> Float[Tensor, "b 1 d h w"]:
-    """Inner product of embeddings at every cell, the summand of SAME's eq. 3; at most 1, to be maximised.
+    """Inner product of embeddings at every cell, the term of SAME's eq. 3; at most 1, to be maximised.
 
     The paper calls its mean a loss, but as printed it is a similarity: its negative is what is minimised.
 

@@ -16,13 +16,13 @@ FIRST_STEP_VOX = 0.25
 
 _CONTRACTION = 0.9
 """If more than this fraction of the residual remains after a step, later steps are damped."""
-_SMALLEST_STEP = 0.05
+_MIN_STEP = 0.05
 """Minimum damping factor, as a fraction of a full step."""
 _SIMPLE_STEPS = 15
 """Iterations of fixed-point steps; points unsolved by then, typically 1 %, are passed to Newton's method."""
 _DIFFERENCE_VOX = 0.05
 """Half-width of the finite differences of Newton's method: well within a cell, where a field is smooth."""
-_LONGEST_VOX = 4.0
+_MAX_VOX = 4.0
 """Maximum step of Newton's method."""
 _CROWDED = 0.7
 """Solved points are removed once the unsolved fraction falls below this value: compaction costs time too."""
@@ -135,7 +135,7 @@ def invert_at(
         state = state.stepped(left, size)
     if taken < iterations:
         newton = Newton(
-            difference=_DIFFERENCE_VOX, longest=_LONGEST_VOX, tolerance=tolerance_vox, iterations=iterations - taken
+            difference=_DIFFERENCE_VOX, longest=_MAX_VOX, tolerance=tolerance_vox, iterations=iterations - taken
         )
         starts = state.points + field[state.order]
         solved = descend(lambda x: x + _sample(displacement, x), state.points, starts, settings=newton)
@@ -164,7 +164,7 @@ class _Active:
         )
 
     def stepped(self, left: Float[Tensor, "n 3"], size: Float[Tensor, "n 1"]) -> "_Active":
-        damped = (self.step / 2).clamp(min=_SMALLEST_STEP)
+        damped = (self.step / 2).clamp(min=_MIN_STEP)
         step = torch.where(size > _CONTRACTION * self.size, damped, self.step)
         inverse = torch.addcmul(self.inverse, step, left, value=-1.0)
         return replace(self, inverse=inverse, step=step, size=size)

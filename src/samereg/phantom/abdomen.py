@@ -1,4 +1,4 @@
-"""Organs under the diaphragm that a chest CT shows: liver, spleen, stomach, kidneys, colon."""
+"""Abdominal organs in a chest CT: liver, spleen, stomach, kidneys, colon."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ _DIAPHRAGM_MM = 3.0
 _STOMACH_WALL_MM = 3.5
 _COLON_WALL_MM = 3.0
 _FOLLOWS = 0.85
-"""Share of its dome's movement that an organ takes part in."""
+"""Fraction of its dome's motion followed by each organ."""
 _COLON = np.array([
     [104.0, 10.0, -260.0], [106.0, -6.0, -190.0], [96.0, -40.0, -172.0], [60.0, -66.0, -196.0],
     [10.0, -70.0, -214.0], [-40.0, -64.0, -216.0], [-84.0, -40.0, -230.0],
@@ -42,7 +42,7 @@ _HEPATIC_VEINS = np.array([
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Abdomen:
-    """Abdominal organs of one subject's template; gas stands over the fluid in the stomach."""
+    """Abdominal organs of one subject's template; in the stomach, gas lies above fluid."""
 
     liver: Solid
     liver_veins: Solid
@@ -90,7 +90,7 @@ def _inside_wall(torso: Torso, margin_mm: float) -> Distance:
 
 
 def _liver(torso: Torso, variation: Variation, rise: float) -> Part:
-    """Fills the right dome; hollowed from below by the other organs, from behind by the spine."""
+    """Fills the right dome, minus the other organs below and the spine behind."""
     size = variation.size("liver")
     low, high = np.array([-135.0, -100.0, -260.0]), np.array([85.0, 95.0, -40.0 + rise])
     limits = (

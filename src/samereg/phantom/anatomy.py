@@ -1,4 +1,4 @@
-"""One subject's anatomy in the template's frame, put together from its parts; knows no voxels."""
+"""Assembly of one subject's anatomy in the template's frame, independent of voxels."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from samereg.phantom.trees import Tree, grow_tree, lung_distance, spread_points
 from samereg.phantom.variation import Variation
 
 _TWIGS = 180
-"""Ends of the arterial tree of each lung; the venous trees have about as many."""
+"""Number of leaves of each lung's arterial tree; the venous trees have about as many."""
 _BRONCHI = 18
 _TWIG_MM = 0.95
 _BRONCHUS_MM = 1.1
@@ -23,7 +23,7 @@ _BESIDE_MM = (2.5, -3.0, 3.0)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Anatomy:
-    """Everything there is to draw."""
+    """Complete anatomy of a subject."""
 
     variation: Variation
     torso: Torso
@@ -34,7 +34,7 @@ class Anatomy:
 
 
 def build_anatomy(variation: Variation, generator: torch.Generator) -> Anatomy:
-    """Anatomy of one subject; the generator decides how vessels branch in the lungs."""
+    """Anatomy of one subject; the generator determines the branching of lung vessels."""
     torso = build_torso(variation)
     chest = build_chest(variation)
     return Anatomy(

@@ -1,4 +1,4 @@
-"""The picture being drawn: HU in both phases and labels on a grid, painted shape by shape, back to front."""
+"""Canvas: HU in both phases and labels on a grid, painted shape by shape, back to front."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ Texture = Float32[np.ndarray, "2 d h w"]
 _Index = Int[np.ndarray, " 3"]
 
 _BOX_MARGIN_MM = 2.0
-"""Added to boxes: their straight edges bulge when they are carried into the subject."""
+"""Margin of bounding boxes, whose edges are deformed by the warp, mm."""
 _BOX_ITERATIONS = 8
 _FAR_MM = 1e3
 _EXPONENT = 60.0
-_SMALLEST = 1e-20
+_MIN_SUM = 1e-20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Canvas:
-    """What is painted on.
+    """The canvas.
 
     Attributes:
         grid: lattice in the subject's world.
@@ -48,7 +48,7 @@ class Canvas:
 
     @property
     def edge_mm(self) -> float:
-        """Width over which a surface blurs: a voxel's size."""
+        """Width of a blurred surface: the voxel size."""
         return float(np.prod(self.grid.spacing_mm) ** (1.0 / 3.0))
 
 
@@ -76,7 +76,7 @@ def blank_canvas(grid: Grid, warp: Warp, palette: dict[str, tuple[float, float]]
 
 
 def whole(canvas: Canvas) -> Slices:
-    """The box that is all of the canvas."""
+    """The box of the whole canvas."""
     d, h, w = canvas.grid.shape
     return slice(0, d), slice(0, h), slice(0, w)
 
@@ -97,7 +97,7 @@ def region(canvas: Canvas, parts: Sequence[Part], *, blend_mm: float = 0.0, reac
         canvas: gives the lattice and the warp.
         parts: shape, in the template's frame.
         blend_mm: the soft minimum's ``k``; 0 for a plain minimum.
-        reach_mm: how far outside the shape the distance has to be right.
+        reach_mm: distance outside the shape up to which values must be correct.
     """
     reach_mm = max(reach_mm, canvas.edge_mm + 3.0 * blend_mm)
     boxes = [box for box in _boxes(canvas, parts, margin_mm=reach_mm) if (box[1] > box[0]).all()]
@@ -113,12 +113,12 @@ def region(canvas: Canvas, parts: Sequence[Part], *, blend_mm: float = 0.0, reac
         else:
             np.minimum(view, distance, out=view)
     if blend_mm > 0.0:
-        field = -blend_mm * np.log(np.maximum(field, _SMALLEST))
+        field = -blend_mm * np.log(np.maximum(field, _MIN_SUM))
     return Region(slices=_slices(low, high), distance=field)
 
 
 def paint(canvas: Canvas, where: Region | None, name: str, *, opacity: float = 1.0) -> None:
-    """Lay an organ or tissue over the canvas, in place; at its surface it covers voxels in part."""
+    """Paints an organ or tissue, in place, with partial volume at its surface."""
     if where is None:
         return
     cover = coverage(canvas, where) * opacity
@@ -129,7 +129,7 @@ def paint(canvas: Canvas, where: Region | None, name: str, *, opacity: float = 1
 
 
 def paint_bone(canvas: Canvas, where: Region | None, name: str, *, compact_hu: float, compact_mm: float) -> None:
-    """Lay a bone over the canvas, in place: compact at its surface, spongy (the palette's HU) inside."""
+    """Paints a bone, in place: compact at its surface, spongy (the palette's HU) inside."""
     if where is None:
         return
     cover = coverage(canvas, where)
@@ -141,7 +141,7 @@ def paint_bone(canvas: Canvas, where: Region | None, name: str, *, compact_hu: f
 
 
 def coverage(canvas: Canvas, where: Region) -> Array:
-    """Share of each voxel inside the surface, 0 to 1."""
+    """Fraction of each voxel inside the surface, 0 to 1."""
     result: Array = np.clip(0.5 - where.distance * (1.0 / canvas.edge_mm), 0.0, 1.0)
     return result
 

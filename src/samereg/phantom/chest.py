@@ -1,4 +1,4 @@
-"""Organs of the chest and lower neck of the template, and the mediastinum that keeps the lungs apart."""
+"""Organs of the chest and lower neck of the template, and the mediastinum between the lungs."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ _THYROID_LOBE: Point = (17.0, -12.0, 148.0)
 _ISTHMUS = ((-13.0, -21.0, 142.0), (0.0, -26.0, 141.0), (13.0, -21.0, 142.0))
 _UPPER_MEDIASTINUM = ((0.0, -4.0, 240.0), (0.0, 0.0, 120.0), (2.0, 4.0, 60.0), (2.0, 8.0, 15.0))
 _INLET = ((0.0, 22.0, 144.0), (38.0, 80.0, 26.0))
-"""Keeps the tops of the lungs apart: centre and radii."""
+"""Ellipsoid that separates the lung apices: centre and radii."""
 _FRONT_SEPTUM = ((3.0, -60.0, 70.0), (4.0, -68.0, 30.0), (6.0, -72.0, -20.0), (12.0, -76.0, -70.0))
 _BACK_SEPTUM = ((0.0, 16.0, 30.0), (0.0, 22.0, -60.0))
 _LINED = (
@@ -34,7 +34,7 @@ _LINED = (
     "right_brachiocephalic_vein", "left_brachiocephalic_vein", "brachiocephalic_artery",
     "left_common_carotid_artery", "oesophagus", "trachea",
 )  # fmt: skip
-"""What the lungs touch through a thin layer of fat."""
+"""Structures separated from the lungs by a thin layer of fat."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +43,7 @@ class Chest:
 
     Attributes:
         solids: shape of each organ or tissue, by its name in the table of organs.
-        mediastinum: what lies between the lungs; they end at it.
+        mediastinum: region between the lungs, which they do not enter.
         hila: first and second point of the stem of each lung's arteries, veins and bronchi.
         points_mm: named points.
     """

@@ -27,10 +27,10 @@ _GRAVITY_HU = 0.45
 """HU per mm by which lung grows denser towards the back."""
 _MOTTLE_HU = 10.0
 _FISSURE_MM = 0.8
-_THINNEST = 0.33
-"""Vessels of a smaller radius, in voxels, would not be seen and are left out."""
+_MIN_RADIUS_VOX = 0.33
+"""Minimum radius of drawn vessels, in voxels."""
 _FAINT = 0.7
-"""Vessels of a smaller radius, in voxels, fill voxels in part only."""
+"""Vessels with a smaller radius, in voxels, are drawn with partial volume."""
 _BRONCHUS_MM = 1.35
 """Radius of the thinnest bronchus that is drawn."""
 _BRONCHUS_WALL_MM = 0.8
@@ -45,11 +45,11 @@ _CHEST_ORDER = (
     "left_subclavian_artery", "aortic_arch", "organ_wall", "left_main_bronchus", "right_main_bronchus",
     "trachea",
 )  # fmt: skip
-"""What comes later covers what came before."""
+"""Drawing order: later shapes cover earlier ones."""
 
 
 def draw(canvas: Canvas, anatomy: Anatomy, texture: Texture) -> None:
-    """Paint the whole subject; the order decides who covers whom."""
+    """Paints the whole subject, in drawing order."""
     x, y, z = coordinates(canvas, whole(canvas))
     cavity = anatomy.torso.cavity.distance(x, y, z)
     draw_wall(canvas, anatomy, cavity, texture)
@@ -112,7 +112,7 @@ def _draw_fissures(canvas: Canvas, lung: Array) -> None:
 
 
 def _draw_tree(canvas: Canvas, name: str, tree: Tree) -> None:
-    thinnest, faint = _THINNEST * canvas.edge_mm, _FAINT * canvas.edge_mm
+    thinnest, faint = _MIN_RADIUS_VOX * canvas.edge_mm, _FAINT * canvas.edge_mm
     if name.endswith("bronchus"):
         thinnest = max(thinnest, _BRONCHUS_MM)
         wall = tree_solid(tree, thinnest_mm=thinnest, offset_mm=_BRONCHUS_WALL_MM)

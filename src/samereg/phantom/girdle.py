@@ -49,7 +49,7 @@ def scapula(cavity: Profile, side: float) -> Solid:
 
 
 def humerus_head(side: float) -> Solid:
-    """Head of the right (-1) or left (1) upper arm bone; raised arms leave the picture above it."""
+    """Head of the right (-1) or left (1) upper arm bone; raised arms leave the field of view above it."""
     centre, radii = _HUMERUS
     return (ellipsoid((side * centre[0], centre[1], centre[2]), radii),)
 

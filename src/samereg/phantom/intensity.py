@@ -1,4 +1,4 @@
-"""What the anatomy looks like in HU: one subject's palette, texture of tissues, noise of the scanner."""
+"""Intensities in HU: one subject's palette, tissue texture, scanner noise."""
 
 import numpy as np
 import torch
@@ -60,7 +60,7 @@ def texture_fields(grid: Grid, generator: torch.Generator) -> Texture:
 
 
 def add_texture(hu: Float32[np.ndarray, "2 d h w"], fields: Texture) -> None:
-    """Add tissue texture in place: the same in both phases, as strong as the tissue's mean HU asks for."""
+    """Adds tissue texture in place: the same in both phases, with strength depending on the tissue's mean HU."""
     low, high = HU_RANGE
     table = np.interp(np.arange(low, high + 1.0), _TEXTURE_HU, _TEXTURE_SIZE).astype(np.float32)
     strength = table[np.clip(hu[0] - low, 0.0, high - low).astype(np.int16)]

@@ -1,4 +1,4 @@
-"""Named points of the anatomy, carried into the subject by the same maps as the picture."""
+"""Landmarks of the anatomy, mapped to the subject by the same maps as the image."""
 
 import numpy as np
 from jaxtyping import Float64
@@ -11,8 +11,8 @@ from samereg.phantom.trees import LungDistance, lung_distance
 def find_landmarks(anatomy: Anatomy) -> dict[str, Point]:
     """All landmarks, subject world LPS+, mm.
 
-    They are fixed in the template's frame and follow the same maps as the organs: what is at a landmark
-    in one subject is at the landmark of the same name in every other.
+    They are fixed in the template's frame and mapped like the organs: the anatomy at a landmark
+    is the same in all subjects.
     """
     named = anatomy.chest.points_mm | anatomy.skeleton.points_mm
     for side, name, top in zip((-1.0, 1.0), ("right", "left"), anatomy.torso.dome_mm, strict=True):

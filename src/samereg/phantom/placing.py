@@ -1,4 +1,4 @@
-"""Where the template's chest organs come to lie in one subject, before the warp of the whole body."""
+"""Placement of the template's chest organs in one subject, before the warp of the whole body."""
 
 from collections.abc import Callable, Sequence
 
@@ -15,13 +15,13 @@ _HEART_MM = np.array([16.0, -20.0, -40.0])
 _HEART_REACH_MM = 52.0
 """Points this near the heart's centre follow its size and rotation; farther ones less and less."""
 _HEART_FOLLOWS = 0.55
-"""Share of the diaphragm's movement that the heart takes part in."""
+"""Fraction of the diaphragm's motion followed by the heart."""
 
 
 def placing(variation: Variation) -> Place:
     """The heart's size, rotation and sinking with the diaphragm near the heart, then the jitter of organs.
 
-    One smooth map for all, so that vessels stay joined to the chambers they spring from.
+    One smooth map for all, so that vessels stay connected to their chambers.
     """
     sink = np.array([0.0, 0.0, _HEART_FOLLOWS * 0.5 * sum(variation.diaphragm_mm)])
     change = variation.heart * variation.heart_turn - np.eye(3)

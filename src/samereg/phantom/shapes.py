@@ -1,6 +1,6 @@
-"""Implicit shapes: signed distances (mm, negative inside) with the box they fit in; knows no voxels.
+"""Implicit shapes: signed distances (mm, negative inside) with bounding boxes.
 
-Distances are first-order: exact on the surface, right to some per cent near it, which is where they are used.
+Distances are first-order: exact on the surface and accurate to a few per cent near it, where they are used.
 """
 
 from collections.abc import Callable, Iterable, Sequence

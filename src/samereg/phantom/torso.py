@@ -15,7 +15,7 @@ from samereg.phantom.variation import Variation
 _REACH_MM = 280.0
 """Profiles are tabulated for z between plus and minus this; beyond, the last value holds."""
 _STEP_MM = 0.25
-_SMALLEST_MM = 1.0
+_MIN_MM = 1.0
 _RADIUS_ITERATIONS = 12
 
 _CAVITY = np.array([
@@ -177,7 +177,7 @@ def _profile(knots_mm: Float64[np.ndarray, "k 4"], form: tuple[float, float]) ->
     z = np.arange(-_REACH_MM, _REACH_MM + _STEP_MM / 2, _STEP_MM)
     inside = np.clip(z, knots_mm[0, 0], knots_mm[-1, 0])
     width, near, far = PchipInterpolator(knots_mm[:, 0], knots_mm[:, 1:])(inside).T
-    width, depth = np.maximum(width, _SMALLEST_MM), np.maximum(0.5 * (far - near), _SMALLEST_MM)
+    width, depth = np.maximum(width, _MIN_MM), np.maximum(0.5 * (far - near), _MIN_MM)
     slope = np.gradient(0.5 * (width + depth), _STEP_MM)
     tables = (width, depth, 0.5 * (near + far), 1.0 / np.sqrt(1.0 + slope**2))
     wide, deep, middle, level = (table.astype(np.float32) for table in tables)

@@ -1,4 +1,4 @@
-"""How one subject differs from the template: a smooth invertible warp of all, and changes to organs."""
+"""Variation of a subject from the template: a smooth invertible warp, and changes of organs."""
 
 from dataclasses import dataclass
 
@@ -56,7 +56,7 @@ class Warp:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Variation:
-    """Everything drawn for one subject before a voxel is looked at.
+    """Random parameters of one subject.
 
     Attributes:
         warp: the subject's frame to the template's.
@@ -97,7 +97,7 @@ SIZED = (
     "right_atrium", "left_ventricle", "right_ventricle", "wall", "thyroid", "spleen", "kidneys", "stomach",
     "liver", "muscle",
 )  # fmt: skip
-"""Parts whose radii vary by themselves."""
+"""Parts with independently varying radii."""
 
 
 def draw_variation(generator: torch.Generator) -> Variation:

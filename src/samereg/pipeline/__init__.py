@@ -1,1 +1,1 @@
-"""Stages and recipes: volumes in, registration out; no paths."""
+"""Registration of volumes by stages and recipes, independent of files."""

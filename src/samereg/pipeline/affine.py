@@ -37,22 +37,22 @@ class AffineStage:
     """SAM-affine.
 
     Attributes:
-        model: freedom of the map: 12 parameters, 6 (rigid) or 7 (similarity).
-        filter: which matches are used.
+        model: affine (12 parameters), rigid (6) or similarity (7).
+        filter: match filter.
         stride_vox: spacing of the points (the paper's 8 voxels of 2 mm).
-        stable_rounds: rounds in which points wander to stable places first (SAME++); 0 keeps the grid.
-        search: how matches are looked for.
-        inlier_mm: distance from the map at which a match stops counting as one that agrees; smaller is more robust,
-            larger follows the shape of the whole body.
-        fewest_matches: fewer used matches than this are no basis for a registration.
-        fewest_used: nor is a smaller share of the points of the fixed body.
-        agree_mm: matches this near to the map agree with it, as far as one map can tell between two people.
-        fewest_agreeing: a smaller share of matches that agree is no basis either.
+        stable_rounds: rounds of moving points to stable positions (SAME++); 0 keeps the grid.
+        search: settings of the search.
+        inlier_mm: inlier distance of the robust fit; smaller is more robust,
+            larger fits the shape of the whole body.
+        min_matches: minimum number of used matches.
+        min_used_fraction: minimum fraction of the points of the fixed body with a used match.
+        agree_mm: maximum distance from the map of matches that agree with it, given anatomical variation.
+        min_agreeing_fraction: minimum fraction of matches that agree.
         landmark_share: weight of a landmark as a share of that of all matches together; all landmarks together weigh as
             much as all matches at most. Larger follows the landmarks more than the rest of the body.
-        seed: of the robust fit's random subsets.
-        orientation: how `turns` finds which way round the scans lie; None trusts both headers. `run` takes the pair as
-            it is given.
+        seed: of the random subsets of the robust fit.
+        orientation: settings of the orientation search in `turns`; None trusts both headers. `run` uses the pair as
+            given.
     """
 
     model: AffineModel = "affine"
@@ -61,25 +61,25 @@ class AffineStage:
     stable_rounds: CountOrZero = 0
     search: Search = field(default_factory=Search)
     inlier_mm: PositiveMm = 12.0
-    fewest_matches: CountOrZero = 60
-    fewest_used: Fraction = 0.05
+    min_matches: CountOrZero = 60
+    min_used_fraction: Fraction = 0.05
     agree_mm: PositiveMm = 30.0
-    fewest_agreeing: Fraction = 0.3
+    min_agreeing_fraction: Fraction = 0.3
     landmark_share: Fraction = 0.33
     seed: CountOrZero = 0
     orientation: OrientationSearch | None = field(default_factory=OrientationSearch)
 
     def __post_init__(self) -> None:
-        """Refuse numbers out of bounds."""
+        """Check the bounds of all numbers."""
         check_ranges(self)
 
     @property
     def name(self) -> str:
-        """Word for logs and records."""
+        """Name for logs and records."""
         return "affine"
 
     def turns(self, pair: Pair) -> Turns:
-        """How the scans have to be turned before they are given to this stage; each turn is a warning in the log.
+        """Rotations to apply to the scans before this stage; each is logged as a warning.
 
         Raises:
             MirroredError: one scan is a mirror image.
@@ -100,7 +100,7 @@ class AffineStage:
             around = rough_map(pair.landmarks)
             fits = agreeing(pair.landmarks, matches.fixed_mm, matches.moving_mm, around)
             matches = replace(matches, used=matches.used & fits)
-        needed = max(self.fewest_matches, ceil(self.fewest_used * len(matches)))
+        needed = max(self.min_matches, ceil(self.min_used_fraction * len(matches)))
         if int(matches.used.sum()) >= needed:
             return self._fitted(pair, matches)
         if pair.landmarks.give_a_rotation:
@@ -136,10 +136,10 @@ class AffineStage:
         used = matches.used
         residual_mm = (affine.apply(matches.fixed_mm[used]) - matches.moving_mm[used]).norm(dim=1)
         share = float((residual_mm < self.agree_mm).double().mean())
-        if share < self.fewest_agreeing:
+        if share < self.min_agreeing_fraction:
             raise NoOverlapError(
                 f"only {share:.0%} of {int(used.sum())} matches agree on one {self.model} map; at least "
-                f"{self.fewest_agreeing:.0%} are needed: do both scans show the same anatomy?"
+                f"{self.min_agreeing_fraction:.0%} are needed: do both scans show the same anatomy?"
             )
 
     def match(self, pair: Pair) -> Matches:

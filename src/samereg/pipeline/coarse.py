@@ -1,6 +1,6 @@
-"""SAM-coarse: the moved scan is embedded and matched again, and the matches fill a dense field.
+"""SAM-coarse: the moved scan is embedded and matched again, and a dense field is fitted to the matches.
 
-SAME, section 2.2, in the pull-back direction: the field carries fixed points to the affinely moved scan.
+SAME, section 2.2, in the pull-back direction: the field maps fixed points to the affinely moved scan.
 """
 
 from dataclasses import dataclass, field, replace
@@ -38,21 +38,21 @@ class CoarseStage:
     """SAM-coarse.
 
     Attributes:
-        filler: `regularised` fits a smooth, fold-free field; `linear` is the paper's interpolation.
-        filter: which matches are used.
+        filler: `regularised` fits a smooth field without folding; `linear` is the paper's interpolation.
+        filter: match filter.
         stride_vox: spacing of the points (the paper's 8 voxels of 2 mm).
-        stable_rounds: rounds in which points wander to stable places first (SAME++); 0 keeps the grid.
-        search: how matches are looked for.
+        stable_rounds: rounds of moving points to stable positions (SAME++); 0 keeps the grid.
+        search: settings of the search.
         fill: settings of the regularised filler in every round but the last.
-        last_fill: the same in the last round, whose matches are the best and deserve more detail.
-        margin_vox: how far beyond the fixed scan the moved one is looked at, so that anatomy just outside
+        last_fill: the same in the last round, whose matches are the most accurate and allow more detail.
+        margin_vox: margin of the moved scan around the fixed scan, so that anatomy just outside
             can be matched.
-        rounds: times that matches fill a field; the paper's method is 1. Each round starts from the field of the one
-            before, so its matches are nearer and better.
-        reuse: whether the first of several rounds takes the matches of the stage before, if it has any, and only the
-            later ones move the scan, embed and match.
+        rounds: number of field fits; the paper uses 1. Each round starts from the previous field,
+            so its matches are closer and more accurate.
+        reuse: whether the first of several rounds uses the matches of the previous stage, if any, so that only the
+            later ones resample, embed and match.
         later_reach_mm: reach of the search in every round but the first.
-        fewest_matches: fewer used matches than this are no basis for a field.
+        min_matches: minimum number of used matches.
         landmark_weight: of each landmark, where the best match has 1: about as many matches as lie within reach of the
             smoothing around it, so that the field follows the landmark. Larger keeps landmarks more exactly.
         guided_reach_mm: reach of the search where landmarks led to what was found before.
@@ -71,21 +71,21 @@ class CoarseStage:
     rounds: Count = 2
     reuse: bool = True
     later_reach_mm: PositiveMm = 40.0
-    fewest_matches: CountOrZero = 60
+    min_matches: CountOrZero = 60
     landmark_weight: Weight = 100.0
     guided_reach_mm: PositiveMm = 80.0
 
     def __post_init__(self) -> None:
-        """Refuse numbers out of bounds."""
+        """Check the bounds of all numbers."""
         check_ranges(self)
 
     @property
     def name(self) -> str:
-        """Word for logs and records."""
+        """Name for logs and records."""
         return "coarse"
 
     def run(self, pair: Pair, before: StageResult) -> StageResult:
-        """A displacement of the fixed world, followed by what was found before.
+        """A displacement of the fixed world, followed by the previous transform.
 
         Raises:
             NoOverlapError: too few trustworthy matches.
@@ -100,8 +100,8 @@ class CoarseStage:
             matches = _trusting(pair.landmarks, matches, start)
             self._refuse_too_few(matches)
             settings = self.last_fill if number == self.rounds - 1 else self.fill
-            # One field is fitted to all matches, not one on top of another, so that what the filler promises of its
-            # field holds for the result.
+            # One field is fitted to all matches, instead of composing fields, so that the guarantees of the filler
+            # hold for the result.
             found, outcome = self._fill(pair, matches, start, settings)
             so_far = chain(found, start)
         return StageResult(transform=chain(faded_out(found), start), matches=matches, outcome=outcome)
@@ -114,22 +114,20 @@ class CoarseStage:
 
     def _refuse_too_few(self, matches: Matches) -> None:
         used = int(matches.used.sum())
-        if used < self.fewest_matches:
+        if used < self.min_matches:
             raise NoOverlapError(
                 f"only {used} of {len(matches)} points have a trustworthy match after the affine alignment; "
-                f"at least {self.fewest_matches} are needed"
+                f"at least {self.min_matches} are needed"
             )
 
     def _match(self, pair: Pair, start: Transform, search: Search) -> Matches:
-        """Filtered matches of fixed points in the moving world, found in the moving scan as `start` brings it."""
+        """Filtered matches of fixed points in the moving world, found in the moving scan resampled through `start`."""
         fixed, stride = pair.fixed, search.stride_vox
         moved = self._moved(pair, start)
         places_mm = grid_points(moved.grid, stride_vox=stride)
         inside = mask_at(pair.moving.counted, pair.moving.model.grid, start.apply(places_mm))
         if not bool(inside.any()):
-            raise NoOverlapError(
-                "the scans do not overlap where SAM-coarse begins; an affine alignment has to come first"
-            )
+            raise NoOverlapError("the scans do not overlap at the start of SAM-coarse; need an affine alignment first")
         moving_places = candidates(moved, places_mm[inside])
         points_mm = stable_points(
             fixed.embedded,

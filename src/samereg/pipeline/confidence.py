@@ -1,4 +1,4 @@
-"""Expected error of a finished registration, in mm, all over the body of the fixed scan."""
+"""Expected error of a registration in mm, over the body of the fixed scan."""
 
 from dataclasses import dataclass, field, replace
 
@@ -21,10 +21,10 @@ from samereg.pipeline.pair import Pair
 from samereg.validation import Count, check_ranges
 
 UNKNOWN_MM = -1.0
-"""Stands outside the body, about which nothing is said."""
+"""Value outside the body."""
 
 SMOOTHED_CELLS = 1.0
-"""Standard deviation of the smoothing: a single point says little."""
+"""Standard deviation of the smoothing of point estimates."""
 
 
 @own_torch()
@@ -32,9 +32,9 @@ def confidence_of(stored: Pair, transform: Transform, turns: Turns | None = None
     """Expected error of a registration on the fixed scan's own grid, mm; see `Confidence`.
 
     Args:
-        stored: both scans, made ready as they are stored.
+        stored: both prepared scans, in their stored orientation.
         transform: fixed world to moving world.
-        turns: what was done about headers that are wrong about the way round a scan lies.
+        turns: corrections of wrong orientations in the headers.
     """
     turns = turns or Turns()
     to_fixed, to_moving = worlds(stored, turns)
@@ -46,15 +46,15 @@ def confidence_of(stored: Pair, transform: Transform, turns: Turns | None = None
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Confidence:
-    """How sure a registration is of each place.
+    """Confidence of a registration at each position.
 
-    The embedding is asked again, around where the transform ends: where it would rather have the place elsewhere, or
-    finds nothing alike, the transform is expected to be wrong.
+    The embedding is searched around the transformed position: where the best match is elsewhere, or
+    nothing is similar, the expected error is large.
 
     Attributes:
-        stride_vox: spacing of the points that are asked about, in voxels of model space.
-        search: how far and how finely each is looked for around its place.
-        model: from what is found to mm.
+        stride_vox: spacing of the evaluated points, in voxels of model space.
+        search: settings of the search around each position.
+        model: calibrated error model.
     """
 
     stride_vox: Count = 6
@@ -62,7 +62,7 @@ class Confidence:
     model: FieldErrorModel = FIELD_ERROR
 
     def __post_init__(self) -> None:
-        """Refuse numbers out of bounds."""
+        """Check the bounds of all numbers."""
         check_ranges(self)
 
     def at(self, pair: Pair, transform: Transform, points_mm: Float64[Tensor, "n 3"]) -> Float[Tensor, " n"]:

@@ -1,4 +1,4 @@
-"""SAM-VoxelMorph as a stage: the network's fine field before the start (SAME, section 2.3)."""
+"""SAM-VoxelMorph stage: the predicted fine field, composed with the start (SAME, section 2.3)."""
 
 from dataclasses import dataclass, field
 
@@ -20,8 +20,8 @@ class DeformStage:
 
     Attributes:
         deformer: the trained network.
-        passes: times that the scan is moved and looked at again; the paper's is 1.
-        reduction: dimensions of the embeddings that the correlation is computed in.
+        passes: number of predictions, each after resampling the scan; the paper uses 1.
+        reduction: dimensions of the embeddings in the correlation.
     """
 
     deformer: Deformer
@@ -29,16 +29,16 @@ class DeformStage:
     reduction: Reduction = field(default_factory=Reduction)
 
     def __post_init__(self) -> None:
-        """Refuse numbers out of bounds."""
+        """Check the bounds of all numbers."""
         check_ranges(self)
 
     @property
     def name(self) -> str:
-        """Word for logs and records."""
+        """Name for logs and records."""
         return "deform"
 
     def run(self, pair: Pair, before: StageResult) -> StageResult:
-        """A fine field of the fixed world, followed by what was found before; matches are none of its own."""
+        """A fine field of the fixed world, followed by the previous transform; no matches."""
         transform = before.transform
         outcome = Outcome(converged=True, message="predicted", iterations=self.passes)
         for _ in range(self.passes):

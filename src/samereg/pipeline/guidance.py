@@ -33,7 +33,7 @@ LOST_MM = 30.0
 FILLED_CELLS = 4.0
 """Standard deviation of the smoothing by which a field is continued into places that do not count, 16 mm."""
 
-LEAST_KNOWN = 1e-3
+MIN_KNOWN = 1e-3
 """Share of known cells around a place below which a field fades there instead of being continued."""
 
 
@@ -142,7 +142,7 @@ def continued(
         return field_cells
     known = seen[None, :, ::CELL_VOX, ::CELL_VOX, ::CELL_VOX].to(field_cells)
     sums = gaussian_smooth(torch.cat([field_cells * known, known], dim=1), (FILLED_CELLS,) * 3)
-    return torch.where(known > 0.5, field_cells, sums[:, :3] / sums[:, 3:].clamp(min=LEAST_KNOWN))
+    return torch.where(known > 0.5, field_cells, sums[:, :3] / sums[:, 3:].clamp(min=MIN_KNOWN))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,4 +1,4 @@
-"""Instance optimisation as a stage (SAME++): what the trained network left is improved on the pair itself."""
+"""Instance optimisation stage (SAME++): refines the result on the pair itself."""
 
 from dataclasses import dataclass, field
 
@@ -17,7 +17,7 @@ class InstanceStage:
 
     Attributes:
         settings: levels and weights.
-        reduction: dimensions of the embeddings that are compared.
+        reduction: dimensions of the compared embeddings.
     """
 
     settings: InstanceSettings = field(default_factory=InstanceSettings)
@@ -25,11 +25,11 @@ class InstanceStage:
 
     @property
     def name(self) -> str:
-        """Word for logs and records."""
+        """Name for logs and records."""
         return "instance"
 
     def run(self, pair: Pair, before: StageResult) -> StageResult:
-        """A diffeomorphic field of the fixed world, followed by what was found before; matches are none of its own."""
+        """A diffeomorphic field of the fixed world, followed by the previous transform; no matches."""
         start = before.transform
         scans = aligned_scans(pair, start, reduction=self.reduction)
         body = pair.fixed.body.to(scans.fixed.device)[None].float()

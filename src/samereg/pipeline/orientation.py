@@ -1,8 +1,8 @@
-"""Which way round two scans lie: finds a header that is wrong about it, and refuses a mirrored scan.
+"""Orientation check of two scans: detects wrong orientations in headers, and refuses mirrored scans.
 
-The embedding knows anatomy the way round it was trained on. Of all right-angled turns of a scan, the right one makes
-its places most similar to those of the other scan; a mirror image is less similar than the scan itself. Right angles
-only: a patient who lies askew is left to the affine fit.
+The embedding depends on orientation. Of all right-angled rotations of a scan, the correct one makes
+it most similar to the other scan, and a mirror image is less similar than the scan itself. Right angles
+only; other rotations are left to the affine fit.
 """
 
 import logging
@@ -27,30 +27,30 @@ from samereg.pipeline.pair import Pair, PreparedScan, prepare_model
 
 _LOG = logging.getLogger(__name__)
 
-FEWEST_POINTS = 20
-"""Fewer points of the fixed body than this say nothing of the way round it lies."""
+MIN_POINTS = 20
+"""Minimum number of points in the fixed body to determine its orientation."""
 
-LEAST_SIMILARITY = -1.0
-"""Cosine of opposites."""
+MIN_SIMILARITY = -1.0
+"""Minimum cosine."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Turns:
-    """How each scan of a pair has to be turned before its anatomy lies as its world says.
+    """Rotations that correct the stored orientations of a pair.
 
     Attributes:
         fixed: of the fixed scan.
         moving: of the moving scan.
-        sides_told: whether a mirrored scan would have been noticed; not where nothing was looked at.
+        sides_checked: whether a mirrored scan would have been detected; False without a search.
     """
 
     fixed: Orientation = AS_STORED
     moving: Orientation = AS_STORED
-    sides_told: bool = True
+    sides_checked: bool = True
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """A sentence, without a full stop, for each thing that the user has to know."""
+        """Notes for the user, without a full stop."""
         named = (("fixed", self.fixed), ("moving", self.moving))
         notes = [
             f"the {name} scan is stored turned: it was {orientation.words} before it was registered; check what its "
@@ -58,13 +58,13 @@ class Turns:
             for name, orientation in named
             if orientation != AS_STORED
         ]
-        if not self.sides_told:
-            notes.append("left and right look too much alike in these scans to tell whether one of them is mirrored")
+        if not self.sides_checked:
+            notes.append("left and right look too similar in these scans to detect whether one of them is mirrored")
         return tuple(notes)
 
 
 def turned_pair(pair: Pair, turns: Turns) -> Pair:
-    """The pair in worlds in which its anatomy lies the right way round; a scan that lies right is not touched."""
+    """The pair in corrected worlds; scans with correct orientation are unchanged."""
     return replace(
         pair,
         fixed=_turned_scan(pair.fixed, turns.fixed, pair.embedder),
@@ -73,7 +73,7 @@ def turned_pair(pair: Pair, turns: Turns) -> Pair:
 
 
 def worlds(pair: Pair, turns: Turns) -> tuple[Affine, Affine]:
-    """World as stored to world as it is, of the fixed and of the moving scan.
+    """Maps from stored to corrected world, of the fixed and of the moving scan.
 
     Args:
         pair: as stored.
@@ -83,23 +83,23 @@ def worlds(pair: Pair, turns: Turns) -> tuple[Affine, Affine]:
 
 
 def between(first: Affine, transform: Transform, then: Affine) -> Transform:
-    """A transform with a change of the world before and after it."""
+    """A transform with a change of coordinates before and after it."""
     return chain_all((first, *parts(transform), then))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OrientationSearch:
-    """How the orientation of a pair is found; bounds from docs/decisions/0010.
+    """Settings of the orientation search; bounds from docs/decisions/0010.
 
     Attributes:
-        spacing_mm: voxels at which scans are embedded for this, twice those of training: an eighth of the work.
-        stride_vox: spacing of the points of the fixed scan that are looked for.
-        search: how they are looked for.
-        familiar: mean similarity that only scans the same way round reach; then only the mirror image is tried.
-        lead: a half turn, or the scan as stored, that is by so much more similar than the other half turns ends the
+        spacing_mm: voxel size of the embedding for this, twice that of training: an eighth of the work.
+        stride_vox: spacing of the matched points of the fixed scan.
+        search: settings of the search.
+        familiar: mean similarity that only correct orientations reach; above it, only the mirror image is tried.
+        lead: margin over the other half turns at which a half turn, or the stored orientation, ends the
             search.
-        gain: by so much a turn or a mirror image has to be more similar than the scan as stored, and than all others
-            but its own mirror image, to be believed; and the right side more similar than its mirror image to be told.
+        gain: minimum margin of a rotation or mirror image over the stored orientation, and over all others
+            except its own mirror image; and of an orientation over its mirror image to determine the side.
     """
 
     spacing_mm: float = 4.0
@@ -110,15 +110,15 @@ class OrientationSearch:
     gain: float = 0.01
 
     def run(self, pair: Pair) -> Turns:
-        """How each scan of a pair has to be turned.
+        """Rotations that correct a pair.
 
         Raises:
             MirroredError: one scan is the mirror image of anatomy like that of the other.
         """
         fixed, moving = _Coarse.of(pair.fixed, self.spacing_mm), _Coarse.of(pair.moving, self.spacing_mm)
         known = self._known(fixed, pair.embedder)
-        if len(known.points_mm) < FEWEST_POINTS:
-            return Turns(sides_told=False)
+        if len(known.points_mm) < MIN_POINTS:
+            return Turns(sides_checked=False)
         found: dict[Orientation, float] = {}
         for group in _groups():
             found |= {each: self._similarity(known, moving.turned(each), pair.embedder) for each in group}
@@ -131,34 +131,34 @@ class OrientationSearch:
         if best.is_mirror:
             raise MirroredError(_mirror_sentence(best, found[best], found[AS_STORED]))
         turns = Turns() if best == AS_STORED else self._which(fixed, moving, best, pair.embedder, found[best])
-        return replace(turns, sides_told=found[best] >= found[best.mirrored()] + self.gain)
+        return replace(turns, sides_checked=found[best] >= found[best.mirrored()] + self.gain)
 
     def _is_settled(self, found: Mapping[Orientation, float]) -> bool:
-        """Whether the best orientation so far is as similar, or as far ahead, as only the right one is."""
+        """Whether the best orientation so far is similar enough, or far enough ahead, to stop the search."""
         turns = sorted((value for each, value in found.items() if not each.is_mirror), reverse=True)
         return max(found.values()) >= self.familiar or (len(turns) > 1 and turns[0] - turns[1] >= self.lead)
 
     def _is_believed(self, best: Orientation, found: Mapping[Orientation, float]) -> bool:
-        """Whether it is better than the scan as stored, and than all but its own mirror image: not by chance."""
+        """Whether it is significantly better than the stored orientation, and than all but its own mirror image."""
         rivals = [value for each, value in found.items() if each not in (best, best.mirrored())]
         return found[best] >= max([found[AS_STORED], *rivals]) + self.gain
 
     def _which(self, fixed: "_Coarse", moving: "_Coarse", turn: Orientation, embedder: Embedder, alike: float) -> Turns:
-        """Which of both scans is the one that is stored turned: the embedding knows anatomy upright best."""
+        """Determines which scan is rotated: the embedding is most distinctive for upright anatomy."""
         back = turn.inverse()
         other = self._similarity(self._known(fixed.turned(back), embedder), moving, embedder)
         return Turns(fixed=back) if other > alike else Turns(moving=turn)
 
-    def _known(self, scan: "_Coarse", embedder: Embedder) -> "_Known":
+    def _known(self, scan: "_Coarse", embedder: Embedder) -> "_QueryPoints":
         """Points of the fixed body and their embeddings."""
         points_mm = grid_points(scan.model.grid, body=scan.body, stride_vox=self.stride_vox)
-        return _Known(points_mm=points_mm, queries=embedder.embed(scan.model).at(points_mm))
+        return _QueryPoints(points_mm=points_mm, queries=embedder.embed(scan.model).at(points_mm))
 
-    def _similarity(self, known: "_Known", scan: "_Coarse", embedder: Embedder) -> float:
-        """Mean similarity of points with what is most like them in a scan."""
+    def _similarity(self, known: "_QueryPoints", scan: "_Coarse", embedder: Embedder) -> float:
+        """Mean similarity of points to their best matches in a scan."""
         points_mm = grid_points(scan.model.grid, body=scan.body, stride_vox=self.search.stride_vox)
         if not len(points_mm):
-            return LEAST_SIMILARITY
+            return MIN_SIMILARITY
         embedded = embedder.embed(scan.model)
         places = candidates(embedded, points_mm)
         found = search(known.queries, known.points_mm, places, embedded, settings=self.search)
@@ -166,7 +166,7 @@ class OrientationSearch:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Known:
+class _QueryPoints:
     points_mm: Float64[Tensor, "n 3"]
     queries: Float[Tensor, "n e"]
 

@@ -1,4 +1,4 @@
-"""Two scans made ready for the stages: model space, body, embedding; each computed once."""
+"""Prepared scans and pairs, the input of the stages: model space, body mask, embedding."""
 
 import time
 from dataclasses import dataclass, field, replace
@@ -18,15 +18,15 @@ from samereg.ops.ambient import own_torch
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PreparedScan:
-    """One scan as the stages see it.
+    """A scan prepared for registration.
 
     Attributes:
-        volume: as it was read, in HU on its own grid.
-        model: model space: 2 mm, axis-aligned LPS, values in (-1, 1).
-        body: voxels of the patient on the grid of `model`.
+        volume: the scan as read, in HU on its own grid.
+        model: the scan in model space: 2 mm, axis-aligned LPS, values in (-1, 1).
+        body: body mask on the grid of `model`.
         embedded: its embedding.
-        places: where matches may lie in it.
-        seconds: what it took to prepare; 0 if it came from a store.
+        places: candidates for matches in it.
+        seconds: preparation time; 0 if it came from a store.
         mask: voxels where matches and similarities count, on the grid of `model`; None for everywhere.
     """
 
@@ -46,11 +46,11 @@ class PreparedScan:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Pair:
-    """What every stage is given.
+    """Input of every stage.
 
     Attributes:
-        fixed: the scan that stays.
-        moving: the scan to be aligned with it.
+        fixed: the fixed scan.
+        moving: the scan to be aligned with the fixed one.
         embedder: for stages that embed again.
         landmarks: pairs of points that every stage trusts, in the worlds of both scans.
     """
@@ -63,10 +63,10 @@ class Pair:
 
 @own_torch()
 def prepare_scan(volume: Volume, embedder: Embedder) -> PreparedScan:
-    """A CT in HU, made ready.
+    """Prepares a CT in HU.
 
     Raises:
-        InputError: it holds no body.
+        InputError: it shows no body.
     """
     began = time.perf_counter()
     prepared = prepare_model(to_model_space(volume), embedder, volume=volume)
@@ -74,22 +74,22 @@ def prepare_scan(volume: Volume, embedder: Embedder) -> PreparedScan:
 
 
 def prepare_model(model: Volume, embedder: Embedder, *, volume: Volume) -> PreparedScan:
-    """A scan in model space, made ready.
+    """Prepares a scan that is already in model space.
 
     Args:
         model: the scan in model space.
         embedder: the anatomical embedding.
-        volume: the scan as it was read.
+        volume: the scan as read.
 
     Raises:
-        InputError: it holds no body.
+        InputError: it shows no body.
     """
-    body = body_mask(from_window(model))  # before the embedding, which costs more
+    body = body_mask(from_window(model))  # before the expensive embedding
     return _with_places(model, body, embedder.embed(model), volume)
 
 
 def prepared_model(model: Volume, embedded: EmbeddedVolume, *, volume: Volume) -> PreparedScan:
-    """A scan in model space whose embedding is known, made ready; see `prepare_model`."""
+    """Prepares a scan in model space whose embedding is known; see `prepare_model`."""
     return _with_places(model, body_mask(from_window(model)), embedded, volume)
 
 

@@ -1,4 +1,4 @@
-"""What can be measured of a registration without labels."""
+"""Quality measures of a registration that need no labels."""
 
 from dataclasses import dataclass
 from math import nan
@@ -21,31 +21,31 @@ from samereg.objectives.similarity import local_ncc
 from samereg.pipeline.pair import Pair
 
 QUALITY_STRIDE_VOX = 2
-"""Folding and similarity are measured at every second voxel of model space, 4 mm."""
+"""Stride of folding and similarity, in voxels of model space: 4 mm."""
 
 MEASURED_SPACING_MM = 4.0
 """Scans are compared on a lattice as fine as the field itself."""
 
 WINDOW_RADIUS_VOX = 2
-"""Windows of 20 mm: about the 9 voxels of 2 mm that SAME compares over."""
+"""Window radius: 20 mm windows, close to SAME's 9 voxels of 2 mm."""
 
-FEWEST_VOXELS = 100
-"""Fewer common voxels than this have no similarity worth the name."""
+MIN_VOXELS = 100
+"""Minimum number of common voxels for a meaningful similarity."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Quality:
-    """Figures that the verdict rests on; NaN where one could not be measured.
+    """Quality measures of a registration; NaN if one could not be measured.
 
     Attributes:
-        match_count: matches that the last stage that matched points rests on.
-        kept_fraction: their share of the points looked for.
-        match_error_mm: median distance of these matches from where the transform takes their points.
-        similarity: median over the common body of the squared local correlation of both scans, 0 to 1.
-        inverse_consistency_mm: mean distance of body points from where they began, after there and back.
-        folded_fraction: part of the body where the map turns inside out.
-        jacobian_std: standard deviation over the body of the Jacobian determinant, the paper's measure of smoothness.
-        overlap_fraction: part of the fixed body that lands in the moving body.
+        match_count: used matches of the last matching stage.
+        kept_fraction: their fraction of all searched points.
+        match_error_mm: median distance between matches and transformed points.
+        similarity: median over the common body of the squared local correlation, 0 to 1.
+        inverse_consistency_mm: mean inverse consistency error of body points.
+        folded_fraction: fraction of the body with non-positive Jacobian determinant.
+        jacobian_std: standard deviation of the Jacobian determinant over the body, the paper's measure of smoothness.
+        overlap_fraction: fraction of the fixed body mapped into the moving body.
     """
 
     match_count: int
@@ -59,7 +59,7 @@ class Quality:
 
 
 def measure(pair: Pair, transform: Transform, inverse: Transform, matches: Matches) -> Quality:
-    """Quality of a transform, on the body of the fixed scan."""
+    """Measures the quality of a transform over the body of the fixed scan."""
     grid = pair.fixed.model.grid
     points_mm = grid_points(grid, body=pair.fixed.body, stride_vox=4 * QUALITY_STRIDE_VOX)
     folded, spread = measure_regularity(pair, transform)
@@ -87,13 +87,13 @@ def measure_regularity(pair: Pair, transform: Transform) -> tuple[float, float]:
 
 
 def match_errors_mm(matches: Matches, transform: Transform) -> Float64[Tensor, " n"]:
-    """Distance of every kept match from where the transform takes its point."""
+    """Distance between every used match and its transformed point."""
     distance: Tensor = (transform.apply(matches.fixed_mm[matches.used]) - matches.moving_mm[matches.used]).norm(dim=1)
     return distance
 
 
 def local_similarity(fixed: Volume, moving: Volume, transform: Transform, body: Bool[Tensor, "d h w"]) -> float:
-    """Median over the common body of the squared local correlation of two CT, 0 to 1; NaN where they do not meet.
+    """Median over the common body of the squared local correlation of two CT scans, 0 to 1; NaN without overlap.
 
     Args:
         fixed: HU, at `MEASURED_SPACING_MM`.
@@ -104,7 +104,7 @@ def local_similarity(fixed: Volume, moving: Volume, transform: Transform, body: 
     points_mm = voxel_centres_mm(fixed.grid)[body]
     common = body.clone()
     common[body] = moving.grid.contains(transform.apply(points_mm))
-    if int(common.sum()) < FEWEST_VOXELS:
+    if int(common.sum()) < MIN_VOXELS:
         return nan
     moved = resample_volume(moving, transform, fixed.grid)
     images = [window_hu(each.data.float())[None] for each in (fixed, moved)]
@@ -125,7 +125,7 @@ def _similarity(pair: Pair, transform: Transform) -> float:
 def _reachable_error_mm(
     pair: Pair, transform: Transform, inverse: Transform, points_mm: Float64[Tensor, "n 3"]
 ) -> Float64[Tensor, " m"]:
-    """Inverse-consistency error where the moving scan exists; of all points if it exists for none."""
+    """Inverse consistency error at points mapped into the moving scan; at all points if there are none."""
     landed = pair.moving.model.grid.contains(transform.apply(points_mm))
     kept = points_mm[landed] if bool(landed.any()) else points_mm
     return inverse_consistency_mm(transform, inverse, kept)

@@ -1,4 +1,4 @@
-"""Where a point of one scan is in the other: candidates, how sure each is, and whether it is there at all."""
+"""Point queries: candidate matches of points, their confidence, and whether the other scan shows them."""
 
 from dataclasses import dataclass, field, replace
 
@@ -22,16 +22,16 @@ from samereg.validation import Count, NonNegativeMm, check_ranges
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Answers:
-    """Where points of the fixed scan were found in the moving one; world frame (LPS+), mm.
+    """Matches of points of the fixed scan in the moving scan; world frame (LPS+), mm.
 
     Attributes:
         fixed_mm: points of the fixed scan.
-        candidates_mm: places in the moving scan, the most similar first.
+        candidates_mm: candidate positions in the moving scan, the most similar first.
         similarity: mean of local and global cosine of each, -1 to 1.
-        cycle_mm: how far from its start the best candidate is found back.
+        cycle_mm: cycle error of the best candidate.
         expected_mm: expected error of the best candidate.
-        beyond_mm: how far outside the moving scan the affine and the coarse map put each point; negative inside.
-        outside: whether the moving scan does not show the place; then no candidate is right.
+        beyond_mm: distance outside the moving scan according to the affine and the coarse map; negative inside.
+        outside: whether the moving scan does not show the position; then no candidate is correct.
     """
 
     fixed_mm: Float64[Tensor, "n 3"]
@@ -44,22 +44,22 @@ class Answers:
 
     @property
     def margin(self) -> Float[Tensor, " n"]:
-        """How much more similar the best candidate is than the next; infinite where there is no other."""
+        """Difference in similarity of the best and second candidate; infinite if there is only one."""
         return Modes(points_mm=self.candidates_mm, similarity=self.similarity).margin
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Query:
-    """How points are looked for.
+    """Settings of point queries.
 
     Attributes:
-        candidates: places for each point.
-        apart_mm: least distance between two of them.
+        candidates: number of candidates per point.
+        apart_mm: minimum distance between two of them.
         search: how each is refined.
-        affine: finds the frame in which a place can lie outside the other scan.
-        coarse: bends it; finds all its matches itself, as it did when `view` was fitted.
-        error: expected error of a match.
-        view: whether a place is outside.
+        affine: alignment by which positions outside the other scan are detected.
+        coarse: its refinement; computes its own matches, as in the calibration of `view`.
+        error: error model of a match.
+        view: classifier of positions outside.
     """
 
     candidates: Count = 3
@@ -71,19 +71,19 @@ class Query:
     view: ViewModel = VIEW
 
     def __post_init__(self) -> None:
-        """Refuse numbers out of bounds."""
+        """Check the bounds of all numbers."""
         check_ranges(self)
 
     @own_torch()
     def run(self, pair: Pair, points_mm: Float64[Tensor, "n 3"]) -> Answers:
-        """Look for points of the fixed scan in the moving one.
+        """Finds points of the fixed scan in the moving scan.
 
         Args:
             pair: both scans.
             points_mm: points of the fixed scan.
 
         Raises:
-            NoOverlapError: too little common anatomy to say what one scan shows of the other.
+            NoOverlapError: too little common anatomy.
             MirroredError: one scan is a mirror image.
         """
         turns = self.affine.turns(pair)
@@ -131,7 +131,7 @@ class Query:
 
 
 def _beyond_mm(pair: Pair, transform: Transform, points_mm: Float64[Tensor, "n 3"]) -> Float[Tensor, " n"]:
-    """How far outside the moving scan a transform puts points."""
+    """Distance of transformed points outside the moving scan."""
     corners = corners_mm(pair.moving.model.grid)
     low, high = corners.amin(dim=0), corners.amax(dim=0)
     return beyond_mm(transform.apply(points_mm), low, high).to(torch.float32)

@@ -1,4 +1,4 @@
-"""Recipes: functions that return stages. The one place where names become stages and match filters."""
+"""Recipes: functions that return stages; the only module that resolves names of stages and filters."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -22,13 +22,13 @@ FILTERS: dict[FilterName, MatchFilter] = {"stable": StableFilter(), "threshold":
 OrientationName = Literal["find", "header"]
 
 ORIENTATIONS: dict[OrientationName, OrientationSearch | None] = {"find": OrientationSearch(), "header": None}
-"""Whether headers may be wrong about the way round a scan lies."""
+"""Orientation search by name of the setting; None trusts the headers."""
 
 PresetName = Literal["default", "best", "fast", "affine"]
 
 
 class Choices(TypedDict):
-    """What every recipe with a coarse part is told."""
+    """Settings of every recipe with a coarse stage."""
 
     match_filter: FilterName
     affine_model: AffineModel
@@ -82,7 +82,7 @@ def same(
 
 
 def smooth_coarse() -> CoarseStage:
-    """SAM-coarse for use before a finer stage: stiffer, since detail is better left to that.
+    """SAM-coarse for use before a finer stage: smoother, because that stage adds detail.
 
     On six validation pairs, smoothing lengths of 12.0, 12.5 and 13.0 mm give 88.6, 88.4 and 88.2 % Dice after
     SAM-VoxelMorph, and 0.40, 0.39 and 0.38 as the standard deviation of the Jacobian determinant.
@@ -122,10 +122,10 @@ def preset(
     Args:
         name: default, best, fast or affine.
         deformer: the deformation network; needed by default and best.
-        choices: see the recipes above.
+        choices: settings of the recipes.
 
     Raises:
-        UsageError: an unknown name, or a network is needed and not given.
+        UsageError: an unknown name, or a required network is not given.
     """
     if name == "fast":
         return fast(**choices)
@@ -144,7 +144,7 @@ def preset(
 
 
 Deformers = Mapping[tuple[str, str], Deformer]
-"""Networks by what they were aligned with in training (`affine` or `fast`) and by variant."""
+"""Networks by the alignment used in training (`affine` or `fast`) and by variant."""
 
 _AFFINE = AffineStage()
 _COARSE = CoarseStage()
@@ -175,13 +175,13 @@ def named_recipe(name: str, deformers: Deformers, *, match_filter: FilterName = 
     Args:
         name: of `TABLE_1` or `TABLE_2`.
         deformers: at least the network that the row uses; none for rows without VM.
-        match_filter: which matches count in the affine and coarse stages.
+        match_filter: match filter of the affine and coarse stages.
 
     Raises:
-        UsageError: no row of that name, or its network is not given.
+        UsageError: an unknown name, or its network is not given.
     """
     if name not in _NAMED:
-        raise UsageError(f"There is no recipe '{name}'; known are {', '.join(_NAMED)}.")
+        raise UsageError(f"Unknown recipe '{name}'; need one of {', '.join(_NAMED)}.")
     try:
         stages = _NAMED[name](deformers)
     except KeyError as error:

@@ -1,4 +1,4 @@
-"""Two CT volumes in, one registration out; no paths here."""
+"""Registration of two CT volumes."""
 
 import logging
 import time
@@ -22,19 +22,19 @@ from samereg.pipeline.stage import Stage, StageResult, beginning
 _LOG = logging.getLogger(__name__)
 
 OnProgress = Callable[[str, int, int], None]
-"""Called with a description, steps done and steps in all."""
+"""Progress callback: takes a description, the completed steps and the total number of steps."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StageReport:
-    """How a stage went.
+    """Report of a stage.
 
     Attributes:
         name: of the stage.
         seconds: wall time.
         outcome: how it ended.
-        matches: points looked for.
-        used: matches it rests on.
+        matches: number of searched points.
+        used: number of used matches.
     """
 
     name: str
@@ -51,11 +51,11 @@ class Registration:
     Attributes:
         transform: fixed world to moving world.
         inverse: moving world to fixed world.
-        matches: of the last stage that matched points, in the worlds of both scans.
-        stages: report of preparation and of each stage.
-        quality: measured without labels.
-        turns: what was done about headers that are wrong about the way round a scan lies; the transforms and matches
-            are between the scans as stored all the same.
+        matches: of the last matching stage, in the worlds of both scans.
+        stages: reports of preparation and of each stage.
+        quality: measures that need no labels.
+        turns: corrections of wrong orientations in the headers; transforms and matches are nevertheless
+            between the scans as stored.
         landmarks: how each landmark of the user is kept.
     """
 
@@ -78,19 +78,19 @@ def register(
     start: Transform | None = None,
     on_progress: OnProgress | None = None,
 ) -> Registration:
-    """Align the moving scan with the fixed one.
+    """Registers the moving scan to the fixed scan.
 
     Args:
         fixed: CT in HU; any grid.
         moving: CT in HU; any grid.
         stages: a recipe of `pipeline/recipes.py`; at least one stage.
         embedder: the anatomical embedding.
-        start: fixed world to moving world, from elsewhere: what the first stage begins with; by default the identity.
-            An affine stage finds its own and does not look at it.
-        on_progress: told about each step.
+        start: initial transform, fixed world to moving world; by default the identity.
+            Affine stages ignore it.
+        on_progress: progress callback.
 
     Raises:
-        InputError: a scan without a body.
+        InputError: a scan shows no body.
         NoOverlapError: too little common anatomy.
         MirroredError: one scan is a mirror image.
     """
@@ -109,14 +109,14 @@ def register_pair(
     guidance: Guidance | None = None,
     on_progress: OnProgress | None = None,
 ) -> Registration:
-    """Align the moving scan of a pair with its fixed one.
+    """Registers a prepared pair.
 
     Args:
-        stored: both scans, made ready as they are stored.
+        stored: both prepared scans, in their stored orientation.
         stages: a recipe of `pipeline/recipes.py`; at least one stage.
         start: see `register`.
         guidance: landmarks and masks; landmarks are kept exactly if the stages end with a `LandmarkStage`.
-        on_progress: told about each step; making the scans ready counts as one that is done.
+        on_progress: progress callback; preparation counts as one completed step.
 
     Raises:
         InputError: landmarks that contradict each other, or a mask that leaves nothing.
@@ -124,7 +124,7 @@ def register_pair(
         MirroredError: one scan is a mirror image.
     """
     clock = _Clock(len(stages) + 2, on_progress)
-    clock.start("comparing how both scans lie")
+    clock.start("checking the orientation of both scans")
     finders = [stage for stage in stages if isinstance(stage, AffineStage)] if start is None else []
     turns = finders[0].turns(stored) if finders else Turns()
     to_fixed, to_moving = worlds(stored, turns)
@@ -175,7 +175,7 @@ def _report(stage: Stage, result: StageResult, seconds: float) -> StageReport:
 
 
 class _Clock:
-    """Times the steps of a registration and tells about them."""
+    """Measures the time of each step and reports progress."""
 
     def __init__(self, steps: int, on_progress: OnProgress | None) -> None:
         self.steps, self.done, self.on_progress = steps, 0, on_progress

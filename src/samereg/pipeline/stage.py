@@ -1,4 +1,4 @@
-"""What a stage is: settings whose `run` takes a pair and what was found before, and finds something better."""
+"""Interface of stages: settings whose `run` improves on a previous result."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -13,11 +13,11 @@ from samereg.pipeline.pair import Pair
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class StageResult:
-    """What a stage found.
+    """Result of a stage.
 
     Attributes:
-        transform: fixed world to moving world, what was found before included.
-        matches: the points it rests on, `moving_mm` in the world of the moving scan; None for a stage that looks at
+        transform: fixed world to moving world, including the previous transform.
+        matches: its matches, `moving_mm` in the world of the moving scan; None for a stage that uses
             whole images.
         outcome: how it ended.
     """
@@ -33,34 +33,34 @@ class Stage(Protocol):
 
     @property
     def name(self) -> str:
-        """Word for logs and records."""
+        """Name for logs and records."""
 
     def run(self, pair: Pair, before: StageResult) -> StageResult:
-        """Improve on what was found before.
+        """Improves on the previous result.
 
         Raises:
-            NoOverlapError: nothing trustworthy to go on.
+            NoOverlapError: too few reliable matches.
         """
 
 
 def beginning(start: Transform | None = None) -> StageResult:
-    """What the first stage is given.
+    """Input of the first stage.
 
     Args:
-        start: fixed world to moving world; the identity if not given.
+        start: initial transform, fixed world to moving world; by default the identity.
     """
     transform = Affine.identity() if start is None else start
     return StageResult(transform=transform, matches=None, outcome=Outcome(converged=True, message="", iterations=0))
 
 
 @own_torch()
-def run_in_turn(stages: tuple[Stage, ...], pair: Pair, start: Transform | None = None) -> StageResult:
-    """What the last of some stages finds, each beginning with what the one before it found.
+def run_sequence(stages: tuple[Stage, ...], pair: Pair, start: Transform | None = None) -> StageResult:
+    """Runs stages in sequence and returns the last result.
 
     Args:
         stages: a recipe of `pipeline/recipes.py`.
         pair: both scans.
-        start: fixed world to moving world; the identity if not given.
+        start: initial transform, fixed world to moving world; by default the identity.
 
     Raises:
         NoOverlapError: too little common anatomy.

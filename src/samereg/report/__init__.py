@@ -1,1 +1,1 @@
-"""One self-contained page per registration: figures, pictures, and a verdict in words."""
+"""Report of a registration: one self-contained page with measures, images and a verdict."""

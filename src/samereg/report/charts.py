@@ -1,4 +1,4 @@
-"""Charts as SVG and HTML text: distances of matches, their vectors, and the time of each stage."""
+"""Charts as SVG and HTML: histogram of match distances, match vectors, and stage times."""
 
 from collections.abc import Sequence
 from html import escape
@@ -8,22 +8,22 @@ from jaxtyping import Float
 from numpy import ndarray
 
 BINS = 30
-"""Bars of a histogram."""
+"""Number of histogram bins."""
 
 CHART_PX = (560, 200)
 AXIS_PX = 22
 
 
 def histogram(series: Sequence[tuple[str, str, Float[ndarray, " n"]]], *, unit: str) -> str:
-    """Bars of several sets of numbers on one axis that begins at 0 and holds 99 % of all.
+    """Histogram of several series on one axis from 0 to the 99th percentile.
 
     Args:
-        series: name, CSS class, and numbers of each set; numbers beyond the axis count in its last bar.
-        unit: of the numbers.
+        series: name, CSS class and values of each series; values beyond the axis are counted in the last bin.
+        unit: of the values.
     """
     every = np.concatenate([values for _, _, values in series])
     if len(every) == 0:
-        return "<p>There are none.</p>"
+        return "<p>No data.</p>"
     end = max(1.0, float(np.quantile(every, 0.99)))
     edges = np.linspace(0.0, end, BINS + 1)
     counts = [np.histogram(np.clip(values, 0.0, end), edges)[0] for _, _, values in series]
@@ -40,7 +40,7 @@ def histogram(series: Sequence[tuple[str, str, Float[ndarray, " n"]]], *, unit: 
 
 
 def vectors(starts: Float[ndarray, "n 2"], ends: Float[ndarray, "n 2"], size_px: tuple[int, int]) -> str:
-    """Lines from one set of places to another, a dot at each start, drawn over a picture of a given size."""
+    """Lines between corresponding points with a dot at each start, as an overlay of a given size."""
     lines = "".join(
         f'<path d="M{a[0]:.1f} {a[1]:.1f}L{b[0]:.1f} {b[1]:.1f}"/><circle cx="{a[0]:.1f}" cy="{a[1]:.1f}" r="1.1"/>'
         for a, b in zip(starts.tolist(), ends.tolist(), strict=True)
@@ -49,7 +49,7 @@ def vectors(starts: Float[ndarray, "n 2"], ends: Float[ndarray, "n 2"], size_px:
 
 
 def stage_bars(stages: Sequence[tuple[str, float, str]]) -> str:
-    """One bar a stage, as long as it took: name, seconds and a note."""
+    """Bar chart of stage times: name, seconds and a note."""
     longest = max([seconds for _, seconds, _ in stages], default=1.0) or 1.0
     rows = "".join(
         f"<tr><th>{escape(name)}</th><td class='bar'><i style='width:{100 * seconds / longest:.1f}%'></i></td>"

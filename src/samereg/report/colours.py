@@ -1,4 +1,4 @@
-"""Numbers as colours: scans in gray, measured maps in colour on top, outlines of labels."""
+"""Colour mapping: scans in gray, overlays of maps, outlines of labels."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from numpy import ndarray
 
 WINDOW_HU = (-1000.0, 600.0)
-"""What the page shows from black to white: lung, soft tissue and bone at once."""
+"""Default display window: lung, soft tissue and bone."""
 
 WINDOWS_HU = (
     ("all", WINDOW_HU),
@@ -15,19 +15,19 @@ WINDOWS_HU = (
     ("soft tissue", (-160.0, 240.0)),
     ("bone", (-200.0, 600.0)),
 )
-"""What the viewers can show instead, all within that."""
+"""Selectable display windows, within the default one."""
 
 HEAT = ((10, 14, 40), (66, 30, 120), (160, 44, 112), (230, 94, 66), (252, 176, 60), (252, 250, 190))
-"""From little to much."""
+"""Sequential colours."""
 
 BALANCE = ((33, 84, 168), (104, 166, 216), (240, 240, 240), (232, 140, 96), (172, 36, 46))
-"""From less, through neither, to more."""
+"""Diverging colours."""
 
 ERROR = ((60, 150, 90), (240, 190, 90), (172, 36, 46))
-"""From small, which is good, to large."""
+"""Sequential colours of errors, from small to large."""
 
 FOLDED = (255, 0, 220)
-"""Where space is inside out: a colour that no map has."""
+"""Colour of folding, not used by any map."""
 
 OUTLINES = (
     (94, 201, 255),
@@ -39,17 +39,17 @@ OUTLINES = (
     (77, 208, 190),
     (255, 138, 101),
 )
-"""Colours of labels, taken in turn."""
+"""Colours of labels, used cyclically."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scale:
-    """How a map's numbers become colours.
+    """A colour scale.
 
     Attributes:
-        anchors: colours at equal distances, mixed linearly between.
-        low: value of the first.
-        high: value of the last.
+        anchors: equidistant colours, interpolated linearly.
+        low: value of the first colour.
+        high: value of the last colour.
     """
 
     anchors: tuple[tuple[int, int, int], ...]
@@ -57,7 +57,7 @@ class Scale:
     high: float
 
     def colour(self, values: Float[ndarray, "*s"]) -> Float[ndarray, "*s 3"]:
-        """Red, green and blue, 0 to 255; values beyond the ends take the colour of the end."""
+        """Red, green and blue, 0 to 255; values out of range are clamped."""
         anchors = np.array(self.anchors, dtype=np.float64)
         place = np.clip((values - self.low) / (self.high - self.low), 0.0, 1.0) * (len(anchors) - 1)
         positions = np.arange(len(anchors))
@@ -69,7 +69,7 @@ class Scale:
 
 
 def gray(hu: Float[ndarray, "*s"]) -> UInt8[ndarray, "*s"]:
-    """HU as shades of gray, black at the window's lower end."""
+    """HU as gray values, black at the lower end of the window."""
     low, high = WINDOW_HU
     return np.round(np.clip((hu - low) / (high - low), 0.0, 1.0) * 255.0).astype(np.uint8)
 
@@ -79,21 +79,21 @@ def rgb(shades: UInt8[ndarray, "h w"]) -> UInt8[ndarray, "h w 3"]:
     return np.repeat(shades[..., None], 3, axis=-1)
 
 
-def laid_over(
+def overlaid(
     shades: UInt8[ndarray, "h w"],
     colours: Float[ndarray, "h w 3"],
     mask: Bool[ndarray, "h w"],
     *,
     strength: float = 0.65,
 ) -> UInt8[ndarray, "h w 3"]:
-    """Colours over a gray picture where a mask says so; strength 0 is gray alone, 1 colour alone."""
+    """Blends colours over a gray image inside a mask; strength 0 is only gray, 1 only colour."""
     under = rgb(shades).astype(np.float64)
     over = np.where(mask[..., None], strength * colours + (1.0 - strength) * under, under)
     return np.round(over).astype(np.uint8)
 
 
-def outlined(picture: UInt8[ndarray, "h w 3"], labels: Int[ndarray, "h w"]) -> UInt8[ndarray, "h w 3"]:
-    """The picture with the innermost pixels of every label in the label's colour."""
+def with_outlines(picture: UInt8[ndarray, "h w 3"], labels: Int[ndarray, "h w"]) -> UInt8[ndarray, "h w 3"]:
+    """The image with label outlines in the labels' colours."""
     edge = np.zeros(labels.shape, dtype=bool)
     for axis in (0, 1):
         change = np.diff(labels, axis=axis) != 0
@@ -109,7 +109,9 @@ def outlined(picture: UInt8[ndarray, "h w 3"], labels: Int[ndarray, "h w"]) -> U
     return drawn
 
 
-def checkered(first: UInt8[ndarray, "h w"], second: UInt8[ndarray, "h w"], *, square_px: int) -> UInt8[ndarray, "h w"]:
-    """Squares of the two pictures in turn."""
+def checkerboard(
+    first: UInt8[ndarray, "h w"], second: UInt8[ndarray, "h w"], *, square_px: int
+) -> UInt8[ndarray, "h w"]:
+    """Checkerboard of two images."""
     rows, columns = np.indices(first.shape) // square_px
     return np.where((rows + columns) % 2 == 0, first, second)

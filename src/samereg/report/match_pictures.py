@@ -1,4 +1,4 @@
-"""Matches before and after registration: how far off they are, and which way."""
+"""Distances and vectors of matches before and after registration."""
 
 import numpy as np
 import torch
@@ -14,22 +14,22 @@ from samereg.report.pictures import FINER, Plane, Scene, cut, finer
 from samereg.report.sections import stills
 
 DRAWN = 300
-"""Matches drawn as lines: more hide each other."""
+"""Maximum number of matches drawn as lines."""
 
 DIMMED = 0.55
-"""How bright the scan under the lines is."""
+"""Brightness of the scan under the lines."""
 
 DRAWN_PLANES: tuple[Plane, ...] = ("coronal", "sagittal")
 
 
 def matches_section(matches: Matches, transform: Transform, inverse: Transform, scene: Scene) -> str:
-    """Histogram of the distance of kept matches, and lines from points of the fixed scan to their matches.
+    """Histogram of the distances of kept matches, and lines from fixed points to their matches.
 
-    Before: as the scans lie in the world. After: the match carried back into the fixed scan by the inverse.
+    Before: in world coordinates. After: with matches mapped to the fixed scan by the inverse.
     """
     kept = matches.used
     if not bool(kept.any()):
-        return "<p>No match was kept.</p>"
+        return "<p>No matches were kept.</p>"
     fixed_mm, moving_mm = matches.fixed_mm[kept], matches.moving_mm[kept]
     before_mm = (moving_mm - fixed_mm).norm(dim=1).numpy()
     after_mm = match_errors_mm(matches, transform).numpy()
@@ -45,14 +45,14 @@ def matches_section(matches: Matches, transform: Transform, inverse: Transform, 
     chart = histogram((("before", "before", before_mm), ("after", "after", after_mm)), unit="mm")
     return (
         f"<p>{len(fixed_mm)} of {len(matches)} matches were kept. Before: distance between the two points of a match, "
-        "as the scans lie in the world. After: distance between where a match was found and where the transform takes "
-        f"its point.</p>{chart}<h3>A dot at the point of the fixed scan, a line to its match: {len(chosen)} of them, "
-        f"of all depths</h3>{stills(pictures, overlay=lines)}"
+        "in world coordinates. After: distance between a match and the transformed "
+        f"point.</p>{chart}<h3>{len(chosen)} matches at all depths: a dot at the fixed point, a line to its "
+        f"match</h3>{stills(pictures, overlay=lines)}"
     )
 
 
 def _on_picture(points_mm: Float64[Tensor, "n 3"], scene: Scene, plane: Plane) -> Float64[Tensor, "n 2"]:
-    """Column and row of world points on a still picture of a plane, in pixels."""
+    """Column and row of world points on a still image of a plane, in pixels."""
     index = scene.grid.to_index(points_mm)
     depth = scene.grid.shape[0]
     d, h, w = index.unbind(dim=1)

@@ -1,4 +1,4 @@
-"""Figures and maps of a finished registration, measured on its scans; knows no files and no pictures."""
+"""Measures and maps of a registration, computed from its scans."""
 
 from dataclasses import dataclass
 from math import acos, degrees, nan
@@ -22,14 +22,14 @@ from samereg.pipeline.quality import MEASURED_SPACING_MM, local_similarity
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Maps:
-    """What is measured at every voxel of a coarse lattice over the fixed scan.
+    """Maps on a coarse grid over the fixed scan.
 
     Attributes:
         grid: the lattice.
-        body: voxels of the fixed body.
-        deformation_mm: length of the displacement without its best affine map.
-        jacobian: local change of volume, moving over fixed; 0 or less where space folds.
-        affine: the affine map that fits the displacement best over the body.
+        body: body mask of the fixed scan.
+        deformation_mm: length of the displacement without its affine part.
+        jacobian: Jacobian determinant; 0 or less where the transform folds.
+        affine: least-squares affine map of the displacement over the body.
     """
 
     grid: Grid
@@ -41,11 +41,11 @@ class Maps:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Similarity:
-    """Median over the common body of the squared local correlation; NaN where scans do not meet.
+    """Median over the common body of the squared local correlation; NaN without overlap.
 
     Attributes:
-        before: as the scans lie in the world.
-        after: through the transform.
+        before: before registration, in world coordinates.
+        after: after registration.
     """
 
     before: float
@@ -54,15 +54,15 @@ class Similarity:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OrganScore:
-    """One structure that both label maps hold.
+    """Scores of a structure in both label maps.
 
     Attributes:
         value: of the label.
         fixed_ml: volume in the fixed scan.
         moving_ml: volume in the moving scan.
-        moved_ml: volume after it was carried over.
-        dice_before: overlap as the scans lie in the world, 0 to 1.
-        dice_after: overlap through the transform.
+        moved_ml: volume after resampling.
+        dice_before: Dice before registration, 0 to 1.
+        dice_after: Dice after registration.
     """
 
     value: int
@@ -74,10 +74,10 @@ class OrganScore:
 
 
 def measure_maps(fixed: Volume, transform: Transform) -> Maps:
-    """Deformation and local change of volume over the fixed scan.
+    """Deformation and Jacobian determinant over the fixed scan.
 
     Raises:
-        InputError: a fixed scan without a body.
+        InputError: the fixed scan shows no body.
     """
     coarse = to_isotropic(fixed, spacing_mm=MEASURED_SPACING_MM)
     body = body_mask(coarse)
@@ -95,7 +95,7 @@ def measure_maps(fixed: Volume, transform: Transform) -> Maps:
 
 
 def best_affine(displacement: Displacement, body: Bool[Tensor, "d h w"]) -> Affine:
-    """Affine map nearest to a displacement over a body, by least squares."""
+    """Least-squares affine map of a displacement over a body."""
     points_mm = voxel_centres_mm(displacement.grid)[body]
     targets_mm = points_mm + displacement.data.movedim(0, -1)[body].double()
     centre_mm = points_mm.mean(dim=0)
@@ -106,22 +106,22 @@ def best_affine(displacement: Displacement, body: Bool[Tensor, "d h w"]) -> Affi
 
 
 def describe_affine(maps: Maps) -> tuple[tuple[str, str], ...]:
-    """What the best affine map does, as names and values: shift of the body's middle, turn, and scale."""
-    middle_mm = voxel_centres_mm(maps.grid)[maps.body].mean(dim=0)
-    shift_mm = (maps.affine.apply(middle_mm) - middle_mm).tolist()
+    """Translation of the body centroid, rotation and scale of the affine part, as names and values."""
+    centre_mm = voxel_centres_mm(maps.grid)[maps.body].mean(dim=0)
+    shift_mm = (maps.affine.apply(centre_mm) - centre_mm).tolist()
     rotation, stretch = _polar(maps.affine.linear)
     angle = degrees(acos(max(-1.0, min(1.0, (float(rotation.trace()) - 1.0) / 2.0))))
     scales = ", ".join(f"{100 * float(scale):.0f} %" for scale in stretch.diag())
     words = (("left", "right"), ("back", "front"), ("up", "down"))
     shift = ", ".join(f"{abs(v):.0f} mm {names[v < 0]}" for v, names in zip(shift_mm, words, strict=True))
-    return ("Shift of the body's middle", shift), ("Turn", f"{angle:.1f}°"), ("Scale along x, y, z", scales)
+    return ("Translation of the body centroid", shift), ("Rotation", f"{angle:.1f}°"), ("Scale along x, y, z", scales)
 
 
 def measure_similarity(fixed: Volume, moving: Volume, transform: Transform) -> Similarity:
-    """Local similarity of both scans before and after, in windowed HU, where both exist and the body is.
+    """Local similarity of both scans in the common body before and after registration, in windowed HU.
 
     Raises:
-        InputError: a fixed scan without a body.
+        InputError: the fixed scan shows no body.
     """
     coarse = to_isotropic(fixed, spacing_mm=MEASURED_SPACING_MM)
     other = to_isotropic(moving, spacing_mm=MEASURED_SPACING_MM)
@@ -131,12 +131,12 @@ def measure_similarity(fixed: Volume, moving: Volume, transform: Transform) -> S
 
 
 def score_organs(fixed: LabelMap, moving: LabelMap, moved: LabelMap) -> tuple[OrganScore, ...]:
-    """Volume and overlap of every structure that both label maps hold.
+    """Volume and overlap of every structure in both label maps.
 
     Args:
         fixed: labels of the fixed scan.
         moving: labels of the moving scan.
-        moved: the same through the transform, on the grid of `fixed`.
+        moved: moving labels resampled onto the grid of `fixed`.
     """
     unmoved = resample_labels(moving, Affine.identity(), fixed.grid)
     before, after = dice(fixed.data, unmoved.data), dice(fixed.data, moved.data)
@@ -159,7 +159,7 @@ def _number(value: float | int | None) -> float:
 
 
 def _polar(linear: Float64[Tensor, "3 3"]) -> tuple[Float64[Tensor, "3 3"], Float64[Tensor, "3 3"]]:
-    """Rotation and symmetric stretch whose product a matrix is."""
+    """Polar decomposition: rotation and symmetric stretch."""
     left, singular, right = torch.linalg.svd(linear)
     return left @ right, right.T @ singular.diag() @ right
 

@@ -1,4 +1,4 @@
-"""One HTML file of everything that is known of a registration; it needs no other file and no network."""
+"""Assembly of the report as one self-contained HTML file."""
 
 import json
 from dataclasses import dataclass
@@ -48,17 +48,17 @@ from samereg.report.sections import (
 )
 from samereg.report.shown_maps import ShownMap, map_pictures, shown_maps
 from samereg.report.sources import ReportPaths, Sources, read_sources, sources_of
-from samereg.report.volumes import FINEST_MM, shown_spacing_mm, viewer_volumes
+from samereg.report.volumes import MIN_MM, shown_spacing_mm, viewer_volumes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportRecord:
-    """What was written.
+    """Record of the output.
 
     Attributes:
         output: the page.
         size_bytes: its size.
-        verdict: what it says.
+        verdict: on the registration.
     """
 
     output: Path
@@ -68,16 +68,16 @@ class ReportRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Contents:
-    """Everything that the page shows.
+    """Contents of the page.
 
     Attributes:
-        sources: what was read.
-        maps: measured over the fixed scan.
-        shown: the maps with their colours.
-        scene: scans and labels on the grid that is shown.
-        similarity: before and after.
+        sources: inputs.
+        maps: measured maps.
+        shown: maps with their colours.
+        scene: scans and labels on the display grid.
+        similarity: before and after registration.
         scores: of structures; empty without labels.
-        verdict: what the figures say.
+        verdict: on the measures.
     """
 
     sources: Sources
@@ -98,27 +98,27 @@ def write_report(
     limits: VerdictLimits | None = None,
     overwrite: bool = False,
 ) -> ReportRecord:
-    """Write the report of a finished registration.
+    """Writes the report of a registration.
 
     Args:
-        folder: what `register` wrote.
-        found: the registration itself if it was computed just now; the folder is not read then.
-        output: page to write; `report.html` in the folder by default.
-        paths: scans that are not where the run record says, and labels.
+        folder: output folder of `register`.
+        found: the registration, if it is in memory; then the folder is not read.
+        output: output page; by default `report.html` in the folder.
+        paths: labels, and scans that have been moved.
         limits: bounds of the verdict.
-        overwrite: replace the page if it exists.
+        overwrite: replace an existing page.
 
     Raises:
         UsageError: the page exists, or labels of one scan only.
         FileError: something of the registration is missing or damaged.
-        InputError: a scan that is not the one that was registered.
+        InputError: a scan differs from the registered one.
     """
     target = output or RunFolder(folder).report
     with claimed_outputs(target, overwrite=overwrite):
         named = paths or ReportPaths()
         sources = read_sources(RunFolder(folder), named) if found is None else sources_of(found, named)
         contents = measure_contents(sources, limits or VerdictLimits())
-        # Names of files need not be Unicode.
+        # File names need not be Unicode.
         content = page(contents).encode("utf-8", errors="backslashreplace")
         with atomic_file(target) as temporary:
             temporary.write_bytes(content)
@@ -126,14 +126,14 @@ def write_report(
 
 
 def measure_contents(sources: Sources, limits: VerdictLimits) -> Contents:
-    """Measure everything that the page shows.
+    """Computes the contents of the page.
 
     Raises:
-        InputError: a fixed scan without a body.
+        InputError: the fixed scan shows no body.
     """
     maps = measure_maps(sources.fixed, sources.transform)
     similarity = measure_similarity(sources.fixed, sources.moving, sources.transform)
-    spacing_mm = shown_spacing_mm(bounding_grid(sources.fixed.grid, spacing_mm=FINEST_MM).size)
+    spacing_mm = shown_spacing_mm(bounding_grid(sources.fixed.grid, spacing_mm=MIN_MM).size)
     shown_labels: tuple[LabelMap, LabelMap] | None = None
     scores: tuple[OrganScore, ...] = ()
     if sources.labels is not None:
@@ -145,7 +145,7 @@ def measure_contents(sources: Sources, limits: VerdictLimits) -> Contents:
         sources.moved,
         shown_labels,
         grid=shown_grid(maps, sources.fixed.grid, spacing_mm=spacing_mm),
-        middle_mm=voxel_centres_mm(maps.grid)[maps.body].mean(dim=0),
+        centre_mm=voxel_centres_mm(maps.grid)[maps.body].mean(dim=0),
     )
     return Contents(
         sources=sources,
@@ -159,7 +159,7 @@ def measure_contents(sources: Sources, limits: VerdictLimits) -> Contents:
 
 
 def page(contents: Contents) -> str:
-    """The whole page as HTML text."""
+    """The page as HTML."""
     sources, record = contents.sources, contents.sources.record
     scans = {"fixed": record.fixed, "moving": record.moving}
     names = {name: escape(str(scan.path or "from memory")) for name, scan in scans.items()}
@@ -192,7 +192,7 @@ def page(contents: Contents) -> str:
 
 def _stills(scene: Scene) -> list[str]:
     end = f"{DIFFERENCE_HU:.0f} HU"
-    scale = colourbar(difference_scale().gradient(), f"-{end}", end, "difference: fixed less moved")
+    scale = colourbar(difference_scale().gradient(), f"-{end}", end, "difference: fixed minus moved")
     pictures = [
         stills([(f"{name}, {plane}", picture) for name, picture in still_pictures(scene, plane).items()])
         for plane in PLANES
@@ -208,7 +208,7 @@ def _map_stills(shown: ShownMap, contents: Contents) -> str:
 
 
 def _viewer_data(contents: Contents) -> str:
-    """Facts and volumes for the viewers, as elements that a browser neither shows nor runs."""
+    """Facts and volumes for the viewers, as inert script elements."""
     facts = {
         "windowHu": WINDOW_HU,
         "balance": BALANCE,
@@ -237,7 +237,7 @@ def _button(shown: ShownMap) -> str:
 
 
 def _row_shape(scene: Scene) -> str:
-    """Width over height of the three planes beside each other, as CSS writes it."""
+    """CSS aspect ratio of the three planes side by side."""
     depth, height, width = scene.grid.shape
     return f"{2 * width + height} / {max(depth, height)}"
 
@@ -254,5 +254,5 @@ def _part(name: str) -> str:
 
 
 def _script(name: str) -> str:
-    # The one thing that may not stand inside a script element.
+    # The only text that must not occur in a script element.
     return _part(name).replace("</script", "<\\/script")

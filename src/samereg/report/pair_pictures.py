@@ -24,7 +24,7 @@ from samereg.report.sources import ReportPaths
 
 BEFORE, AFTER = "before.png", "after.png"
 
-LARGEST_PX = 150
+MAX_PX = 150
 """Longest side of a slice in a small picture."""
 
 _AXES: dict[Literal["axial", "coronal"], int] = {"coronal": 1, "axial": 0}
@@ -62,7 +62,7 @@ def overlay(found: Registered, transform: Transform) -> UInt8[ndarray, "h w 3"]:
         transform: what carries the moving scan: the result, or the identity for the scans as they lie in the world.
     """
     fixed, moving = found.fixed.volume, found.moving.volume
-    whole = bounding_grid(fixed.grid, spacing_mm=max(fixed.grid.extent_mm) / LARGEST_PX)
+    whole = bounding_grid(fixed.grid, spacing_mm=max(fixed.grid.extent_mm) / MAX_PX)
     middle_mm = voxel_centres_mm(found.fixed.model.grid)[found.fixed.body].mean(dim=0)
     slices = []
     for plane, axis in _AXES.items():

@@ -1,4 +1,4 @@
-"""Still pictures of a registration: slices of both scans, of their difference, and of measured maps."""
+"""Still images of a registration: slices of both scans, of their difference, and of measured maps."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -14,36 +14,36 @@ from samereg.geometry.affine import Affine
 from samereg.geometry.grid import Grid, axis_aligned_grid, bounding_grid
 from samereg.geometry.volume import LabelMap, Volume
 from samereg.image.resample import resample_labels, resample_volume
-from samereg.report.colours import BALANCE, FOLDED, Scale, checkered, gray, laid_over, outlined, rgb
+from samereg.report.colours import BALANCE, FOLDED, Scale, checkerboard, gray, overlaid, rgb, with_outlines
 from samereg.report.measures import Maps
 
 Plane = Literal["axial", "coronal", "sagittal"]
 
 PLANES: tuple[Plane, ...] = ("axial", "coronal", "sagittal")
-"""In the order of the axes (d, h, w) that they stand upright on."""
+"""In the order of the axes (d, h, w) to which they are perpendicular."""
 
 FINER = 2
-"""Pixels of a still picture per voxel and axis: outlines get thin."""
+"""Pixels per voxel and axis of still images, for thin outlines."""
 
 SQUARE_PX = 24
-"""Edge of a checkerboard's square: 24 mm on a grid of 2 mm."""
+"""Edge of the checkerboard squares: 24 mm on a 2 mm grid."""
 
 DIFFERENCE_HU = 400.0
-"""Differences from minus to plus this go from one end of the colours to the other."""
+"""Range of the difference colours, plus and minus, HU."""
 
 MARGIN_MM = 12.0
-"""Air that is left around the body."""
+"""Margin around the body in mm."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Scene:
-    """Everything that is shown, on one upright grid: d to the head, h to the back, w to the patient's left.
+    """Displayed images on an axis-aligned grid: d superior, h posterior, w left.
 
     Attributes:
         fixed: fixed scan in HU.
-        moved: moving scan in HU, through the transform.
-        labels: of the fixed scan, and of the moving scan through the transform; None without.
-        middle: voxel (d, h, w) that the still pictures cut.
+        moved: moving scan in HU, resampled.
+        labels: of the fixed scan, and resampled of the moving scan; None without labels.
+        middle: voxel (d, h, w) of the still slices.
     """
 
     fixed: Volume
@@ -58,7 +58,7 @@ class Scene:
 
 
 def shown_grid(maps: Maps, fixed: Grid, *, spacing_mm: float) -> Grid:
-    """Upright grid around the body, within the fixed scan."""
+    """Axis-aligned grid around the body, within the fixed scan."""
     whole = bounding_grid(fixed, spacing_mm=spacing_mm)
     inside = torch.nonzero(maps.body).double()
     ends = torch.stack([inside.amin(dim=0), inside.amax(dim=0)])
@@ -77,22 +77,22 @@ def make_scene(
     labels: tuple[LabelMap, LabelMap] | None,
     *,
     grid: Grid,
-    middle_mm: Float64[Tensor, "3"],
+    centre_mm: Float64[Tensor, "3"],
 ) -> Scene:
-    """Scans and labels on the grid that is shown.
+    """Resamples scans and labels onto the display grid.
 
     Args:
-        fixed: scan that stayed.
+        fixed: fixed scan.
         moved: the moving scan on the fixed grid.
-        labels: of the fixed scan, and of the moving scan through the transform.
+        labels: of the fixed scan, and resampled of the moving scan.
         grid: see `shown_grid`.
-        middle_mm: point that the still pictures cut.
+        centre_mm: point that the still pictures cut.
     """
     identity = Affine.identity()
     shown = None
     if labels is not None:
         shown = resample_labels(labels[0], identity, grid), resample_labels(labels[1], identity, grid)
-    d, h, w = (min(n - 1, max(0, round(v))) for v, n in zip(grid.to_index(middle_mm).tolist(), grid.shape, strict=True))
+    d, h, w = (min(n - 1, max(0, round(v))) for v, n in zip(grid.to_index(centre_mm).tolist(), grid.shape, strict=True))
     return Scene(
         fixed=resample_volume(fixed, identity, grid),
         moved=resample_volume(moved, identity, grid),
@@ -109,43 +109,43 @@ def still_pictures(scene: Scene, plane: Plane) -> dict[str, UInt8[ndarray, "h w 
     pictures = {
         "Fixed": rgb(shades[0]),
         "Moved": rgb(shades[1]),
-        "Checkerboard": rgb(checkered(*shades, square_px=SQUARE_PX)),
+        "Checkerboard": rgb(checkerboard(*shades, square_px=SQUARE_PX)),
         "Difference": np.round(difference).astype(np.uint8),
     }
     if scene.labels is None:
         return pictures
     outlines = finer_labels(cut(scene.labels[0].data, scene.middle, plane))
-    return {name: outlined(each, outlines) for name, each in pictures.items()}
+    return {name: with_outlines(each, outlines) for name, each in pictures.items()}
 
 
 def difference_scale() -> Scale:
-    """Colours of fixed less moved, HU."""
+    """Colours of fixed minus moved, HU."""
     return Scale(anchors=BALANCE, low=-DIFFERENCE_HU, high=DIFFERENCE_HU)
 
 
 def map_picture(
     scene: Scene, values: Float[Tensor, "h w"], body: Bool[Tensor, "h w"], scale: Scale, plane: Plane
 ) -> UInt8[ndarray, "h2 w2 3"]:
-    """A measured map over a slice of the fixed scan, coloured inside the body.
+    """Overlay of a map on a slice of the fixed scan, inside the body.
 
     Args:
-        scene: what is shown.
-        values: the map in the slice.
-        body: where it counts.
+        scene: displayed images.
+        values: slice of the map.
+        body: slice of the body mask.
         scale: its colours.
-        plane: which slice.
+        plane: of the slice.
     """
     under = gray(finer(cut(scene.fixed.data[0].float(), scene.middle, plane)))
-    return laid_over(under, scale.colour(finer(values)), finer_labels(body.int()) > 0)
+    return overlaid(under, scale.colour(finer(values)), finer_labels(body.int()) > 0)
 
 
 def mark_folded(picture: UInt8[ndarray, "h w 3"], jacobian: Float[ndarray, "h w"]) -> UInt8[ndarray, "h w 3"]:
-    """The picture with a colour of its own where space is inside out."""
+    """The image with folding marked by a separate colour."""
     return np.where(jacobian[..., None] <= 0, np.array(FOLDED, dtype=np.uint8), picture)
 
 
 def slice_of(values: Float[Tensor, "d h w"], source: Grid, scene: Scene, plane: Plane) -> Float[Tensor, "rows columns"]:
-    """The scene's slice of a map on any grid, interpolated; 0 beyond half a voxel of the map."""
+    """Slice of a map on any grid, interpolated; 0 more than half a voxel outside the map."""
     axis = PLANES.index(plane)
     shape = list(scene.grid.shape)
     start = torch.zeros(3, dtype=torch.float64)
@@ -158,7 +158,7 @@ def slice_of(values: Float[Tensor, "d h w"], source: Grid, scene: Scene, plane: 
 
 
 def cut(volume: Tensor, voxel: tuple[int, int, int], plane: Plane) -> Tensor:
-    """The slice through a voxel as a radiologist looks at it: front or head up, patient's left on the right."""
+    """Slice through a voxel in radiological orientation: anterior or superior up, patient's left on the right."""
     d, h, w = voxel
     if plane == "axial":
         return volume[d]
@@ -166,7 +166,7 @@ def cut(volume: Tensor, voxel: tuple[int, int, int], plane: Plane) -> Tensor:
 
 
 def finer(values: Float[Tensor, "h w"]) -> Float[ndarray, "h2 w2"]:
-    """A slice with more pixels, interpolated."""
+    """A slice upsampled by interpolation."""
     upsampled: Float[ndarray, "h2 w2"] = functional.interpolate(
         values[None, None].float(), scale_factor=FINER, mode="bilinear"
     )[0, 0].numpy()
@@ -174,6 +174,6 @@ def finer(values: Float[Tensor, "h w"]) -> Float[ndarray, "h2 w2"]:
 
 
 def finer_labels(values: Int[Tensor, "h w"]) -> Int[ndarray, "h2 w2"]:
-    """A slice of labels with more pixels."""
+    """A slice of labels upsampled by repetition."""
     found: Int[ndarray, "h2 w2"] = values.repeat_interleave(FINER, 0).repeat_interleave(FINER, 1).numpy()
     return found

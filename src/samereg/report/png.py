@@ -1,4 +1,4 @@
-"""Pictures as PNG bytes and data addresses; needs no imaging library."""
+"""PNG encoder and data URLs, without an imaging library."""
 
 import struct
 import zlib
@@ -11,13 +11,13 @@ from numpy import ndarray
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GRAY, _COLOUR = 0, 2
 _COMPRESSION = 6
-"""9 takes three times as long for a hundredth less."""
+"""zlib level; level 9 takes three times as long for 1 % less."""
 _FILTER_UP = 2
-"""Rows are stored as differences from the row above, which compresses slices well."""
+"""Row filter "up", which compresses slices well."""
 
 
 def png_bytes(picture: UInt8[ndarray, "h w"] | UInt8[ndarray, "h w 3"]) -> bytes:
-    """A gray or colour picture as a PNG file (ISO/IEC 15948), row 0 on top."""
+    """A gray or colour image as a PNG file (ISO/IEC 15948), row 0 at the top."""
     height, width = picture.shape[:2]
     kind = _GRAY if picture.ndim == 2 else _COLOUR
     rows = np.ascontiguousarray(picture).reshape(height, -1)
@@ -29,7 +29,7 @@ def png_bytes(picture: UInt8[ndarray, "h w"] | UInt8[ndarray, "h w 3"]) -> bytes
 
 
 def png_address(picture: UInt8[ndarray, "h w"] | UInt8[ndarray, "h w 3"]) -> str:
-    """The same as an address that a page can show without any other file."""
+    """A PNG image as a data URL."""
     return "data:image/png;base64," + b64encode(png_bytes(picture)).decode("ascii")
 
 

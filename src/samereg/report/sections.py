@@ -1,4 +1,4 @@
-"""Parts of the page as HTML text; everything that comes from a user is escaped here."""
+"""Sections of the page as HTML; all user input is escaped here."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,18 +19,18 @@ from samereg.report.measures import OrganScore, Similarity
 from samereg.report.png import png_address
 
 Picture = UInt8[ndarray, "_ _"] | UInt8[ndarray, "_ _ 3"]
-"""Gray or coloured, of any size."""
+"""Gray or colour image of any size."""
 
 SHOWN_SETTINGS = ("preset", "filter", "affine_model", "filler", "embedding", "deform", "seed")
-"""Settings of a run that the page names; the rest is in the whole record below them."""
+"""Settings listed on the page; the others are in the complete record below."""
 
 
 def reasons(verdict: Verdict) -> str:
-    """Why the verdict is what it is: findings that are not good, and what was noted of the scans."""
+    """Reasons of the verdict: findings that are not good, and notes on the scans."""
     if verdict.level == "good":
         return (
-            "<p>All figures lie inside their bounds. They can show that a registration failed, never that it is right "
-            "everywhere: look at the places that matter to you.</p>"
+            "<p>All measures are within their bounds. They can show that a registration failed, not that it is correct "
+            "everywhere: check the regions that matter to you.</p>"
         )
     items = [
         f"<li><b>{escape(finding.name)}: {escape(finding.value)}</b> ({escape(finding.bounds)}). "
@@ -42,7 +42,7 @@ def reasons(verdict: Verdict) -> str:
 
 
 def findings_table(findings: Sequence[Finding], similarity: Similarity) -> str:
-    """Every figure with its value, its bounds and what it is."""
+    """Table of all measures with value, meaning and bounds."""
     rows = "".join(
         f"<tr><th><span class='lamp {finding.level}'></span>{escape(finding.name)}</th>"
         f"<td class='number'>{escape(finding.value)}</td><td>{escape(finding.meaning)}</td>"
@@ -50,11 +50,11 @@ def findings_table(findings: Sequence[Finding], similarity: Similarity) -> str:
         for finding in findings
     )
     before = (
-        "As the scans lie in the world, they do not meet."
+        "Before registration, the scans do not overlap in world coordinates."
         if similarity.before != similarity.before
-        else f"Before registration, as the scans lie in the world, the local similarity is {similarity.before:.2f}."
+        else f"Before registration, in world coordinates, the local similarity is {similarity.before:.2f}."
     )
-    head = "<thead><tr><th>Figure</th><th class='number'>Value</th><th>What it is</th><th>Bounds</th></tr></thead>"
+    head = "<thead><tr><th>Measure</th><th class='number'>Value</th><th>Meaning</th><th>Bounds</th></tr></thead>"
     return f"<div class='wide'><table>{head}<tbody>{rows}</tbody></table></div><p class='hint'>{before}</p>"
 
 
@@ -65,11 +65,11 @@ def facts_table(facts: Sequence[tuple[str, str]]) -> str:
 
 
 def stills(pictures: Sequence[tuple[str, Picture]], *, overlay: Sequence[str] = ()) -> str:
-    """Pictures beside each other at one scale, with a caption each.
+    """Images side by side at one scale, with captions.
 
     Args:
-        pictures: caption and picture.
-        overlay: drawn on top of the picture of the same place.
+        pictures: caption and image.
+        overlay: SVG drawn on top of the image of the same index.
     """
     drawn = list(overlay) or [""] * len(pictures)
     figures = "".join(
@@ -82,7 +82,7 @@ def stills(pictures: Sequence[tuple[str, Picture]], *, overlay: Sequence[str] = 
 
 
 def colourbar(gradient: str, low: str, high: str, note: str) -> str:
-    """A scale with what its ends mean."""
+    """A colour bar with labels of its ends."""
     return (
         f'<p class="colourbar"><span>{escape(low)}</span><i style="background:{gradient}"></i>'
         f"<span>{escape(high)}</span><span>{escape(note)}</span></p>"
@@ -90,7 +90,7 @@ def colourbar(gradient: str, low: str, high: str, note: str) -> str:
 
 
 def organs_section(scores: Sequence[OrganScore], names: Mapping[int, str]) -> str:
-    """Overlap and volume of every structure, in a section of its own; nothing without scores."""
+    """Section with overlap and volume of every structure; empty without scores."""
     if not scores:
         return ""
     rows = "".join(_organ_row(score, names) for score in scores)
@@ -103,9 +103,9 @@ def organs_section(scores: Sequence[OrganScore], names: Mapping[int, str]) -> st
         )
     )
     return (
-        "<section><h2>Structures</h2><p>Overlap (Dice) of the fixed labels with the moving ones, as they lie in the "
-        f"world and through the transform: mean {100 * mean_before:.1f} % before, {100 * mean_after:.1f} % after, over "
-        f"{len(scores)} structures that both label maps hold.</p><div class='wide'><table><thead><tr>{head}</tr>"
+        "<section><h2>Structures</h2><p>Overlap (Dice) of the fixed and moving labels, in world coordinates "
+        f"and after registration: mean {100 * mean_before:.1f} % before, {100 * mean_after:.1f} % after, over "
+        f"{len(scores)} structures in both label maps.</p><div class='wide'><table><thead><tr>{head}</tr>"
         f"</thead><tbody>{rows}</tbody></table></div></section>"
     )
 
@@ -113,11 +113,11 @@ def organs_section(scores: Sequence[OrganScore], names: Mapping[int, str]) -> st
 def stages_table(stages: Sequence[StageReport], seconds: float) -> str:
     """Time and outcome of each stage."""
     rows = [(each.name, each.seconds, _stage_note(each)) for each in stages]
-    return stage_bars(rows) + f"<p class='hint'>{seconds:.1f} s in all, without reading and writing files.</p>"
+    return stage_bars(rows) + f"<p class='hint'>{seconds:.1f} s in total, without reading and writing files.</p>"
 
 
 def provenance(record: RunRecord) -> str:
-    """Where the result comes from: scans, software, hardware, settings; and the whole record."""
+    """Provenance: scans, software, hardware, settings, and the complete record."""
     whole = escape(json.dumps(to_plain(record), indent=2, allow_nan=False))
     tables = "".join(
         f"<h3>{title}</h3>{facts_table(facts)}"
@@ -128,7 +128,7 @@ def provenance(record: RunRecord) -> str:
             ("Settings", [(name, str(getattr(record.settings, name))) for name in SHOWN_SETTINGS]),
         )
     )
-    return f"{tables}<details><summary>The whole run record</summary><pre>{whole}</pre></details>"
+    return f"{tables}<details><summary>Complete run record</summary><pre>{whole}</pre></details>"
 
 
 def _organ_row(score: OrganScore, names: Mapping[int, str]) -> str:

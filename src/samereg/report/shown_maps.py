@@ -1,4 +1,4 @@
-"""Measured maps as the page shows them: which, in what colours, and what the colours mean."""
+"""Displayed maps: values, colours and legends."""
 
 from dataclasses import dataclass
 
@@ -19,36 +19,36 @@ from samereg.report.colours import BALANCE, ERROR, HEAT, Scale
 from samereg.report.measures import Maps
 from samereg.report.pictures import Plane, Scene, finer, map_picture, mark_folded, slice_of
 
-MOST_DEFORMATION_MM = 40.0
-"""Where the colours of the deformation end."""
+MAX_DEFORMATION_MM = 40.0
+"""Upper end of the colours of the deformation, mm."""
 
-MOST_DOUBLINGS = 1.0
-"""Where the colours of the local change of volume end: half, and twice."""
+MAX_DOUBLINGS = 1.0
+"""Ends of the colours of the Jacobian determinant: one half and two."""
 
-SMALLEST_CHANGE = 2.0**-8
-"""Changes of volume below this, folds included, have the logarithm of this."""
+MIN_CHANGE = 2.0**-8
+"""Minimum determinant in logarithms; smaller ones, including folding, are clamped."""
 
 
-LARGEST_ERROR_MM = 15.0
-"""Where the colours of the expected error end: the same in every report, so that reports can be compared."""
+MAX_ERROR_MM = 15.0
+"""Upper end of the colours of the expected error, mm; the same in all reports, for comparison."""
 
-LEAST_KNOWN = 0.5
-"""Share of its neighbours that a voxel of the lattice needs to know for a value of its own."""
+MIN_KNOWN = 0.5
+"""Minimum fraction of known neighbours for a voxel to have a value."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ShownMap:
-    """One measured map.
+    """A displayed map.
 
     Attributes:
-        key: name of its file and its button.
-        title: in words.
-        values: numbers on `grid`; beyond `body` the nearest of them goes on, so that pictures interpolate nothing else.
+        key: name of its file and button.
+        title: for users.
+        values: on `grid`; outside `body` the nearest value inside, for interpolation.
         body: where they count.
-        grid: lattice of the numbers.
-        scale: their colours.
-        ends: what the first and the last colour mean.
-        note: what the numbers are.
+        grid: of the values.
+        scale: colour scale.
+        ends: labels of the first and the last colour.
+        note: description of the values.
     """
 
     key: str
@@ -62,14 +62,14 @@ class ShownMap:
 
 
 def shown_maps(maps: Maps, expected_error_mm: Volume | None) -> tuple[ShownMap, ...]:
-    """The maps of a registration, with its expected error if it has one.
+    """The displayed maps of a registration, including its expected error if available.
 
     Args:
-        maps: what was measured.
-        expected_error_mm: on any grid; below 0 where nothing is said.
+        maps: measured maps.
+        expected_error_mm: on any grid; negative where unknown.
 
     Raises:
-        InputError: an expected error that says nothing of the body.
+        InputError: an expected error without values in the body.
     """
     deformation = ShownMap(
         key="deformation",
@@ -77,19 +77,19 @@ def shown_maps(maps: Maps, expected_error_mm: Volume | None) -> tuple[ShownMap, 
         values=continued(maps.deformation_mm, maps.body),
         body=maps.body,
         grid=maps.grid,
-        scale=Scale(anchors=HEAT, low=0.0, high=MOST_DEFORMATION_MM),
-        ends=("0 mm", f"{MOST_DEFORMATION_MM:.0f} mm and more"),
-        note="displacement beyond the best affine map",
+        scale=Scale(anchors=HEAT, low=0.0, high=MAX_DEFORMATION_MM),
+        ends=("0 mm", f"{MAX_DEFORMATION_MM:.0f} mm and more"),
+        note="displacement without its affine part",
     )
     change = ShownMap(
         key="volume",
         title="Volume change",
-        values=continued(maps.jacobian.clamp(min=SMALLEST_CHANGE).log2(), maps.body),
+        values=continued(maps.jacobian.clamp(min=MIN_CHANGE).log2(), maps.body),
         body=maps.body,
         grid=maps.grid,
-        scale=Scale(anchors=BALANCE, low=-MOST_DOUBLINGS, high=MOST_DOUBLINGS),
+        scale=Scale(anchors=BALANCE, low=-MAX_DOUBLINGS, high=MAX_DOUBLINGS),
         ends=("half", "twice"),
-        note="volume in the moving scan over volume in the fixed scan (Jacobian determinant); folds are magenta",
+        note="Jacobian determinant: volume in the moving scan divided by volume in the fixed scan; folding is magenta",
     )
     if expected_error_mm is None:
         return deformation, change
@@ -97,7 +97,7 @@ def shown_maps(maps: Maps, expected_error_mm: Volume | None) -> tuple[ShownMap, 
 
 
 def map_pictures(shown: ShownMap, scene: Scene, maps: Maps, plane: Plane) -> UInt8[ndarray, "h w 3"]:
-    """A map over a slice of the fixed scan, inside the body; folds stand out from the change of volume."""
+    """Overlay of a map on a slice of the fixed scan; folding is marked in the Jacobian determinant."""
     body = slice_of(shown.body.float(), shown.grid, scene, plane) > 0.5
     picture = map_picture(scene, slice_of(shown.values, shown.grid, scene, plane), body, shown.scale, plane)
     if shown.key != "volume":
@@ -107,7 +107,7 @@ def map_pictures(shown: ShownMap, scene: Scene, maps: Maps, plane: Plane) -> UIn
 
 
 def continued(values: Float[Tensor, "d h w"], known: Bool[Tensor, "d h w"]) -> Float[Tensor, "d h w"]:
-    """The map with the nearest known value wherever it is unknown; at least one voxel is known."""
+    """The map with unknown values replaced by the nearest known ones; at least one voxel is known."""
     nearest: NDArray[np.int32] = ndimage.distance_transform_edt(
         ~known.numpy(), return_distances=False, return_indices=True
     )
@@ -129,18 +129,18 @@ def _expected_error(maps: Maps, error_mm: Volume) -> ShownMap:
         values=continued(values, body),
         body=body,
         grid=maps.grid,
-        scale=Scale(anchors=ERROR, low=0.0, high=LARGEST_ERROR_MM),
-        ends=("0 mm", f"{LARGEST_ERROR_MM:.0f} mm and more"),
-        note="distance that each place is expected to be off by (confidence.nii.gz); no colour where nothing is said",
+        scale=Scale(anchors=ERROR, low=0.0, high=MAX_ERROR_MM),
+        ends=("0 mm", f"{MAX_ERROR_MM:.0f} mm and more"),
+        note="expected registration error (confidence.nii.gz); no colour where unknown",
     )
 
 
 def _known_values(error_mm: Volume, grid: Grid) -> tuple[Float[Tensor, "d h w"], Bool[Tensor, "d h w"]]:
-    """Values on a lattice, interpolated between those that are 0 or more alone, and where there are enough of them."""
+    """Values on a grid, interpolated only from non-negative ones, and where there are enough of them."""
     data = error_mm.data.float()
     known = torch.isfinite(data) & (data >= 0.0)
     parts = [
         resample_volume(Volume(data=each, grid=error_mm.grid, background=0.0), Affine.identity(), grid).data[0].float()
         for each in (torch.where(known, data, 0.0), known.float())
     ]
-    return parts[0] / parts[1].clamp(min=LEAST_KNOWN), parts[1] >= LEAST_KNOWN
+    return parts[0] / parts[1].clamp(min=MIN_KNOWN), parts[1] >= MIN_KNOWN

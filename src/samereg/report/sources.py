@@ -1,4 +1,4 @@
-"""What a report is made of: a registration just computed, or its folder, checked against its record."""
+"""Inputs of a report: a registration in memory, or its folder, verified against its record."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ from samereg.matching.matches import Matches
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportPaths:
-    """Files that a report needs besides the registration's folder.
+    """Additional files of a report.
 
     Attributes:
-        fixed: the fixed scan, if it is not where the run record says.
+        fixed: the fixed scan, if it has been moved.
         moving: the moving scan, likewise.
         fixed_labels: label map in the space of the fixed scan, for the table of organs and outlines.
         moving_labels: the same in the space of the moving scan.
@@ -37,7 +37,7 @@ class ReportPaths:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Sources:
-    """Everything that was read.
+    """Inputs of a report.
 
     Attributes:
         record: the run record.
@@ -48,8 +48,8 @@ class Sources:
         inverse: moving world to fixed world.
         matches: of the last stage that matched points.
         labels: of the fixed and of the moving scan; None unless both are given.
-        label_names: label value to name, as far as named.
-        confidence: expected error of the registration on the fixed grid, mm, -1 where nothing is said; or None.
+        label_names: names by label value, as far as known.
+        confidence: expected error on the fixed grid, mm, -1 where unknown; or None.
     """
 
     record: RunRecord
@@ -65,11 +65,11 @@ class Sources:
 
 
 def read_sources(folder: RunFolder, paths: ReportPaths) -> Sources:
-    """Read a registration's folder, its two scans, and labels if there are any.
+    """Reads a registration's folder, its two scans, and labels if given.
 
     Raises:
         FileError: something is missing or unreadable.
-        InputError: a scan that is not the one that was registered.
+        InputError: a scan differs from the registered one.
         UsageError: labels of one scan only.
     """
     result = folder.read()
@@ -82,7 +82,7 @@ def read_sources(folder: RunFolder, paths: ReportPaths) -> Sources:
 
 
 def sources_of(found: Registered, paths: ReportPaths) -> Sources:
-    """The same of a registration that was computed just now; nothing but labels is read.
+    """Inputs from a registration in memory; only labels are read.
 
     Raises:
         FileError: labels that are missing or unreadable.
@@ -115,17 +115,17 @@ def _labels(paths: ReportPaths) -> tuple[LabelMap, LabelMap] | None:
 
 
 def read_recorded_scan(recorded: InputRecord, given: Path | None, *, name: str) -> Volume:
-    """The scan of a run record, from where it was or from where it is now.
+    """Reads a scan of a run record, from its recorded path or the given one.
 
     Raises:
-        FileError: it is not there.
-        InputError: its contents are not those that were registered.
+        FileError: it is missing.
+        InputError: its contents differ from the registered ones.
     """
     path = given or recorded.path
     if path is None:
         raise FileError(f"The {name} scan was registered from memory; need it as a file, by --{name}.")
     if not path.exists():
-        raise FileError(f"{path}: is not there any more; say where the {name} scan is now, by --{name}.")
+        raise FileError(f"{path}: does not exist any more; give the {name} scan's new path by --{name}.")
     volume = read_scan(path, series=recorded.series if path.is_dir() else None)
     if recorded.sha256 is not None and volume.source.sha256 != recorded.sha256:
         raise InputError(
@@ -145,10 +145,10 @@ def read_label_names(path: Path) -> Mapping[int, str]:
 
     Raises:
         FileError: missing, or not text.
-        InputError: a column is missing, or a value is no whole number.
+        InputError: a column is missing, or a value is not a whole number.
     """
     columns = read_table_csv(path, ("value", "name"))
     try:
         return {int(value): name for value, name in zip(columns["value"], columns["name"], strict=True)}
     except ValueError as error:
-        raise InputError(f"{path}: has a label value that is no whole number.") from error
+        raise InputError(f"{path}: has a label value that is not a whole number.") from error

@@ -1,4 +1,4 @@
-"""What the page's viewers load: small NIfTI files, in the page itself."""
+"""NIfTI files of the viewers, embedded in the page."""
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -15,27 +15,27 @@ from samereg.report.colours import WINDOW_HU, gray
 from samereg.report.pictures import Scene
 from samereg.report.shown_maps import ShownMap
 
-FINEST_MM = 2.0
-"""Spacing of the scans in the page."""
+MIN_MM = 2.0
+"""Spacing in mm of the scans in the page."""
 
-MOST_VOXELS = 6_000_000
-"""Two scans of so many voxels of 8 bits take at most about 10 MB in the page; larger ones are shown coarser."""
+MAX_VOXELS = 6_000_000
+"""Maximum number of voxels of a scan in the page (about 10 MB for two); larger ones are downsampled."""
 
 SHADE_STEP = 2
-"""Every second of 256 shades, 13 HU apart: less than noise, and a sixth less to store."""
+"""Step of gray values: 13 HU, less than noise, saves a sixth of the size."""
 
 OUTSIDE = 0
-"""Stored value of what a map does not speak of; its numbers take the other 255."""
+"""Stored value of unknown voxels; known values use the other 255."""
 
 
 def shown_spacing_mm(voxels_at_finest: int) -> float:
-    """Spacing at which a scan of so many 2 mm voxels is shown: 2 mm, or coarser in steps of half a millimetre."""
-    needed: float = FINEST_MM * max(1.0, voxels_at_finest / MOST_VOXELS) ** (1.0 / 3.0)
+    """Display spacing of a scan by its number of 2 mm voxels: 2 mm, or larger in steps of 0.5 mm."""
+    needed: float = MIN_MM * max(1.0, voxels_at_finest / MAX_VOXELS) ** (1.0 / 3.0)
     return ceil(2.0 * needed) / 2.0
 
 
 def viewer_volumes(scene: Scene, maps: Sequence[ShownMap]) -> Mapping[str, str]:
-    """Files of the viewers by name, in base64.
+    """Base64 files of the viewers by name.
 
     Returns:
         `fixed` and `moved` in HU, each map by its key, and with labels `fixed-labels` and `moved-labels`.
@@ -53,7 +53,7 @@ def viewer_volumes(scene: Scene, maps: Sequence[ShownMap]) -> Mapping[str, str]:
 
 
 def _coarser(shades: UInt8[ndarray, "d h w"]) -> UInt8[ndarray, "d h w"]:
-    """Shades rounded down to a multiple of `SHADE_STEP`."""
+    """Gray values rounded down to a multiple of `SHADE_STEP`."""
     return (shades // SHADE_STEP * SHADE_STEP).astype(np.uint8)
 
 
@@ -66,7 +66,7 @@ def _map_file(shown: ShownMap) -> str:
 
 
 def _label_file(labels: LabelMap) -> str:
-    """Values above 255 begin again at 1, as their colours do."""
+    """Label file; values above 255 wrap around to 1, like their colours."""
     values = labels.data.numpy()
     stored = np.where(values == 0, 0, (values - 1) % 255 + 1).astype(np.uint8)
     return _file(stored, labels.grid, slope=1.0, intercept=0.0)

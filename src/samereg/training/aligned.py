@@ -1,4 +1,4 @@
-"""Pairs of scans that are aligned roughly, and random crops of them: what a deformation network learns from."""
+"""Training data of deformation networks: roughly aligned pairs, and random crops of them."""
 
 from dataclasses import dataclass, field
 
@@ -15,24 +15,24 @@ from samereg.training.augment import Appearance, vary_appearance
 CELL_VOX = 2
 """Voxels per cell of features and fields."""
 
-SMALLEST_CROP_VOX = 48
-"""Leaves three cells at stride 16: with two, oneDNN's bfloat16 weight gradient reads memory it never wrote."""
+MIN_CROP_VOX = 48
+"""Minimum for three cells at stride 16; with two, oneDNN's bfloat16 weight gradient reads uninitialised memory."""
 
 MILD = Appearance(
     agent_probability=0.5, agent_hu=(-60.0, 150.0), lung_hu=60.0, window_hu=20.0, noise_hu=20.0, blur_vox=0.8
 )
-"""Contrast agent and scanners, imitated less strongly than for the embedding: the network also has to see edges."""
+"""Appearance augmentation weaker than for the embedding, because the network needs edges."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class DeformScan:
-    """One scan as the training of a deformation needs it.
+    """A training scan of a deformation network.
 
     Attributes:
         name: for logs.
         grid: model space.
         intensity: model-space values, half precision.
-        body: voxels of the patient.
+        body: body mask.
         features: reduced embeddings at every second voxel, half precision.
     """
 
@@ -45,11 +45,11 @@ class DeformScan:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class AlignedPair:
-    """Two scans and the map between them that the network is to improve.
+    """Two scans and their initial alignment.
 
     Attributes:
-        fixed: index of the scan that stays.
-        moving: index of the other.
+        fixed: index of the fixed scan.
+        moving: index of the moving scan.
         start: fixed world to moving world.
     """
 
@@ -65,10 +65,10 @@ class CropSettings:
     Attributes:
         crop_vox: size of a crop; even.
         pairs: crops of different pairs in a batch (the paper's 2).
-        jitter_mm: standard deviation of a smooth random field added to the alignment, for more variety than there
-            are pairs; 0 for none.
+        jitter_mm: standard deviation of a smooth random field added to the alignment, as augmentation;
+            0 for none.
         jitter_cells: spacing of that field's control points.
-        appearance: how intensities of the network's input are varied.
+        appearance: intensity augmentation of the network's input.
     """
 
     crop_vox: tuple[int, int, int] = (96, 96, 96)
@@ -78,25 +78,24 @@ class CropSettings:
     appearance: Appearance = field(default_factory=lambda: MILD)
 
     def __post_init__(self) -> None:
-        """Refuse crops that the networks cannot take."""
-        if min(self.crop_vox) < SMALLEST_CROP_VOX or any(n % CELL_VOX for n in self.crop_vox):
+        """Check the size of the crops."""
+        if min(self.crop_vox) < MIN_CROP_VOX or any(n % CELL_VOX for n in self.crop_vox):
             raise UsageError(
-                f"a training crop needs an even number of at least {SMALLEST_CROP_VOX} voxels an axis, "
-                f"got {self.crop_vox}"
+                f"a training crop needs an even number of at least {MIN_CROP_VOX} voxels per axis, got {self.crop_vox}"
             )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CropBatch:
-    """Aligned crops: one row a pair.
+    """Aligned crops, one row per pair.
 
     Attributes:
-        inputs: fixed and moved crop as the network sees them, appearance varied.
-        fixed: fixed crop as it is.
-        moved: moved crop as it is.
+        inputs: fixed and moved crop, augmented, as input of the network.
+        fixed: fixed crop without augmentation.
+        moved: moved crop without augmentation.
         fixed_features: reduced embeddings of the fixed crop.
         moved_features: the same of the moved crop.
-        mask: 1 where the fixed body is and the moving scan exists, on the lattice of the crop.
+        mask: 1 in the fixed body inside the moving scan, on the lattice of the crop.
     """
 
     inputs: Float[Tensor, "b 2 d h w"]
@@ -110,7 +109,7 @@ class CropBatch:
 def crop_batch(
     scans: list[DeformScan], pairs: list[AlignedPair], settings: CropSettings, generator: torch.Generator
 ) -> CropBatch:
-    """Crops of random pairs at random places of the fixed bodies; scans smaller than a crop are padded, not resized."""
+    """Random crops of random pairs, in the fixed bodies; scans smaller than a crop are padded."""
     chosen = torch.randint(len(pairs), (settings.pairs,), generator=generator).tolist()
     crops = [_crop(scans, pairs[number], settings, generator) for number in chosen]
     return CropBatch(**{name: torch.stack([crop[name] for crop in crops]) for name in crops[0]})
@@ -145,13 +144,13 @@ def _crop(
 
 
 def _corner(scan: DeformScan, crop: tuple[int, int, int], generator: torch.Generator) -> Tensor:
-    """First voxel of a crop around a random voxel of the body, inside the scan as far as it can be; even."""
+    """First voxel (even) of a crop around a random voxel of the body, inside the scan if possible."""
     inside = scan.body.nonzero()
     centre = inside[int(torch.randint(len(inside), (), generator=generator))]
     size, shape = torch.tensor(crop), torch.tensor(scan.grid.shape)
     room = shape - size
     corner = torch.minimum((centre - size // 2).clamp(min=0), room.clamp(min=0))
-    # A scan smaller than the crop lies in its middle.
+    # A scan smaller than the crop is centred.
     corner = torch.where(room < 0, torch.div(room, 2, rounding_mode="floor"), corner)
     return torch.div(corner, CELL_VOX, rounding_mode="floor") * CELL_VOX
 
@@ -172,7 +171,7 @@ def _jitter(shape: torch.Size, grid: Grid, settings: CropSettings, generator: to
 
 
 def _inside(body: Tensor, at: Tensor) -> Tensor:
-    """Which voxels, at whole positions that may lie outside, are in the body."""
+    """Whether integer positions, which may lie outside, are in the body."""
     index = at.long()
     size = torch.tensor(body.shape)
     held = ((index >= 0) & (index < size)).all(-1)
@@ -181,7 +180,7 @@ def _inside(body: Tensor, at: Tensor) -> Tensor:
 
 
 def _cut(features: Tensor, start: Tensor, shape: tuple[int, int, int]) -> Tensor:
-    """A box of cells, its border repeated where it reaches beyond the map."""
+    """A box of cells, with replicated border outside the map."""
     index = [
         (torch.arange(n) + int(s)).clamp(0, size - 1)
         for n, s, size in zip(shape, start, features.shape[1:], strict=True)

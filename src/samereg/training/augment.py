@@ -1,4 +1,4 @@
-"""What may differ between two scans of the same anatomy: contrast agent, noise, sharpness, window.
+"""Intensity augmentation: contrast agent, noise, sharpness, window.
 
 Model-space intensities in and out: (-800, 400) HU is (-1, 1), so 600 HU are 1.
 """
@@ -19,19 +19,19 @@ ZERO_HU = 1.0 / 3.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Appearance:
-    """How far appearance is varied; every range is drawn from uniformly, larger is harder.
+    """Ranges of the augmentation, sampled uniformly.
 
     Attributes:
-        agent_probability: how often soft-tissue bands are remapped, as injected agent does.
-        agent_hu: lowest and highest change in a remapped band.
-        agent_centre_hu: where in soft tissue a band may lie.
+        agent_probability: probability of remapping soft-tissue bands, as by contrast agent.
+        agent_hu: minimum and maximum change in a remapped band.
+        agent_centre_hu: range of the centre of a band.
         agent_width_hu: standard deviation of a band.
-        lung_probability: how often aerated lung is shifted, as inspiration does.
-        lung_hu: largest such shift.
-        window_hu: largest shift of the window's ends.
-        noise_hu: largest standard deviation of added noise.
-        blur_probability: how often one or all axes are smoothed, as thick slices and soft kernels do.
-        blur_vox: largest standard deviation of that.
+        lung_probability: probability of shifting aerated lung, as by inspiration.
+        lung_hu: maximum shift of the lung.
+        window_hu: maximum shift of the window's ends.
+        noise_hu: maximum standard deviation of added noise.
+        blur_probability: probability of smoothing one or all axes, as by thick slices and soft kernels.
+        blur_vox: maximum standard deviation of the smoothing.
     """
 
     agent_probability: float = 0.7
@@ -49,7 +49,7 @@ class Appearance:
 def vary_appearance(
     image: Float[Tensor, "1 d h w"], settings: Appearance, generator: torch.Generator
 ) -> Float[Tensor, "1 d h w"]:
-    """The same anatomy as another scanner, phase or breath would show it."""
+    """Augments intensities to simulate other scanners, contrast phases and breathing states."""
     if _chance(settings.agent_probability, generator):
         image = _remap_bands(image, settings, generator)
     if _chance(settings.lung_probability, generator):
@@ -64,7 +64,7 @@ def vary_appearance(
 
 
 def _remap_bands(image: Tensor, settings: Appearance, generator: torch.Generator) -> Tensor:
-    """Two bands of soft tissue lifted or lowered, each more in some places than in others."""
+    """Shifts two bands of soft tissue by spatially varying amounts."""
     change = torch.zeros_like(image)
     for _ in range(2):
         centre = _uniform(settings.agent_centre_hu, generator)
@@ -76,7 +76,7 @@ def _remap_bands(image: Tensor, settings: Appearance, generator: torch.Generator
 
 
 def _spread(lattice: Tensor, shape: torch.Size) -> Tensor:
-    """A small random lattice stretched over the whole view."""
+    """A small random lattice interpolated over the view."""
     thinned = identity_grid((-(-shape[0] // 4), -(-shape[1] // 4), -(-shape[2] // 4)))
     size = torch.tensor(lattice.shape[2:]) - 1
     scaled = thinned * (size / (torch.tensor(thinned.shape[:3]) - 1).clamp(min=1))

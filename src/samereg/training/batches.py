@@ -1,4 +1,4 @@
-"""Batches of view pairs with the points that are the same anatomy in both; a pure function of (seed, step)."""
+"""Batches of view pairs with corresponding points, deterministic in (seed, step)."""
 
 from dataclasses import dataclass, field
 
@@ -12,12 +12,12 @@ from samereg.training.scans import TrainingScan
 from samereg.training.views import Placement, ViewMap, in_mask, random_map, render_view
 
 CANDIDATES_PER_ANCHOR = 12
-FEWEST_ANCHORS = 16
-"""Views that share less are drawn again."""
+MIN_ANCHORS = 16
+"""Minimum number of common points of two views; others are rejected."""
 
 
-SMALLEST_VIEW_VOX = 48
-"""Leaves three cells at stride 16: with two, oneDNN's bfloat16 weight gradient reads memory it never wrote."""
+MIN_VIEW_VOX = 48
+"""Minimum for three cells at stride 16; with two, oneDNN's bfloat16 weight gradient reads uninitialised memory."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,13 +25,13 @@ class BatchSettings:
     """Shape of a batch.
 
     Attributes:
-        crop_vox: side of a local crop; `pairs` of them make a batch.
+        crop_vox: size of a local crop; `pairs` of them form a batch.
         pairs: pairs of local crops.
-        whole_vox: size of a nearly whole chest; one pair makes a batch.
+        whole_vox: size of a nearly complete chest; one pair forms a batch.
         anchors: corresponding points of each pair.
         pool: random negatives of each view, before the body mask.
-        placement: how views are moved.
-        appearance: how intensities are varied.
+        placement: geometric augmentation of views.
+        appearance: intensity augmentation.
     """
 
     crop_vox: tuple[int, int, int] = (96, 96, 96)
@@ -43,15 +43,15 @@ class BatchSettings:
     appearance: Appearance = field(default_factory=Appearance)
 
     def __post_init__(self) -> None:
-        """Refuse views too small to train on."""
+        """Check the size of the views."""
         smallest = min(*self.crop_vox, *self.whole_vox)
-        if smallest < SMALLEST_VIEW_VOX:
-            raise UsageError(f"a training view needs at least {SMALLEST_VIEW_VOX} voxels an axis, got {smallest}")
+        if smallest < MIN_VIEW_VOX:
+            raise UsageError(f"a training view needs at least {MIN_VIEW_VOX} voxels per axis, got {smallest}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CrossPair:
-    """Points found to be the same anatomy in two training scans, index units of each."""
+    """Corresponding points of two training scans, in index units of each."""
 
     first: int
     second: int
@@ -61,14 +61,14 @@ class CrossPair:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairBatch:
-    """View pairs ready for the network.
+    """A batch of view pairs.
 
     Attributes:
         images: first views, then second views.
         anchors: matched positions in each view, view voxels; row `b` of the first half matches row `b` of the
             second.
         pools: positions of random negatives in each view, mostly in the body.
-        precise: whether anchors are exact (two views of one scan) or found by registration (two scans).
+        precise: whether anchors are exact (two views of one scan) or from registration (two scans).
     """
 
     images: Float[Tensor, "v 1 d h w"]
@@ -78,7 +78,7 @@ class PairBatch:
 
 
 def local_batch(scans: list[TrainingScan], settings: BatchSettings, generator: torch.Generator) -> PairBatch:
-    """Pairs of overlapping crops, each pair from a scan of its own."""
+    """Pairs of overlapping crops, each pair from another scan."""
     chosen = torch.randperm(len(scans), generator=generator)[: settings.pairs].tolist()
     while len(chosen) < settings.pairs:
         chosen.append(int(torch.randint(len(scans), (), generator=generator)))
@@ -87,7 +87,7 @@ def local_batch(scans: list[TrainingScan], settings: BatchSettings, generator: t
 
 
 def whole_batch(scans: list[TrainingScan], settings: BatchSettings, generator: torch.Generator) -> PairBatch:
-    """One pair of nearly whole views of one scan."""
+    """One pair of nearly complete views of one scan."""
     scan = scans[int(torch.randint(len(scans), (), generator=generator))]
     return _collate([_self_pair(scan, settings.whole_vox, settings, generator)], precise=True)
 
@@ -95,7 +95,7 @@ def whole_batch(scans: list[TrainingScan], settings: BatchSettings, generator: t
 def cross_batch(
     scans: list[TrainingScan], crosses: list[CrossPair], settings: BatchSettings, generator: torch.Generator
 ) -> PairBatch:
-    """One pair of nearly whole views of two registered scans."""
+    """One pair of nearly complete views of two registered scans."""
     for _ in range(20):
         cross = crosses[int(torch.randint(len(crosses), (), generator=generator))]
         pick = int(torch.randint(len(cross.first_vox), (), generator=generator))
@@ -133,9 +133,9 @@ def _self_pair(
 
 
 def _shared(first: _Placed, second: _Placed, count: int, generator: torch.Generator) -> Tensor | None:
-    """Indices of points that both views hold, `count` of them (repeated if fewer)."""
+    """Indices of `count` points in both views (with repetition if fewer)."""
     both = (first[1].contains(first[2]) & second[1].contains(second[2])).nonzero()[:, 0]
-    if len(both) < FEWEST_ANCHORS:
+    if len(both) < MIN_ANCHORS:
         return None
     order = torch.randperm(len(both), generator=generator)
     repeats = -(-count // len(both))

@@ -1,4 +1,4 @@
-"""The state of a training on disk: tensors as safetensors, settings and step in its header; written whole."""
+"""Training checkpoints: safetensors with settings and step in the header, written atomically."""
 
 import json
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ FILE_NAME = "checkpoint.safetensors"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checkpoint:
-    """Everything that the next step depends on.
+    """Complete state of a training.
 
     Attributes:
-        step: steps done.
+        step: number of completed steps.
         settings: of the run, as JSON values.
         tensors: parameters, optimiser moments, averaged weights and found cross pairs, by name.
     """
@@ -29,16 +29,16 @@ class Checkpoint:
 
 
 def write_checkpoint(checkpoint: Checkpoint, run: Path) -> None:
-    """Put the checkpoint into the run directory, in place of the last one."""
+    """Writes the checkpoint into the run directory, replacing the last one."""
     header = {"step": str(checkpoint.step), "settings": json.dumps(checkpoint.settings)}
     write_tensors(checkpoint.tensors, run / FILE_NAME, header=header)
 
 
 def read_checkpoint(run: Path) -> Checkpoint | None:
-    """The run's checkpoint; None where there is none.
+    """Reads the run's checkpoint; None if there is none.
 
     Raises:
-        FileError: the file is damaged, or of another origin.
+        FileError: the file is damaged or not a checkpoint.
     """
     path = run / FILE_NAME
     if not path.exists():
@@ -46,11 +46,11 @@ def read_checkpoint(run: Path) -> Checkpoint | None:
     try:
         tensors, header = read_checked_tensors(path)
     except FileError as error:
-        raise FileError(f"{error} Remove it to begin the training anew.") from error
+        raise FileError(f"{error} Remove it to restart the training.") from error
     try:
         return Checkpoint(step=int(header["step"]), settings=json.loads(header["settings"]), tensors=tensors)
     except (KeyError, ValueError) as error:
-        raise FileError(f"{path}: is no checkpoint of a training; remove it to begin the training anew.") from error
+        raise FileError(f"{path}: is not a checkpoint of a training; remove it to restart the training.") from error
 
 
 def optimiser_tensors(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -63,7 +63,7 @@ def optimiser_tensors(model: nn.Module, optimiser: torch.optim.Optimizer) -> dic
 
 
 def restore_optimiser(model: nn.Module, optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put moments and step counts back."""
+    """Restores moments and step counts."""
     parameters = dict(model.named_parameters())
     for full_name, value in tensors.items():
         name, _, key = full_name.rpartition("/")

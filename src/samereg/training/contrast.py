@@ -1,4 +1,4 @@
-"""From a batch of view pairs to the coarse-to-fine contrastive loss of SAM (Yan et al. 2020, section 3)."""
+"""Coarse-to-fine contrastive loss of SAM (Yan et al. 2020, section 3) of a batch of view pairs."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,16 +15,16 @@ from samereg.training.batches import PairBatch
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contrast:
-    """What counts as different anatomy, in voxels of the view.
+    """Settings of negatives and temperature; distances in voxels of the view.
 
     Attributes:
         temperature: of both softmaxes.
-        global_radius_vox: nearer cells are no negatives of the global head.
-        local_radius_vox: nearer points are no negatives of the local head.
-        rough_radius_vox: the same where anchors come from registration and are only roughly right.
-        ring_vox: distances of the negatives placed around each match.
-        rings: such negatives per match.
-        strangers: negatives from each other scan of the batch.
+        global_radius_vox: minimum distance of negatives of the global head.
+        local_radius_vox: minimum distance of negatives of the local head.
+        rough_radius_vox: the same for anchors from registration, which are less accurate.
+        ring_vox: range of distances of the negatives around each match.
+        rings: number of such negatives per match.
+        strangers: number of negatives from each other scan of the batch.
     """
 
     temperature: float = 0.07
@@ -37,7 +37,7 @@ class Contrast:
 
 
 class ContrastLoss(NamedTuple):
-    """Loss terms and the share of matches found, for the log; a tuple, as Fabric's hooks need outputs to be."""
+    """Loss terms and recalls, for the log; a tuple, as Fabric's hooks require."""
 
     total: Float[Tensor, ""]
     global_: Float[Tensor, ""]
@@ -48,7 +48,7 @@ class ContrastLoss(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Side:
-    """One view after the network: embeddings of its anchors, cells and pool."""
+    """Embeddings of the anchors, cells and pool of one view."""
 
     anchors_vox: Tensor
     anchor_global: Tensor
@@ -61,7 +61,7 @@ class _Side:
 
 
 class ContrastiveModel(nn.Module):
-    """The network and its loss in one forward, so that distributed wrappers see a single call."""
+    """The network and its loss in one forward call, for distributed wrappers."""
 
     def __init__(self, net: EmbeddingNet, contrast: Contrast, dtype: torch.dtype) -> None:
         super().__init__()
@@ -71,12 +71,12 @@ class ContrastiveModel(nn.Module):
         """Loss of a batch.
 
         Each anchor is a query from its view; its match in the other view is the positive; negatives are all
-        global cells (global head), and random, ring and stranger points (local head, on the mean of both
-        cosines, the global one detached: the local head learns what the global one leaves open).
+        global cells (global head), and random, ring and other-scan points (local head, on the mean of both
+        cosines with the global one detached, so that the local head learns the remainder).
 
         Args:
             batch: view pairs.
-            ring_noise: standard normal draws that place the ring negatives.
+            ring_noise: standard normal samples for the positions of the ring negatives.
         """
         features = self.net(channels_last(batch.images, self.dtype))
         sides = [self._embed(features, batch, view, ring_noise[view]) for view in range(len(batch.images))]
@@ -100,7 +100,7 @@ class ContrastiveModel(nn.Module):
         local_stride, global_stride = self.net.strides
         anchors = batch.anchors[view]
         near, far = self.contrast.ring_vox
-        # A normal draw gives both: its direction, and its length squashed to (0, 1) for the distance.
+        # A normal sample gives the direction, and by its length mapped to (0, 1) the distance.
         direction = torch.nn.functional.normalize(ring_noise, dim=-1)
         distance = near + (far - near) * torch.erf(ring_noise.norm(dim=-1, keepdim=True) / 2).square()
         limit = torch.tensor(batch.images.shape[2:], device=anchors.device) - 1.0
@@ -154,7 +154,7 @@ def _thinned(rows: Tensor, count: int) -> Tensor:
 
 
 def _allowed(match_vox: Tensor, negative_vox: Tensor, radius: float, tables: list[Tensor]) -> Bool[Tensor, "n m"]:
-    """True beyond the radius in the matched view, and for all strangers."""
+    """True outside the radius in the matched view, and for points of other scans."""
     own = torch.cdist(match_vox, negative_vox) > radius
     others = sum(len(table) for table in tables[1:])
     return torch.cat([own, own.new_ones(len(own), others)], 1)

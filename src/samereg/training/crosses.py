@@ -1,7 +1,7 @@
-"""Matches between training scans, found by the embedding that is being trained.
+"""Matches between training scans by the embedding in training.
 
-As UAE (Bai et al. 2023) does: two scans are registered with the embedding's own stable matches, and what agrees
-with the smooth map of the registration teaches it how the same anatomy varies between people.
+As in UAE (Bai et al. 2023), two scans are registered with the embedding's own stable matches, and matches that agree
+with the smooth map are used to learn anatomical variation between subjects.
 """
 
 import copy
@@ -24,11 +24,11 @@ from samereg.training.scans import TrainingScan
 
 _LOG = logging.getLogger(__name__)
 
-FEWEST_POINTS = 200
-"""Pairs with fewer agreeing matches share too little anatomy to learn from."""
+MIN_POINTS = 200
+"""Minimum number of agreeing matches of a pair."""
 
-LARGEST_RESIDUAL_MM = 10.0
-"""Matches further from the smooth map are taken for mistakes."""
+MAX_RESIDUAL_MM = 10.0
+"""Maximum distance in mm of correct matches from the smooth map."""
 
 POINT_STRIDE_VOX = 6
 
@@ -44,21 +44,21 @@ def find_crosses(
     device: torch.device,
     dtype: torch.dtype,
 ) -> list[CrossPair]:
-    """Corresponding points of random pairs of scans.
+    """Finds corresponding points of random pairs of scans.
 
     Args:
-        net: weights to match with; left as it is.
-        scans: to pair with each other; one alone has no pair.
-        count: pairs to try; those with too little in common are left out.
-        generator: draws the pairs.
-        device: where to embed.
-        dtype: format to embed in.
+        net: embedding network; not modified.
+        scans: to form pairs.
+        count: number of pairs to try; those with too little common anatomy are skipped.
+        generator: for sampling the pairs.
+        device: of the embedding.
+        dtype: of the embedding.
 
     Returns:
-        For each pair, points of the first scan and where the smooth map puts them in the second.
+        For each pair, points of the first scan and their positions in the second by the smooth map.
     """
     if len(scans) < SCANS_OF_A_PAIR:
-        _LOG.info("no pairs of scans to match: there is one scan alone")
+        _LOG.info("no pairs of scans to match: there is only one scan")
         return []
     folded = copy.deepcopy(net).eval()
     fold(folded)
@@ -95,19 +95,19 @@ def _cross(first: int, second: int, scans: list[TrainingScan], embedded: list[_E
         match(from_embedded, to_embedded, points_mm, fixed_places=from_places, moving_places=to_places)
     )
     used = matches.used
-    if int(used.sum()) < FEWEST_POINTS:
+    if int(used.sum()) < MIN_POINTS:
         return None
     fixed_mm, moving_mm, weights = matches.fixed_mm[used], matches.moving_mm[used], trusted.weights(matches)[used]
     try:
         affine = fit_robust(fixed_mm, moving_mm, weights=weights, fit=fit_affine).affine
     except DegeneratePointsError as error:
-        _LOG.info("%s and %s left out: %s", scans[first].name, scans[second].name, error)
+        _LOG.info("%s and %s skipped: %s", scans[first].name, scans[second].name, error)
         return None
     residual_mm = affine.inverse().apply(moving_mm) - fixed_mm
     solved = fill_regularised(fixed_mm, residual_mm, weights=weights, grid=grid, settings=RegularisedFill())
     smooth_mm = chain(solved.displacement, affine).apply(fixed_mm)
-    agree = (smooth_mm - moving_mm).norm(dim=1) < LARGEST_RESIDUAL_MM
-    if int(agree.sum()) < FEWEST_POINTS:
+    agree = (smooth_mm - moving_mm).norm(dim=1) < MAX_RESIDUAL_MM
+    if int(agree.sum()) < MIN_POINTS:
         return None
     return CrossPair(
         first=first,

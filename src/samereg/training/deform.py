@@ -1,4 +1,4 @@
-"""Unsupervised training of the deformation network of SAM-VoxelMorph; resumes to the bit on one CPU."""
+"""Unsupervised training of the deformation network of SAM-VoxelMorph; resuming is bitwise exact on one CPU."""
 
 import time
 from collections.abc import Callable
@@ -22,16 +22,16 @@ from samereg.training.resume import rate_at, step_generator
 from samereg.training.state import TrainingState
 
 Progress = Callable[[int, int, float], None]
-"""Called after each step with steps done, steps in all, and the loss."""
+"""Progress callback: takes the completed steps, the total number of steps, and the loss."""
 
 Variant = Literal["vm", "sam-loss", "sam-corr", "sam-vm"]
 """Rows of the paper's table 2: with or without the SAM loss and the SAM correlation feature."""
 
 COLUMNS = ("loss", "ncc", "embedding", "roughness", "folding")
-"""What the log holds of each step, in the order of `DeformLoss`."""
+"""Logged values of each step, in the order of `DeformLoss`."""
 
 VALIDATION_SEED = 7919
-"""Validation looks at the same crops every time."""
+"""Seed of the validation crops."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,17 +42,17 @@ class DeformTraining:
         network: a name of `nets/build.py`.
         variant: which of SAM loss and SAM correlation it has; see `Variant`.
         form: whether the network predicts a velocity or a displacement.
-        steps: optimiser steps in all, each of `crops.pairs` crops.
-        warm_up: steps over which the rate rises from 0.
-        decay: last share of the steps, over which the rate falls to 0.
-        learning_rate: Adam's.
-        gradient_norm: longer gradients are scaled down to this.
-        average: decay of the averaged weights, which are what is kept in the end.
+        steps: total number of optimiser steps, each with `crops.pairs` crops.
+        warm_up: steps over which the learning rate increases from 0.
+        decay: last fraction of the steps, over which the learning rate decreases to 0.
+        learning_rate: maximum, of Adam.
+        gradient_norm: maximum norm for gradient clipping.
+        average: decay of the averaged weights, which are the final result.
         save_every: steps between checkpoints.
         log_every: steps between rows of the log.
-        validate_every: steps between looks at the validation scans.
-        validation_batches: batches in each of them.
-        seed: decides everything random.
+        validate_every: steps between validations.
+        validation_batches: number of batches per validation.
+        seed: of all random numbers.
         crops: shape of a batch.
         loss: weights of the terms.
     """
@@ -81,7 +81,7 @@ class DeformTraining:
 
     @property
     def effective_loss(self) -> DeformLossSettings:
-        """The loss weights with the SAM loss left out where the variant has none."""
+        """The loss weights, without the SAM loss if the variant has none."""
         if self.variant in ("sam-loss", "sam-vm"):
             return self.loss
         return DeformLossSettings(**{**asdict(self.loss), "embedding": 0.0})
@@ -93,10 +93,10 @@ class DeformTraining:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class PairSet:
-    """Scans and the aligned pairs among them.
+    """Scans and their aligned pairs.
 
     Attributes:
-        scans: with features of one reduction.
+        scans: with features in a common basis.
         pairs: of these scans.
     """
 
@@ -106,12 +106,12 @@ class PairSet:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class DeformData:
-    """What a training sees.
+    """Training data.
 
     Attributes:
-        train: pairs to learn from; at least one.
-        validation: pairs whose loss is logged; nothing is fitted to them.
-        start: weights to begin with (fine-tuning); None for random ones.
+        train: training pairs; at least one.
+        validation: pairs whose loss is only logged.
+        start: initial weights (fine-tuning); None for random ones.
     """
 
     train: PairSet
@@ -128,14 +128,14 @@ def train_deform(
     fabric: Fabric,
     on_progress: Progress | None = None,
 ) -> DeformNet:
-    """The trained network, from aligned pairs of scans without labels.
+    """Trains a network on aligned pairs of scans without labels.
 
-    Every random draw is a function of (seed, step, rank), so a run that was interrupted goes on from its last
-    checkpoint as if it had not been.
+    All random numbers are functions of (seed, step, rank), so an interrupted run resumes from its last
+    checkpoint as if uninterrupted.
 
     Args:
-        data: pairs, and weights to begin with.
-        settings: the recipe.
+        data: pairs, and initial weights.
+        settings: of the training.
         run: directory for checkpoint and log; a checkpoint in it is resumed.
         fabric: device, number of processes; launched.
         on_progress: called after each step.
@@ -159,7 +159,7 @@ def train_deform(
         began = time.monotonic()
         loss = trainer.advance()
         if log:
-            _write_down(trainer, loss, log, seconds=time.monotonic() - began)
+            _log_step(trainer, loss, log, seconds=time.monotonic() - began)
         if fabric.is_global_zero and state.step % settings.save_every == 0:
             write_checkpoint(state.checkpoint(), run)
         if on_progress:
@@ -170,7 +170,7 @@ def train_deform(
 
 
 class _Trainer:
-    """The network and what it learns from, between steps."""
+    """State of a training between steps."""
 
     def __init__(self, data: DeformData, settings: DeformTraining, fabric: Fabric) -> None:
         self.data, self.settings, self.fabric = data, settings, fabric
@@ -220,8 +220,8 @@ class _Trainer:
         )
 
 
-def _write_down(trainer: _Trainer, loss: DeformLoss, log: TrainingLog, *, seconds: float) -> None:
-    """Rows of a step that is to be logged, and of the validation after it."""
+def _log_step(trainer: _Trainer, loss: DeformLoss, log: TrainingLog, *, seconds: float) -> None:
+    """Logs a step, and the validation after it."""
     step, settings = trainer.state.step, trainer.settings
     rate = settings.rate(step)
     if step % settings.log_every == 0:

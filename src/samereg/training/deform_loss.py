@@ -1,4 +1,4 @@
-"""From a batch of aligned crops to the loss of SAM-VoxelMorph (SAME, eq. 4)."""
+"""Loss of SAM-VoxelMorph (SAME, eq. 4) of a batch of aligned crops."""
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -17,10 +17,10 @@ from samereg.ops.sample import identity_grid, sample_grid, upsample_aligned
 from samereg.training.aligned import CELL_VOX, CropBatch
 
 Form = Literal["velocity", "displacement"]
-"""What a network's output is: a stationary velocity (SAME++), or the displacement itself (SAME)."""
+"""Type of the output: a stationary velocity (SAME++) or a displacement (SAME)."""
 
 SQUARINGS = 6
-"""Of a velocity in training: first steps of a 64th of its length."""
+"""Squarings of a velocity in training: initial steps of 1/64 of its length."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,9 +28,9 @@ class DeformLossSettings:
     """Weights of the terms.
 
     Attributes:
-        embedding: the paper's lambda, weight of the SAM loss; 0 leaves it out (the variants vm and sam-corr).
+        embedding: the paper's lambda, weight of the SAM loss; 0 disables it (variants vm and sam-corr).
         smoothness: the paper's gamma; larger is smoother.
-        folding: weight of the folding penalty; needless with velocities.
+        folding: weight of the folding penalty; not needed with velocities.
         window_radius: of the local NCC, voxels; the paper's window is 9.
     """
 
@@ -41,7 +41,7 @@ class DeformLossSettings:
 
 
 class DeformLoss(NamedTuple):
-    """The loss and its parts, for the log; a tuple, as Fabric's hooks need outputs to be."""
+    """The loss and its terms, for the log; a tuple, as Fabric's hooks require."""
 
     total: Float[Tensor, ""]
     ncc: Float[Tensor, ""]
@@ -51,17 +51,17 @@ class DeformLoss(NamedTuple):
 
 
 class DeformModel(nn.Module):
-    """The network, the field and its loss in one forward, so that distributed wrappers see a single call."""
+    """The network, the field and its loss in one forward call, for distributed wrappers."""
 
     def __init__(self, net: DeformNet, settings: DeformLossSettings, form: Form, dtype: torch.dtype) -> None:
         super().__init__()
         self.net, self.settings, self.form, self.dtype = net, settings, form, dtype
 
     def forward(self, batch: CropBatch) -> DeformLoss:
-        """Loss of a batch: ``-NCC - lambda SAM + gamma smooth``, all over the body in view of both scans.
+        """Loss of a batch: ``-NCC - lambda SAM + gamma smooth``, over the body in the common field of view.
 
         NCC and SAM are similarities, so their negatives are minimised (the paper's eq. 3 is printed without the
-        sign). The images that are compared are the scans as they are, whatever the network was shown.
+        sign). The compared images are not augmented.
         """
         settings = self.settings
         field = self._field(batch)
@@ -96,7 +96,7 @@ def _size(images: Tensor) -> tuple[int, int, int]:
 
 
 def _warped(volume: Tensor, displacement: Tensor) -> tuple[Tensor, Tensor]:
-    """The volume warped, and 1 where what it shows lies in the crop."""
+    """The warped volume, and 1 where it lies in the crop."""
     points = identity_grid(_size(volume), device=volume.device) + displacement.permute(0, 2, 3, 4, 1)
     limit = torch.tensor(volume.shape[2:], device=volume.device) - 1
     inside = ((points >= 0) & (points <= limit)).all(-1)[:, None].to(volume.dtype)

@@ -1,4 +1,4 @@
-"""Self-supervised training of the embedding network; resumes to the bit on one CPU."""
+"""Self-supervised training of the embedding network; resuming is bitwise exact on one CPU."""
 
 import time
 from collections.abc import Callable
@@ -24,10 +24,10 @@ from samereg.training.settings import EmbeddingTraining
 from samereg.training.state import TrainingState
 
 Progress = Callable[[int, int, float], None]
-"""Called after each step with steps done, steps in all, and the loss."""
+"""Progress callback: takes the completed steps, the total number of steps, and the loss."""
 
 COLUMNS = ("loss", "global", "local", "global_recall", "local_recall")
-"""What the log holds of each step, in the order of `ContrastLoss`."""
+"""Logged values of each step, in the order of `ContrastLoss`."""
 
 
 @own_torch()
@@ -40,19 +40,19 @@ def train_embedding(
     start: EmbeddingNet | None = None,
     on_progress: Progress | None = None,
 ) -> EmbeddingNet:
-    """The trained network, from scans without labels.
+    """Trains a network on scans without labels.
 
-    Steps take turns: local crops of several scans, a nearly whole pair of views of one scan and, from
-    `cross_from` on, nearly whole views of two scans whose stable matches the embedding itself found. Every
-    random draw is a function of (seed, step, rank), so a run that was interrupted goes on from its last
-    checkpoint as if it had not been.
+    Steps alternate between local crops of several scans, a nearly complete pair of views of one scan and, from
+    `cross_from` on, nearly complete views of two scans matched by the embedding itself. All
+    random numbers are functions of (seed, step, rank), so an interrupted run resumes from its last
+    checkpoint as if uninterrupted.
 
     Args:
         scans: at least one; model space.
-        settings: the recipe.
+        settings: of the training.
         run: directory for checkpoint and log; a checkpoint in it is resumed.
         fabric: device, number of processes; launched.
-        start: weights to begin with (fine-tuning); None for random ones.
+        start: initial weights (fine-tuning); None for random ones.
         on_progress: called after each step.
 
     Returns:
@@ -87,7 +87,7 @@ def train_embedding(
 
 
 class _Trainer:
-    """The network, what it learns from, and the cross pairs that it found, between steps."""
+    """State of a training between steps, including cross pairs."""
 
     def __init__(
         self,
@@ -136,7 +136,7 @@ class _Trainer:
         return net.eval()
 
     def checkpoint(self) -> Checkpoint:
-        """The state after the last step, cross pairs included."""
+        """The state after the last step, including cross pairs."""
         crosses = {
             f"cross/{i:05d}/{cross.first}/{cross.second}": torch.cat([cross.first_vox, cross.second_vox], 1)
             for i, cross in enumerate(self.crosses)
@@ -144,10 +144,10 @@ class _Trainer:
         return self.state.checkpoint(crosses)
 
     def restore(self, found: Checkpoint) -> None:
-        """Go on from a checkpoint.
+        """Resumes from a checkpoint.
 
         Raises:
-            UsageError: it was made with other settings, the number of steps before the decay excepted.
+            UsageError: it has other settings, except for the number of steps before the decay.
         """
         crosses = self.state.restore(found, further="cross")
         self.crosses = [_cross(name, crosses[name]) for name in sorted(crosses)]

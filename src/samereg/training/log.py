@@ -1,4 +1,4 @@
-"""The curve of a training: one CSV and one TensorBoard event file a run."""
+"""Training log: a CSV and a TensorBoard event file per run."""
 
 import csv
 from collections.abc import Mapping
@@ -8,19 +8,19 @@ from torch.utils.tensorboard import SummaryWriter
 
 LOG_NAME = "log.csv"
 EVENTS = "events.out.tfevents"
-"""How names of TensorBoard's files begin."""
+"""Prefix of TensorBoard event files."""
 
 
 class TrainingLog:
-    """Appends rows; rows after the step that a run resumes from are dropped first."""
+    """Appends rows; when resuming, rows after the checkpoint are removed first."""
 
     def __init__(self, run: Path, *, columns: tuple[str, ...], first_step: int) -> None:
-        """Begin or go on.
+        """Open the log.
 
         Args:
-            run: folder of the run, made if it is missing.
-            columns: names of the values of each row.
-            first_step: step that the run goes on from, 0 for a new one.
+            run: folder of the run, created if missing.
+            columns: names of the logged values.
+            first_step: step from which the run resumes, 0 for a new one.
         """
         run.mkdir(parents=True, exist_ok=True)
         self.path, self.columns = run / LOG_NAME, columns
@@ -30,7 +30,7 @@ class TrainingLog:
         self.writer = SummaryWriter(str(run), purge_step=first_step or None)
 
     def write(self, step: int, kind: str, values: Mapping[str, float], *, rate: float, seconds: float) -> None:
-        """Add one row: a step's values by column, its kind of batch, its learning rate and its time."""
+        """Appends a row: values by column, kind of batch, learning rate and time."""
         numbers = [f"{values[name]:.4f}" for name in self.columns]
         with self.path.open("a", newline="") as file:
             csv.writer(file).writerow([step, kind, *numbers, f"{rate:.6f}", f"{seconds:.2f}"])

@@ -1,4 +1,4 @@
-"""What every training here shares: random streams by step, averaged weights, and the check that a run may go on."""
+"""Shared parts of trainings: random streams by step, averaged weights, and the check before resuming."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -11,26 +11,26 @@ from samereg.errors import UsageError
 from samereg.training.checkpoint import Checkpoint
 
 SEED_STRIDE = 1_000_003
-"""Prime, so that (seed, step, rank) give different streams."""
+"""Prime factor, so that (seed, step, rank) give different streams."""
 
 FREE = frozenset({"steps", "save_every", "log_every"})
-"""Settings that may change when a run is resumed."""
+"""Settings that may change on resuming."""
 
 
 def step_generator(seed: int, step: int, *, rank: int) -> torch.Generator:
-    """Random stream of one step of one process: what makes a resumed run equal to one that was not stopped."""
+    """Random stream of one step of one process, independent of interruptions."""
     mixed = (seed * SEED_STRIDE + step) * SEED_STRIDE + rank + 1
     return torch.Generator().manual_seed(mixed % 2**63)
 
 
 def rate_at(step: int, *, steps: int, peak: float, warm_up: int, decay: float) -> float:
-    """Learning rate of a step: rising over `warm_up` steps, constant, falling to 0 over the last share `decay`."""
+    """Learning rate: increasing over `warm_up` steps, constant, decreasing to 0 over the last fraction `decay`."""
     left = (steps - step) / max(1.0, decay * steps)
     return peak * min(1.0, (step + 1) / max(1, warm_up), left)
 
 
 def average_into(average: dict[str, Tensor], net: nn.Module, *, keep: float, step: int) -> None:
-    """Move averaged weights towards those of the network, faster at the start so that the first are forgotten."""
+    """Updates averaged weights, faster at the start to forget the initial ones."""
     keep = min(keep, step / (step + 10.0))
     with torch.no_grad():
         for name, value in net.state_dict().items():
@@ -41,15 +41,15 @@ def average_into(average: dict[str, Tensor], net: nn.Module, *, keep: float, ste
 
 
 def check_resumable(found: Checkpoint, settings: Any, *, decay: float) -> None:
-    """Refuse to go on with a checkpoint of other settings.
+    """Checks that a checkpoint has the same settings.
 
     Args:
         found: the run's checkpoint.
-        settings: dataclass of the settings now, with a field `steps`.
-        decay: share of the steps over which the learning rate falls.
+        settings: current settings, a dataclass with a field `steps`.
+        decay: fraction of the steps over which the learning rate decreases.
 
     Raises:
-        UsageError: a setting that matters differs, or the steps do after the rate has begun to fall.
+        UsageError: a relevant setting differs, or the number of steps after the decay has started.
     """
     wanted: Mapping[str, object] = asdict(settings)
     differing = sorted(
@@ -58,11 +58,11 @@ def check_resumable(found: Checkpoint, settings: Any, *, decay: float) -> None:
         if key not in FREE and plain(wanted.get(key)) != plain(found.settings.get(key))
     )
     if differing:
-        raise UsageError(f"the run's checkpoint was made with other settings: {', '.join(differing)} differ")
+        raise UsageError(f"the run's checkpoint has other settings: {', '.join(differing)} differ")
     if found.settings["steps"] != settings.steps:
         shorter = min(int(str(found.settings["steps"])), settings.steps)
         if found.step > shorter * (1 - decay):
-            raise UsageError("the number of steps cannot change once the learning rate has begun to fall")
+            raise UsageError("the number of steps cannot change after the learning rate has started to decay")
 
 
 def split_by_prefix(tensors: Mapping[str, Tensor], prefixes: tuple[str, ...]) -> dict[str, dict[str, Tensor]]:
@@ -75,7 +75,7 @@ def split_by_prefix(tensors: Mapping[str, Tensor], prefixes: tuple[str, ...]) ->
 
 
 def plain(value: object) -> object:
-    """A setting as JSON would give it back: tuples are lists."""
+    """A setting as read from JSON: tuples become lists."""
     if isinstance(value, dict):
         return {key: plain(inner) for key, inner in value.items()}
     return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value

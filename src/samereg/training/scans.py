@@ -1,4 +1,4 @@
-"""Training scans in memory: model-space intensities and body mask, index units at 2 mm."""
+"""Training scans in memory: model-space intensities and body mask."""
 
 from dataclasses import dataclass
 
@@ -13,12 +13,12 @@ from samereg.image.preprocess import from_window, to_model_space
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingScan:
-    """One scan as training needs it.
+    """A training scan.
 
     Attributes:
         name: for logs.
         volume: model space, values in (-1, 1), half precision to keep hundreds of scans in memory.
-        body: voxels of the patient.
+        body: body mask.
     """
 
     name: str
@@ -32,14 +32,14 @@ class TrainingScan:
 
 
 def prepare_scan(volume: Volume, *, name: str) -> TrainingScan:
-    """A scan resampled to model space once, with its body mask.
+    """Resamples a scan to model space and computes its body mask.
 
     Args:
         volume: CT in HU, any grid.
         name: for logs.
 
     Raises:
-        InputError: no body is found.
+        InputError: the scan shows no body.
     """
     model = to_model_space(volume)
     body = body_mask(from_window(model))

@@ -1,4 +1,4 @@
-"""All that decides what a training of the embedding computes, besides the scans."""
+"""Settings of training an embedding."""
 
 from dataclasses import dataclass, field
 
@@ -13,20 +13,20 @@ class EmbeddingTraining:
 
     Attributes:
         network: a name of `nets/build.py`.
-        steps: optimiser steps in all.
-        warm_up: steps over which the rate rises from 0.
-        decay: last share of the steps, over which the rate falls to 0. Before it, a run can be resumed with
-            another number of steps and equals a run that was started so.
-        learning_rate: AdamW's, between.
-        weight_decay: AdamW's.
-        gradient_norm: longer gradients are scaled down to this.
-        average: decay of the averaged weights, which are what is kept in the end.
-        cross_from: first step whose pairs may be two scans matched by the embedding itself.
-        cross_every: steps after which those matches are made anew.
-        cross_pairs: scan pairs matched each time.
+        steps: total number of optimiser steps.
+        warm_up: steps over which the learning rate increases from 0.
+        decay: last fraction of the steps, over which the learning rate decreases to 0. Before it, a run can resume
+            with another number of steps, as if started so.
+        learning_rate: maximum, of AdamW.
+        weight_decay: of AdamW.
+        gradient_norm: maximum norm for gradient clipping.
+        average: decay of the averaged weights, which are the final result.
+        cross_from: first step with pairs of two scans matched by the embedding itself.
+        cross_every: steps between updates of those matches.
+        cross_pairs: number of scan pairs matched per update.
         save_every: steps between checkpoints.
         log_every: steps between rows of the log.
-        seed: decides everything random.
+        seed: of all random numbers.
         batch: shape of a batch and its augmentation.
         contrast: the loss.
     """

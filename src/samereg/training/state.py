@@ -1,4 +1,4 @@
-"""A network in training between two steps: weights, Adam's moments, averaged weights; kept and restored whole."""
+"""State of a network in training: weights, Adam's moments, averaged weights; saved and restored."""
 
 import logging
 from collections.abc import Mapping
@@ -18,15 +18,15 @@ _PARTS = ("model", "average", "optimiser")
 
 
 class Recipe(Protocol):
-    """Settings of a training, as far as a step needs them; a frozen dataclass."""
+    """Settings of a training used by a step; a frozen dataclass."""
 
     @property
     def decay(self) -> float:
-        """Last share of the steps, over which the rate falls to 0."""
+        """Last fraction of the steps, over which the learning rate decreases to 0."""
 
     @property
     def gradient_norm(self) -> float:
-        """Longer gradients are scaled down to this."""
+        """Maximum norm for gradient clipping."""
 
     @property
     def average(self) -> float:
@@ -40,17 +40,17 @@ class TrainingState:
     """State of one training.
 
     Attributes:
-        step: steps taken.
-        model: what computes the loss, as it is called: set up for the devices.
-        bare: the same, as it is kept.
+        step: number of completed steps.
+        model: module that computes the loss, wrapped for the devices.
+        bare: the same module without wrappers.
     """
 
     def __init__(self, bare: nn.Module, net: nn.Module, optimiser: Optimizer, *, recipe: Any, fabric: Fabric) -> None:
-        """Begin.
+        """Initialise the state.
 
         Args:
-            bare: computes the loss; holds `net`.
-            net: what is trained.
+            bare: module that computes the loss; contains `net`.
+            net: trained network.
             optimiser: of the parameters of `bare`.
             recipe: settings, a dataclass that is a `Recipe`.
             fabric: device, number of processes; launched.
@@ -62,7 +62,7 @@ class TrainingState:
         self.model, self._optimiser = fabric.setup(bare, optimiser)
 
     def take_step(self, loss: Tensor) -> None:
-        """One step down the gradient of a loss that `model` has computed."""
+        """Performs one optimiser step on a loss computed by `model`."""
         recipe: Recipe = self._recipe
         for group in self._optimiser.param_groups:
             group["lr"] = recipe.rate(self.step)
@@ -81,7 +81,7 @@ class TrainingState:
         """The state after the last step.
 
         Args:
-            further: tensors to be kept with it, named `prefix/name` by prefixes that `restore` is told.
+            further: additional tensors, named `prefix/name`; see `restore`.
         """
         tensors = {f"model/{k}": v for k, v in self.bare.state_dict().items()}
         tensors |= {f"average/{k}": v for k, v in self._average.items()}
@@ -89,17 +89,17 @@ class TrainingState:
         return Checkpoint(step=self.step, settings=asdict(self._recipe), tensors={**tensors, **(further or {})})
 
     def restore(self, found: Checkpoint, *, further: str = "") -> Mapping[str, Tensor]:
-        """Go on from a checkpoint.
+        """Resumes from a checkpoint.
 
         Args:
-            found: as of `checkpoint`.
-            further: prefix of further tensors; empty for none.
+            found: from `checkpoint`.
+            further: prefix of the additional tensors; empty for none.
 
         Returns:
-            The further tensors, by name.
+            The additional tensors, by name.
 
         Raises:
-            UsageError: it was made with other settings, the number of steps before the decay excepted.
+            UsageError: it has other settings, except for the number of steps before the decay.
         """
         check_resumable(found, self._recipe, decay=self._recipe.decay)
         parts = split_by_prefix(found.tensors, (*_PARTS, further) if further else _PARTS)

@@ -1,4 +1,4 @@
-"""Randomly placed, scaled, turned and bent views of a scan, with the exact maps between them.
+"""Geometric augmentation: randomly placed, scaled, rotated and deformed views, with the exact maps between them.
 
 Index units throughout: a view's voxels and the scan's voxels, both along (d, h, w).
 """
@@ -13,17 +13,17 @@ from torch import Tensor
 from samereg.ops.sample import identity_grid, sample_grid
 
 INVERSE_ITERATIONS = 10
-"""The bend contracts by about 0.3 a step, so ten leave less than a thousandth of a voxel."""
+"""Iterations of the inversion, which contracts by about 0.3 per step to below a thousandth of a voxel."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Placement:
-    """How far views are moved; larger is harder.
+    """Ranges of the geometric augmentation.
 
     Attributes:
         scale: factor between the smallest and the unchanged size, and the unchanged and the largest.
         stretch: the same, each axis by itself.
-        rotation_deg: largest angle about each axis.
+        rotation_deg: maximum angle about each axis.
         bend_vox: standard deviation of the elastic displacement at its control points.
         bend_spacing_vox: distance between those.
         shift_vox: largest offset of the view's centre.
@@ -96,7 +96,7 @@ def random_map(
 def render_view(
     intensity: Float[Tensor, "1 d h w"], view: ViewMap, *, background: float = -1.0
 ) -> Float[Tensor, "1 vd vh vw"]:
-    """The scan as the view shows it; beyond the scan, the background."""
+    """The scan resampled to the view, with background outside."""
     points = view.to_scan(identity_grid(view.shape))
     low = points.amin((0, 1, 2)).floor().long().clamp(min=0)
     high = (points.amax((0, 1, 2)).ceil().long() + 1).clamp(min=1)
@@ -108,7 +108,7 @@ def render_view(
 
 
 def in_mask(mask: Bool[Tensor, "d h w"], points: Float[Tensor, "n 3"]) -> Bool[Tensor, " n"]:
-    """Which scan positions fall on a voxel of the mask."""
+    """Whether scan positions lie in the mask."""
     index = points.round().long()
     size = torch.tensor(mask.shape)
     inside = ((index >= 0) & (index < size)).all(-1)

@@ -1,4 +1,4 @@
-"""Trained deformation networks: the shipped one by name, others by path."""
+"""Weights of deformation networks: shipped ones by name, others by path."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ FORMS = ("velocity", "displacement")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeformHeader:
-    """What weights of a deformation network say of themselves.
+    """Header of the weights of a deformation network.
 
     Attributes:
         network: name of the architecture.
-        correlation: whether it takes the correlation of embeddings.
-        form: what it predicts: `velocity` or `displacement`.
+        correlation: whether it takes the correlation of embeddings as input.
+        form: type of the prediction: `velocity` or `displacement`.
         embedding: SHA-256 of the embedding whose correlations it was trained on.
     """
 
@@ -39,9 +39,9 @@ class DeformWeights:
     """A deformation network with its trained weights.
 
     Attributes:
-        name: as asked for: a shipped name or a path.
+        name: as requested: a shipped name or a path.
         checksum: SHA-256 of the file.
-        header: what it is.
+        header: its header.
         net: single precision, on the CPU, in evaluation mode.
     """
 
@@ -52,10 +52,10 @@ class DeformWeights:
 
 
 def read_deform_weights(name: str) -> DeformWeights:
-    """A shipped deformation network by name, or one that was trained with `samereg train deform` by path.
+    """Reads a shipped deformation network by name, or one trained by `samereg train deform` by path.
 
     Raises:
-        WeightsError: no such file, a damaged one, or weights of another kind of network.
+        WeightsError: missing, damaged, or weights of another kind of network.
     """
     stored = read_stored(name, SHIPPED)
     header = _header(stored.header, stored.path)
@@ -65,13 +65,13 @@ def read_deform_weights(name: str) -> DeformWeights:
 
 
 def write_deform_weights(net: DeformNet, path: Path, *, header: DeformHeader, notes: Mapping[str, str]) -> None:
-    """Keep a trained network in half precision; `read_deform_weights` reads it back.
+    """Writes a trained network in half precision, for `read_deform_weights`.
 
     Args:
         net: trained, not folded.
-        path: file to write, replaced whole.
-        header: what it is.
-        notes: further entries, as the recipe it was trained with.
+        path: output file, replaced atomically.
+        header: its header.
+        notes: further entries, such as the training recipe.
     """
     entries = {
         "network": header.network,

@@ -1,4 +1,4 @@
-"""Trained tensors on disk: half precision as safetensors with a header; shipped files are held to a checksum."""
+"""Weights files: half-precision safetensors with a header; shipped files are verified by checksum."""
 
 import hashlib
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ class StoredTensors:
     """Contents of a weights file.
 
     Attributes:
-        path: where it lies.
+        path: of the file.
         checksum: SHA-256 of the file.
         tensors: by name, in the precision of the file.
         header: strings by name.
@@ -30,10 +30,10 @@ class StoredTensors:
     header: Mapping[str, str]
 
     def fill(self, net: nn.Module) -> None:
-        """Put the tensors into a network, in single precision.
+        """Loads the tensors into a network, in single precision.
 
         Raises:
-            WeightsError: they are those of another network, or not finite.
+            WeightsError: they belong to another network, or are not finite.
         """
         unusable = sorted(key for key, value in self.tensors.items() if not bool(torch.isfinite(value.float()).all()))
         if unusable:
@@ -45,14 +45,14 @@ class StoredTensors:
 
 
 def read_stored(name: str, shipped: Mapping[str, str]) -> StoredTensors:
-    """A shipped file by name, or any by path.
+    """Reads a shipped file by name, or any file by path.
 
     Args:
         name: a key of `shipped`, or a path.
         shipped: SHA-256 of each shipped file, by name.
 
     Raises:
-        WeightsError: no such file, or a damaged one.
+        WeightsError: missing or damaged.
     """
     path = shipped_path(name) if name in shipped else Path(name)
     if not path.is_file():
@@ -66,13 +66,13 @@ def read_stored(name: str, shipped: Mapping[str, str]) -> StoredTensors:
 
 
 def write_stored(net: nn.Module, path: Path, *, header: Mapping[str, str]) -> None:
-    """Keep a trained network in half precision; the file is replaced whole."""
+    """Writes a trained network in half precision; the file is replaced atomically."""
     tensors = {key: _halved(value) for key, value in net.state_dict().items()}
     write_tensors(tensors, path, header=header)
 
 
 def shipped_path(name: str) -> Path:
-    """Where a shipped file lies."""
+    """Path of a shipped file."""
     return Path(str(resources.files("samereg.weights") / f"{name}.safetensors"))
 
 

@@ -1,4 +1,4 @@
-"""Trained embeddings: the shipped ones by name, others by path."""
+"""Weights of embeddings: shipped ones by name, others by path."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Weights:
     """A network with its trained weights.
 
     Attributes:
-        name: as asked for: a shipped name or a path.
+        name: as requested: a shipped name or a path.
         checksum: SHA-256 of the file.
         network: name of the architecture.
         net: single precision, on the CPU, in evaluation mode.
@@ -36,10 +36,10 @@ class Weights:
 
 
 def read_weights(name: str) -> Weights:
-    """A shipped embedding by name, or one that was trained with `samereg train embedding` by path.
+    """Reads a shipped embedding by name, or one trained by `samereg train embedding` by path.
 
     Raises:
-        WeightsError: no such file, a damaged one, or weights of another network.
+        WeightsError: missing, damaged, or weights of another network.
     """
     stored = read_stored(name, SHIPPED)
     network = stored.header.get(NETWORK_KEY, "")
@@ -52,12 +52,12 @@ def read_weights(name: str) -> Weights:
 
 
 def write_weights(net: EmbeddingNet, path: Path, *, network: str, header: Mapping[str, str]) -> None:
-    """Keep a trained network in half precision; `read_weights` reads it back.
+    """Writes a trained network in half precision, for `read_weights`.
 
     Args:
         net: trained, not folded.
-        path: file to write, replaced whole.
+        path: output file, replaced atomically.
         network: name of its architecture.
-        header: further entries, as the recipe it was trained with.
+        header: further entries, such as the training recipe.
     """
     write_stored(net, path, header={**header, NETWORK_KEY: network})

@@ -12,7 +12,7 @@ from samereg.io.images import IMAGE_SUFFIXES
 BETWEEN = "__"
 """Stands between the names of the fixed and the moving scan in the name of a run folder."""
 
-LONGEST_NAME_BYTES = 200
+MAX_NAME_BYTES = 200
 """Of a run folder: file systems allow 255 bytes, and temporary names take some."""
 
 RESERVED_NAMES = ("summary.csv", "index.html", "logs", "store")
@@ -142,8 +142,8 @@ def name_fault(name: str) -> str:
         return "which is no plain name of a folder"
     if name.casefold() in RESERVED_NAMES:
         return "which is the name of another output"
-    if len(name.encode("utf-8", errors="surrogateescape")) > LONGEST_NAME_BYTES:
-        return f"which is longer than {LONGEST_NAME_BYTES} bytes"
+    if len(name.encode("utf-8", errors="surrogateescape")) > MAX_NAME_BYTES:
+        return f"which is longer than {MAX_NAME_BYTES} bytes"
     return ""
 
 

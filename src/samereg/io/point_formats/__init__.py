@@ -1,1 +1,1 @@
-"""Files of points, one file per format; frames end here: points are LPS+ millimetres inside."""
+"""Point formats, one module each; inside samereg, points are in LPS+ mm."""

@@ -1,4 +1,4 @@
-"""Slicer's older lists of points (`.fcsv`): RAS or LPS mm, as the header says; RAS where it does not."""
+"""Slicer's legacy fiducial lists (`.fcsv`): RAS or LPS mm according to the header, RAS by default."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ _HEADER = "# Markups fiducial file version = 5.0\n# CoordinateSystem = LPS\n# co
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Listing:
-    """Header lines, frame, column names and rows of a file."""
+    """Header lines, coordinate frame, column names and rows of a file."""
 
     header: tuple[str, ...]
     frame: str
@@ -27,7 +27,7 @@ class _Listing:
 
 
 def read_fcsv(path: Path) -> PointSet:
-    """Points with their labels and descriptions.
+    """Reads points with their labels and descriptions.
 
     Raises:
         FileError: missing, or not text.
@@ -45,14 +45,14 @@ def read_fcsv(path: Path) -> PointSet:
 
 
 def write_fcsv(moved: MovedPoints, path: Path, *, source: Path | None) -> None:
-    """Write points; header, frame and further columns are those of the file they came from.
+    """Writes points, with the header, coordinate frame and other columns of their source file.
 
-    A point outside is marked in its description: Slicer knows no further columns.
+    A point outside is marked in its description, because Slicer supports no additional columns.
 
     Args:
-        moved: in the order of `read_fcsv`.
-        path: file to write.
-        source: file that the points came from; None makes a new list in LPS.
+        moved: points in the order of `read_fcsv`.
+        path: output file.
+        source: file of the original points; None writes a new list in LPS.
     """
     listing = _parse(read_text(source) if source else _new_text(moved), path)
     positions = between_lps_and(listing.frame, moved.points_mm).tolist()
@@ -76,7 +76,7 @@ def _moved_row(row: tuple[str, ...], columns: tuple[str, ...], position: list[fl
 
 
 def _parse(text: str, path: Path) -> _Listing:
-    # Not `splitlines`: it breaks lines at letters that stand in labels.
+    # Not `splitlines`, which also splits at characters that occur in labels.
     lines = text.replace("\r\n", "\n").split("\n")
     header = tuple(line for line in lines if line.startswith("#"))
     facts = {

@@ -1,4 +1,4 @@
-"""What a format of point files is: one object at the end of each file here, listed once in `point_files`."""
+"""Interface of point formats: one object at the end of each module here, registered in `point_files`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,22 +11,22 @@ from samereg.io.formats import Recognised, has_suffix
 from samereg.io.point_formats.points import MovedPoints, PointSet
 
 Need = Literal["image", "source"]
-"""The image whose voxels the coordinates are; the file of the same format that points came from, to be written anew."""
+"""image: whose voxel coordinates the points are; source: file of the same format that the output is derived from."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PointFormat:
-    """One format of point files.
+    """A file format of points.
 
     Attributes:
-        name: what users call it.
-        suffixes: what names of its files end in.
-        recognise: what a file is taken for; None if it is of another format.
-        read: points of a file; takes the grid of the image that voxel coordinates belong to.
-        write: takes the points, the file to write, the file of the same format that they came from, if any, and
-            the grid of the image that voxel coordinates belong to.
-        needs: what reading or writing cannot do without.
-        marks: whether a point outside can be marked in the file.
+        name: its name for users.
+        suffixes: of its file names.
+        recognise: recognises a file; None if it has another format.
+        read: reads points; takes the grid of the image for voxel coordinates.
+        write: writes points; takes the output file, the source file of the same format, if any, and
+            the grid of the image for voxel coordinates.
+        needs: required inputs of reading or writing.
+        marks: whether the file can mark points outside the domain.
     """
 
     name: str
@@ -39,22 +39,22 @@ class PointFormat:
 
     @property
     def is_mesh(self) -> bool:
-        """Whether points are corners of something, which no list of points can become."""
+        """Whether points are vertices of a mesh, which cannot be made from a list of points."""
         return "source" in self.needs
 
 
 def by_name(name: str, *suffixes: str) -> Callable[[Path], Recognised | None]:
-    """A look at a file's name alone."""
+    """Recognition by suffix only."""
 
     def recognise(path: Path) -> Recognised | None:
-        found = Recognised(format=name, sureness="named", why=f"its name ends in {' or '.join(suffixes)}")
+        found = Recognised(format=name, certainty="name", why=f"its name ends in {' or '.join(suffixes)}")
         return found if has_suffix(path, suffixes) else None
 
     return recognise
 
 
 def need_image(grid: Grid | None, path: Path) -> Grid:
-    """The grid of the image that voxel coordinates of a file belong to.
+    """The grid of the image for voxel coordinates, which must be given.
 
     Raises:
         UnspecifiedError: not given.
@@ -65,7 +65,7 @@ def need_image(grid: Grid | None, path: Path) -> Grid:
 
 
 def need_source(source: Path | None, output: Path) -> Path:
-    """The mesh that an output is made from.
+    """The source mesh of an output, which must be given.
 
     Raises:
         UsageError: the points came from another format.

@@ -1,4 +1,4 @@
-"""Learn2Reg's keypoints: CSV without a header, voxels of an image along its axes as NIfTI stores them."""
+"""Learn2Reg keypoints: CSV without a header, in voxel coordinates along the NIfTI axes of an image."""
 
 from pathlib import Path
 
@@ -15,11 +15,11 @@ _SUFFIXES = (".csv",)
 
 
 def read_keypoints(path: Path, grid: Grid) -> PointSet:
-    """Points in the world, of rows of three voxel coordinates (i, j, k).
+    """Reads rows of three voxel coordinates (i, j, k) as world positions.
 
     Args:
         path: the file.
-        grid: of the image that the voxels belong to.
+        grid: grid of the image.
 
     Raises:
         FileError: missing, or not text.
@@ -31,7 +31,7 @@ def read_keypoints(path: Path, grid: Grid) -> PointSet:
 
 
 def write_keypoints(moved: MovedPoints, path: Path, grid: Grid) -> None:
-    """Write rows of three voxel coordinates of an image; the format has no place to mark points."""
+    """Writes rows of three voxel coordinates; the format cannot mark points outside."""
     points_vox = grid.to_index(moved.points_mm).flip(1)
     lines = (",".join(f"{value:.4f}" for value in row) for row in points_vox.tolist())
     with atomic_file(path) as temporary:
@@ -50,7 +50,7 @@ def _three_numbers(row: Row, table: TextTable, path: Path) -> list[float]:
 def _recognise(path: Path) -> Recognised | None:
     if not has_suffix(path, _SUFFIXES) or has_header(path):
         return None
-    return Recognised(format="learn2reg", sureness="shaped", why="its first line holds numbers")
+    return Recognised(format="learn2reg", certainty="compatible", why="its first line holds numbers")
 
 
 KEYPOINTS = PointFormat(

@@ -1,4 +1,4 @@
-"""Slicer's markups (`.mrk.json`): control points in LPS or RAS mm, as each markup says."""
+"""Slicer markups (`.mrk.json`): control points in LPS or RAS mm, as declared by each markup."""
 
 import copy
 import json
@@ -23,11 +23,11 @@ _SCHEMA = (
 )
 _FRAMES = {"LPS": "LPS", "RAS": "RAS", "0": "RAS", "1": "LPS"}
 _MOVABLE = ("Fiducial", "Line", "Angle", "Curve", "ClosedCurve")
-"""Kinds that are their control points; a box or a plane would not stay one."""
+"""Markup types defined by their control points alone; a transformed box or plane would not remain one."""
 
 
 def read_markups(path: Path) -> PointSet:
-    """Control points of every markup of a file, one after another, with their labels; unplaced ones are passed over.
+    """Reads the control points of all markups of a file with their labels; unplaced ones are skipped.
 
     Raises:
         FileError: missing, or not JSON.
@@ -45,12 +45,12 @@ def read_markups(path: Path) -> PointSet:
 
 
 def write_markups(moved: MovedPoints, path: Path, *, source: Path | None) -> None:
-    """Write control points; everything else of the file they came from is kept, its measurements excepted.
+    """Writes control points; the rest of the source file is kept, except for its measurements.
 
     Args:
         moved: in the order of `read_markups`.
-        path: file to write.
-        source: file that the points came from; None makes a new list of points in LPS.
+        path: output file.
+        source: file of the original points; None writes a new list in LPS.
     """
     document = copy.deepcopy(read_json(source)) if source else _new_document(moved)
     rest = zip(moved.points_mm, moved.outside.tolist(), strict=True)
@@ -60,7 +60,7 @@ def write_markups(moved: MovedPoints, path: Path, *, source: Path | None) -> Non
             position, outside = next(rest)
             point["position"] = between_lps_and(frame, position[None])[0].tolist()
             point[OUTSIDE] = bool(outside)
-        # Lengths and angles of before would be read as those of now; Slicer measures anew.
+        # Old lengths and angles would be wrong; Slicer recomputes them.
         markup.pop("measurements", None)
     with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -73,7 +73,7 @@ def _markups(document: Any, path: Path) -> list[dict[str, Any]]:
     others = sorted({str(markup.get("type")) for markup in found} - set(_MOVABLE))
     if others:
         raise InputError(
-            f"{path}: holds a markup of type {', '.join(others)}, which would not stay one; need {', '.join(_MOVABLE)}."
+            f"{path}: holds a markup of type {', '.join(others)}, unsupported; need {', '.join(_MOVABLE)}."
         )
     return found
 

@@ -1,4 +1,4 @@
-"""What every file of points holds, and how its text is read."""
+"""Values shared by all point formats, and helpers for reading them."""
 
 import json
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from samereg.errors import FileError, InputError
 from samereg.io.text import read_text
 
 OUTSIDE = "outside"
-"""Column or property that marks a point outside the transform's domain."""
+"""Column or property that marks points outside the transform's domain."""
 
 _SIGNS = {"LPS": (1.0, 1.0, 1.0), "RAS": (-1.0, -1.0, 1.0)}
 
@@ -25,7 +25,7 @@ class PointSet:
 
     Attributes:
         points_mm: world positions, LPS+.
-        columns: further texts by name, one for each point.
+        columns: other columns by name, one text per point.
     """
 
     points_mm: Float64[Tensor, "n 3"]
@@ -34,12 +34,12 @@ class PointSet:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class MovedPoints:
-    """Points that a transform has moved, ready to be written.
+    """Transformed points, ready to be written.
 
     Attributes:
         points_mm: new world positions, LPS+.
-        outside: which ones the transform says nothing about.
-        columns: as in the file they came from.
+        outside: which points lie outside the transform's domain.
+        columns: as in the source file.
     """
 
     points_mm: Float64[Tensor, "n 3"]
@@ -48,12 +48,12 @@ class MovedPoints:
 
 
 def between_lps_and(frame: str, points_mm: Float64[Tensor, "n 3"]) -> Float64[Tensor, "n 3"]:
-    """LPS+ points in a frame, or points of a frame in LPS+: the same change of signs."""
+    """Converts points from LPS+ to a frame or back, which is the same change of signs."""
     return points_mm * torch.tensor(_SIGNS[frame], dtype=torch.float64)
 
 
 def require_points(points: list[list[float]], path: Path) -> Float64[Tensor, "n 3"]:
-    """A list of positions as a tensor.
+    """Converts a list of positions to a tensor.
 
     Raises:
         InputError: none, or numbers that are not finite.
@@ -67,10 +67,10 @@ def require_points(points: list[list[float]], path: Path) -> Float64[Tensor, "n 
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds.
+    """Reads a JSON file.
 
     Raises:
-        FileError: missing, or not JSON; NaN and infinity are none.
+        FileError: missing, or not JSON; NaN and infinity are not allowed.
     """
 
     def refuse(word: str) -> None:

@@ -1,4 +1,4 @@
-"""Meshes in STL (text or binary): corners of triangles, LPS+ mm unless the header says SPACE=RAS as of Slicer."""
+"""STL meshes (text or binary): triangle vertices in LPS+ mm, unless the header has Slicer's SPACE=RAS."""
 
 import re
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from samereg.io.point_formats.points import MovedPoints, PointSet, between_lps_a
 _TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 _HEADER_BYTES = 80
 _LINES = ((b"facet", 5), (b"outer", 2), *((b"vertex", 4),) * 3, (b"endloop", 1), (b"endfacet", 1))
-"""First word of each line of a triangle, and how many words it has."""
+"""First word and number of words of each line of a triangle."""
 _VERTEX = re.compile(rb"vertex\s+(\S+)\s+(\S+)\s+(\S+)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Surface:
-    """Header and triangles; `triangles` has normals and attributes too where the file is binary."""
+    """Header and triangles; in binary files `triangles` includes normals and attributes."""
 
     header: bytes
     corners: NDArray[np.float64]
@@ -32,7 +32,7 @@ class _Surface:
 
 
 def read_stl(path: Path) -> PointSet:
-    """Corners of all triangles, three by three.
+    """Reads the vertices of all triangles, three per triangle.
 
     Raises:
         FileError: missing, truncated, or not STL.
@@ -44,12 +44,12 @@ def read_stl(path: Path) -> PointSet:
 
 
 def write_stl(moved: MovedPoints, path: Path, *, source: Path) -> None:
-    """Write the triangles of another file with moved corners and new normals; the format has no place for marks.
+    """Writes the triangles of another file with moved vertices and new normals; the format cannot mark points.
 
     Args:
         moved: in the order of `read_stl`.
-        path: file to write.
-        source: file that the corners came from.
+        path: output file.
+        source: file of the original vertices.
     """
     surface = _parse(source)
     corners = between_lps_and(surface.frame, moved.points_mm).numpy().reshape(-1, 3, 3)
@@ -89,7 +89,7 @@ def _corners_of_text(content: bytes, path: Path) -> NDArray[np.float64]:
 
 
 def _require_structure(content: bytes, path: Path) -> None:
-    """Refuse text whose lines are not those of whole triangles, solid by solid."""
+    """Checks that the lines of a text file form complete triangles in solids."""
     lines = [words for line in content.splitlines() if (words := line.split())]
     inner = [words for words in lines if words[0].lower() not in (b"solid", b"endsolid")]
     for number, words in enumerate(inner):

@@ -1,4 +1,4 @@
-"""Points as CSV with the header x,y,z: LPS+ mm; further columns are kept."""
+"""Points as CSV with the header x,y,z, in LPS+ mm; other columns are kept."""
 
 from pathlib import Path
 
@@ -11,13 +11,13 @@ _SUFFIXES = (".csv",)
 
 
 def read_table(path: Path) -> PointSet:
-    """Points and further columns of a CSV file; see `read_points_csv`."""
+    """Reads points and other columns of a CSV file; see `read_points_csv`."""
     points_mm, columns = read_points_csv(path)
     return PointSet(points_mm=points_mm, columns=columns)
 
 
 def write_table(moved: MovedPoints, path: Path) -> None:
-    """Write x,y,z, the further columns, and `outside` (1 or 0)."""
+    """Writes x,y,z, the other columns, and `outside` (1 or 0)."""
     kept = {name: texts for name, texts in moved.columns.items() if name != OUTSIDE}
     rows = [
         [*(f"{value:.4f}" for value in point), *(texts[row] for texts in kept.values()), int(outside)]
@@ -29,7 +29,7 @@ def write_table(moved: MovedPoints, path: Path) -> None:
 def _recognise(path: Path) -> Recognised | None:
     if not has_suffix(path, _SUFFIXES) or not has_header(path):
         return None
-    return Recognised(format="csv", sureness="said", why="its first line holds words")
+    return Recognised(format="csv", certainty="declared", why="its first line holds words")
 
 
 CSV = PointFormat(

@@ -1,6 +1,6 @@
-"""Meshes in VTK's legacy format (`.vtk`, text or binary): only the points are read and replaced.
+"""Meshes in legacy VTK format (`.vtk`, text or binary): only the points are read and replaced.
 
-LPS+ mm, unless the title says SPACE=RAS as Slicer writes it.
+LPS+ mm, unless the title has Slicer's SPACE=RAS.
 """
 
 import re
@@ -28,7 +28,7 @@ _MARKS = f"SCALARS {OUTSIDE} int 1\nLOOKUP_TABLE default\n".encode()
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Mesh:
-    """A file cut in three: what comes before its points, the points, and what comes after."""
+    """A file split at its points: the part before, the points, and the part after."""
 
     head: bytes
     points: Float64[Tensor, "n 3"]
@@ -39,7 +39,7 @@ class _Mesh:
 
 
 def read_vtk(path: Path) -> PointSet:
-    """Points of a mesh.
+    """Reads the points of a mesh.
 
     Raises:
         FileError: missing, truncated, or not legacy VTK.
@@ -50,14 +50,14 @@ def read_vtk(path: Path) -> PointSet:
 
 
 def write_vtk(moved: MovedPoints, path: Path, *, source: Path) -> None:
-    """Write the mesh of another file with moved points; cells and data are kept to the byte.
+    """Writes the mesh of another file with moved points; cells and data are copied unchanged.
 
-    Adds the point data `outside`. Normals stay what they were.
+    Adds the point data array `outside`. Normals are not updated.
 
     Args:
         moved: in the order of `read_vtk`.
-        path: file to write.
-        source: file that the points came from.
+        path: output file.
+        source: file of the original points.
     """
     mesh = _parse(source)
     values = between_lps_and(mesh.frame, moved.points_mm).numpy().astype(mesh.dtype)
@@ -131,7 +131,7 @@ def _ends_in_point_data(tail: bytes) -> bool:
 
 
 def _without_marks(tail: bytes, count: int, *, is_binary: bool) -> bytes:
-    """The rest of a file without the marks that an earlier move added at its end."""
+    """The end of a file without the `outside` array of an earlier run."""
     place = tail.rfind(_MARKS)
     rest = tail[place + len(_MARKS) :]
     is_ours = len(rest) == 4 * count + 1 if is_binary else len(rest.split()) == count

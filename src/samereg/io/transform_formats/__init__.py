@@ -1,1 +1,1 @@
-"""Files of transforms, one file per format; direction, frame and units end here: fixed to moving, LPS+ mm inside."""
+"""Transform formats, one module each; inside samereg, transforms map fixed to moving in LPS+ mm."""

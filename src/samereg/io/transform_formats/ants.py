@@ -19,16 +19,16 @@ from samereg.io.transforms import read_transform
 AFFINE, WARP = "0GenericAffine.mat", "1Warp.nii.gz"
 _LINEAR = (".mat", ".txt", ".tfm")
 _OTHERS = (".h5", ".json", ".npz", ".mha", ".nrrd")
-"""Endings that nobody means as a part of a prefix."""
+"""Suffixes that are not part of a prefix."""
 _PART = re.compile(r"(?P<prefix>.*?)(?P<place>\d+)(GenericAffine\.mat|Warp\.nii(\.gz)?)")
-"""Names that ANTs gives; it numbers the parts of a transform from the moving side."""
+"""File names of ANTs, which numbers the parts of a transform from the moving side."""
 
 
 def read_ants(path: Path, _: Spaces) -> Transform:
-    """One file of ANTs, or both that begin with a prefix: the warp, then the affine map.
+    """Reads a single ANTs file, or both files of a prefix: the warp, then the affine map.
 
     Raises:
-        FileError: no such file, and none that begins so.
+        FileError: no file of that name or prefix.
     """
     if path.is_file():
         return read_transform(path)
@@ -40,36 +40,36 @@ def read_ants(path: Path, _: Spaces) -> Transform:
 
 
 def write_ants(transform: Transform, path: Path, spaces: Spaces) -> tuple[Path, ...]:
-    """Write `PREFIX0GenericAffine.mat` and, for a transform that bends, `PREFIX1Warp.nii.gz`; or one file by its name.
+    """Writes `PREFIX0GenericAffine.mat` and, for a deformable transform, `PREFIX1Warp.nii.gz`; or a single file.
 
     Raises:
-        UsageError: no grid to write a field on, or the warp of another transform beside an affine map.
-        TransformError: a single affine file is asked for, but the transform bends.
+        UsageError: no grid for the field, or the warp of another transform beside an affine map.
+        TransformError: a single affine file for a transform that is not affine.
     """
     if is_nifti(path):
         return write_vector_image(transform, path, spaces)
     if has_suffix(path, _LINEAR):
         return write_linear(transform, path, spaces)
     if path.suffix in _OTHERS:
-        raise UsageError(f"{path}: is no name of ANTs; need a prefix, or a name in .mat or .nii.gz.")
+        raise UsageError(f"{path}: is not a file name of ANTs; need a prefix, or a name in .mat or .nii.gz.")
     affine_file, warp_file = files_of(path)
     before, affine = _split(transform)
     if not isinstance(before, Affine):
-        # The warp first: if there is no grid for it, nothing is left behind.
+        # The warp first, so that nothing is written if there is no grid for it.
         warp = write_vector_image(before, warp_file, spaces)
         return (*write_linear(affine, affine_file, spaces), *warp)
     if warp_file.exists():
-        raise UsageError(f"{warp_file}: would be taken for a part of this affine transform; need another prefix.")
+        raise UsageError(f"{warp_file}: would be read as part of this affine transform; need another prefix.")
     return write_linear(affine, affine_file, spaces)
 
 
 def files_of(prefix: Path) -> tuple[Path, Path]:
-    """Affine map and warp of a prefix."""
+    """Paths of the affine map and the warp of a prefix."""
     return prefix.with_name(prefix.name + AFFINE), prefix.with_name(prefix.name + WARP)
 
 
 def _split(transform: Transform) -> tuple[Transform, Affine]:
-    """What comes before the last affine map, and that map."""
+    """The parts before the last affine map, and that map."""
     *before, last = parts(transform)
     if isinstance(last, Affine):
         return chain_all(before), last
@@ -77,10 +77,10 @@ def _split(transform: Transform) -> tuple[Transform, Affine]:
 
 
 def _recognise(path: Path) -> Recognised | None:
-    """A prefix alone: single files of ANTs are those of ITK."""
+    """Recognises prefixes only; single ANTs files are ITK files."""
     if path.is_file() or not any(file.is_file() for file in files_of(path)):
         return None
-    return Recognised(format="ants", sureness="said", why="a prefix of two files of ANTs")
+    return Recognised(format="ants", certainty="declared", why="a prefix of two files of ANTs")
 
 
 def _side_files(path: Path) -> tuple[Path, ...]:
@@ -92,7 +92,7 @@ def _read_with(path: Path) -> tuple[Path, ...]:
 
 
 def _gather(files: Sequence[Path]) -> Gathered:
-    """Files of one prefix, the highest number first: that part is applied to fixed points first."""
+    """Files of one prefix, the highest number first, because it is applied to fixed points first."""
     parts_of: dict[str, dict[int, Path]] = {}
     for path in files:
         if matched := _PART.fullmatch(path.name):

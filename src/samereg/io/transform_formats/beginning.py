@@ -1,4 +1,4 @@
-"""The first bytes of a file of unknown format."""
+"""First bytes of a file, for recognition."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ _ENOUGH = 65536
 
 
 def beginning(path: Path) -> bytes:
-    """First bytes of a file; nothing of an image, whose header may hold any words."""
+    """First bytes of a file; empty for images, whose headers may contain any text."""
     if has_suffix(path, VOXEL_SUFFIXES):
         return b""
     with path.open("rb") as stream:

@@ -1,4 +1,4 @@
-"""elastix' `TransformParameters.txt`: LPS mm, fixed to moving; a file may name another that is applied before it."""
+"""elastix `TransformParameters.txt`: LPS mm, fixed to moving; a file may name an initial transform."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -33,9 +33,9 @@ _FIELD_NAME = "DeformationFieldFileName"
 _TEXTS = (".txt",)
 _STAGE = re.compile(r"TransformParameters\.(?P<place>\d+)\.txt")
 _LEVEL = re.compile(r"TransformParameters\.\d+\.R\d+\.txt")
-"""What elastix writes after each resolution, the last of which is the result too."""
+"""Files that elastix writes after each resolution; the last is also the result."""
 _DEEPEST = 20
-"""Files that name each other in a circle never end."""
+"""Maximum depth of initial transforms, to detect cycles."""
 _COMMON = """\
 (InitialTransformParameterFileName "NoInitialTransform")
 (HowToCombineTransforms "Compose")
@@ -53,20 +53,20 @@ _COMMON = """\
 
 
 def read_elastix(path: Path, _: Spaces) -> Transform:
-    """The transform of a parameter file, after those of the files that it names as initial.
+    """Reads the transform of a parameter file, composed with its initial transforms.
 
     Raises:
         FileError: missing, or not a parameter file.
-        TransformError: a kind that is not read, or transforms that are added instead of composed.
+        TransformError: an unsupported kind, or transforms that are added instead of composed.
     """
     return _read(path, depth=0)
 
 
 def write_elastix(transform: Transform, path: Path, spaces: Spaces) -> tuple[Path, ...]:
-    """Write a parameter file for `transformix`; for a transform that bends a field beside it, unless it is one spline.
+    """Writes a parameter file for `transformix`, with a field beside it unless the transform is affine or one spline.
 
     Raises:
-        UsageError: no grid to write a field on.
+        UsageError: no grid for the field.
     """
     extra: tuple[Path, ...] = ()
     if isinstance(transform, Affine):
@@ -80,20 +80,20 @@ def write_elastix(transform: Transform, path: Path, spaces: Spaces) -> tuple[Pat
         text = _field_text(image)
     grid = spaces.fixed or _own_grid(transform)
     with atomic_file(path) as temporary:
-        # The name of the field need not be UTF-8.
+        # The file name of the field need not be UTF-8.
         content = text + _COMMON + (grid_text(grid) if grid else "")
         temporary.write_text(content, encoding="utf-8", errors="surrogateescape")
     return (path, *extra)
 
 
 def field_file_of(path: Path) -> Path:
-    """Where the field of a parameter file lies."""
+    """Path of the field of a parameter file."""
     return path.with_name(path.name.removesuffix(path.suffix) + "_field.mha")
 
 
 def _read(path: Path, *, depth: int) -> Transform:
     if depth > _DEEPEST:
-        raise TransformError(f"{path}: names initial transforms in a circle; need a chain that ends.")
+        raise TransformError(f"{path}: has circular initial transforms; need a finite chain.")
     parameters = read_parameters(path)
     transform = _own_transform(parameters)
     initial = _initial(parameters)
@@ -119,11 +119,11 @@ def _own_transform(parameters: Parameters) -> Transform:
 
 
 def _beside(path: Path, named: str) -> Path:
-    """The file as named, or of that name beside the file that names it: results of elastix get moved about."""
+    """The named file, or one of that name beside the referring file, because elastix results are often moved."""
     for candidate in (Path(named), path.parent / named, path.parent / Path(named).name):
         if candidate.is_file():
             return candidate
-    raise FileError(f"{path}: names {named}, which is neither there nor beside it.")
+    raise FileError(f"{path}: names {named}, which exists neither there nor beside it.")
 
 
 def _affine_text(affine: Affine) -> str:
@@ -136,7 +136,7 @@ def _affine_text(affine: Affine) -> str:
 
 
 def _field_text(image: Path) -> str:
-    # transformix looks from the folder it is run in, so the name is whole.
+    # transformix resolves relative paths from its working directory, so the path is absolute.
     return (
         '(Transform "DeformationFieldTransform")\n(NumberOfParameters 0)\n'
         f'(DeformationFieldFileName "{image.absolute()}")\n(DeformationFieldInterpolationOrder 1)\n'
@@ -151,7 +151,7 @@ def _own_grid(transform: Transform) -> Grid | None:
 def _recognise(path: Path) -> Recognised | None:
     if b"(Transform " not in beginning(path):
         return None
-    return Recognised(format="elastix", sureness="said", why="it has an entry (Transform ...)")
+    return Recognised(format="elastix", certainty="declared", why="it has an entry (Transform ...)")
 
 
 def _side_files(path: Path) -> tuple[Path, ...]:
@@ -159,7 +159,7 @@ def _side_files(path: Path) -> tuple[Path, ...]:
 
 
 def _read_with(path: Path) -> tuple[Path, ...]:
-    """The field that a file names, and the files of its initial transforms with theirs."""
+    """The field that a file names, and those of its initial transforms."""
     return tuple(_chain(path, depth=0))
 
 
@@ -175,7 +175,7 @@ def _chain(path: Path, *, depth: int) -> Iterator[Path]:
 
 
 def _gather(files: Sequence[Path]) -> Gathered:
-    """The last stage of a run, which names those before it; and other parameter files that no text names."""
+    """The last stage of a run, which names the earlier ones, and other parameter files that no file names."""
     texts = [path for path in files if has_suffix(path, _TEXTS) and not _LEVEL.fullmatch(path.name)]
     stages = {int(matched["place"]): path for path in texts if (matched := _STAGE.fullmatch(path.name))}
     last = stages[max(stages)] if stages else None
@@ -183,7 +183,7 @@ def _gather(files: Sequence[Path]) -> Gathered:
     passed = [path for path in files if _LEVEL.fullmatch(path.name) or path.name in words or path in stages.values()]
     return Gathered(
         found=() if last is None else (Found(stem=last.name, files=(last,)),),
-        passed_over=tuple(path for path in passed if path != last),
+        skipped=tuple(path for path in passed if path != last),
     )
 
 

@@ -1,4 +1,4 @@
-"""The text of elastix' parameter files: `(Name value ...)`, and what its linear and spline transforms mean."""
+"""Parser of elastix parameter files, `(Name value ...)`, and conversion of linear and spline transforms."""
 
 import re
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Parameters:
     entries: dict[str, tuple[str, ...]]
 
     def has(self, name: str) -> bool:
-        """Whether there is such an entry."""
+        """Whether an entry exists."""
         return name in self.entries
 
     def words(self, name: str) -> tuple[str, ...]:
@@ -50,9 +50,9 @@ class Parameters:
         """Values of an entry as numbers.
 
         Raises:
-            TransformError: missing, no numbers, or another number of them.
+            TransformError: missing, not numbers, or the wrong number of them.
         """
-        # Python alone takes an underscore for part of a number.
+        # Only Python accepts underscores in numbers.
         wrong = [word for word in self.words(name) if "_" in word or not _is_float(word)]
         if wrong:
             raise TransformError(f"{self.path}: ({name} ...) holds {wrong[0]!r}; need numbers.")
@@ -72,7 +72,7 @@ def read_parameters(path: Path) -> Parameters:
         TransformError: of another dimension than three.
     """
     try:
-        # Names of files in it are bytes of the system, UTF-8 or not; whether the rest is text, its entries tell.
+        # File names in it need not be UTF-8; the parser checks the rest.
         lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError as error:
         raise FileError(f"{path}: cannot be read; need a transform parameter file of elastix.") from error
@@ -99,7 +99,7 @@ def _entry(path: Path, number: int, line: str) -> re.Match[str]:
 
 
 def _require_own_numbers(parameters: Parameters) -> None:
-    """Refuse a file whose parameters are elsewhere, or not as many as it says."""
+    """Checks that a file holds its own parameters, as many as declared."""
     binary = "UseBinaryFormatForTransformationParameters"
     if parameters.has(binary) and parameters.words(binary)[0] == "true":
         raise TransformError(f"{parameters.path}: has its parameters in a binary file; need them as text.")
@@ -150,7 +150,7 @@ def spline_of(parameters: Parameters) -> Spline:
     values = parameters.numbers("TransformParameters", 3 * width * height * depth)
     spacing, origin = parameters.numbers("GridSpacing", 3), parameters.numbers("GridOrigin", 3)
     cosines = parameters.numbers("GridDirection", 9) if parameters.has("GridDirection") else _IDENTITY
-    # Direction is stored column by column; the first column is the axis of x.
+    # Directions are stored column-major; the first column is the x axis.
     axes = torch.tensor(cosines, dtype=torch.float64).reshape(3, 3).T * torch.tensor(spacing, dtype=torch.float64)
     affine = torch.eye(4, dtype=torch.float64)
     affine[:3, :3], affine[:3, 3] = axes.flip(1), torch.tensor(origin, dtype=torch.float64)
@@ -176,7 +176,7 @@ def spline_text(spline: Spline) -> str:
 
 
 def grid_text(grid: Grid) -> str:
-    """Entries of the grid on which transformix writes its image."""
+    """Entries of transformix' output grid."""
     width, height, depth = grid.shape[::-1]
     return (
         f"(Size {width} {height} {depth})\n(Index 0 0 0)\n(Spacing {_joined(grid.spacing_mm[::-1])})\n"

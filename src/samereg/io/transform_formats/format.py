@@ -1,4 +1,4 @@
-"""What a format of transform files is: one object at the end of each file here, listed once in `transform_files`."""
+"""Interface of transform formats: one object at the end of each module here, registered in `transform_files`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,17 +10,17 @@ from samereg.io.formats import Recognised
 from samereg.io.transform_formats.spaces import Spaces
 
 Need = Literal["fixed", "moving"]
-"""An image without whose grid the numbers of a format mean nothing."""
+"""An image whose grid a format requires."""
 
 FIXED_TO_MOVING = "fixed to moving (pull-back)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """One transform among the files of a folder.
+    """One transform found in a folder.
 
     Attributes:
-        stem: what its files are called, without what the format adds.
+        stem: common file name, without the format's suffixes.
         files: in the order in which they are applied to fixed points.
     """
 
@@ -30,48 +30,48 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gathered:
-    """What a format makes of the files of a folder.
+    """Transforms of one format in a folder.
 
     Attributes:
-        found: its transforms.
-        passed_over: files that belong to one of them or to its making, and are none themselves.
+        found: the transforms.
+        skipped: files that belong to one of them, or are intermediate results, and are not transforms of their own.
     """
 
     found: tuple[Found, ...] = ()
-    passed_over: tuple[Path, ...] = ()
+    skipped: tuple[Path, ...] = ()
 
 
 def no_files(_: Path) -> tuple[Path, ...]:
-    """Nothing lies beside a file of most formats."""
+    """No side files, as in most formats."""
     return ()
 
 
-def nothing_gathered(_: Sequence[Path]) -> Gathered:
-    """Each file of most formats is a transform of its own."""
+def gather_nothing(_: Sequence[Path]) -> Gathered:
+    """No groups of files, as in most formats."""
     return Gathered()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TransformFormat:
-    """One format of transform files.
+    """A file format of transforms.
 
     Attributes:
-        name: what users call it.
-        holds: its files in words, for messages.
-        frame: axes of its numbers.
-        units: of its numbers.
-        direction: which points it maps where, in the words of its tool.
-        suffixes: what names of its files end in; some tools write any.
-        written: suffixes that ask for this format where none is named.
-        affine_suffix: of a file of one affine map, as the tool takes for a start; empty where there is no such file.
-        needs: images that reading and writing cannot do without.
-        is_prefix: whether a name may stand for several files that begin with it.
-        recognise: what a file is taken for; None if it is of another format.
-        read: transform of a file, fixed world to moving world, LPS+ mm.
-        write: writes one; returns the files that it wrote.
-        side_files: files that writing to a path may leave beside it, or in its place.
-        read_with: files that reading opens besides the path.
-        gather: which files of a folder make one transform together.
+        name: its name for users.
+        holds: description of its files, for messages.
+        frame: coordinate frame of its values.
+        units: of its values.
+        direction: of the mapping, in the tool's terms.
+        suffixes: of its file names; some tools use any.
+        written: suffixes that select this format by default.
+        affine_suffix: of a file of one affine map that the tool accepts as initial transform; empty if there is none.
+        needs: images required for reading and writing.
+        is_prefix: whether a path may be a prefix of several files.
+        recognise: recognises a file; None if it has another format.
+        read: reads a transform, fixed world to moving world, LPS+ mm.
+        write: writes a transform and returns the files written.
+        side_files: files that writing to a path may create beside it, or instead of it.
+        read_with: further files that reading opens.
+        gather: groups the files of a folder into transforms.
     """
 
     name: str
@@ -89,4 +89,4 @@ class TransformFormat:
     is_prefix: bool = False
     side_files: Callable[[Path], tuple[Path, ...]] = no_files
     read_with: Callable[[Path], tuple[Path, ...]] = no_files
-    gather: Callable[[Sequence[Path]], Gathered] = nothing_gathered
+    gather: Callable[[Sequence[Path]], Gathered] = gather_nothing

@@ -1,6 +1,6 @@
-"""FSL's FLIRT matrices: from the moving to the fixed image, in mm along voxel axes, x reversed for right-handed grids.
+"""FSL FLIRT matrices: moving to fixed, in mm along the voxel axes, x reversed for right-handed grids.
 
-Warps of FNIRT are refused: relative or absolute, coefficients or vectors, they do not say reliably which.
+FNIRT warps are not supported, because files do not reliably declare their kind (relative or absolute).
 """
 
 from pathlib import Path
@@ -25,14 +25,14 @@ _LAST_ROW = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=torch.float64)
 
 
 def read_fsl(path: Path, spaces: Spaces) -> Transform:
-    """The map of a FLIRT matrix, turned round: fixed world to moving world.
+    """Reads and inverts a FLIRT matrix: fixed world to moving world.
 
     Raises:
         UsageError: an image is not given.
         TransformError: a warp.
     """
     if is_nifti(path):
-        raise TransformError(f"{path}: is a warp of FSL, which is not read; need a matrix of FLIRT.")
+        raise TransformError(f"{path}: is an FSL warp, which is not supported; need a FLIRT matrix.")
     fixed, moving = _both(spaces, path)
     back = Affine(matrix=read_matrix(path)).inverse().matrix
     matrix = torch.linalg.inv(_to_fsl(moving)) @ back @ _to_fsl(fixed)
@@ -41,14 +41,14 @@ def read_fsl(path: Path, spaces: Spaces) -> Transform:
 
 
 def write_fsl(transform: Transform, path: Path, spaces: Spaces) -> tuple[Path, ...]:
-    """Write an affine transform as the matrix that `flirt -applyxfm -init` takes.
+    """Writes an affine transform as a matrix for `flirt -applyxfm -init`.
 
     Raises:
         UsageError: an image is not given.
-        TransformError: a transform that bends.
+        TransformError: the transform is not affine.
     """
     if is_nifti(path):
-        raise TransformError(f"{path}: a warp of FSL is not written; need an affine transform and a name in .mat.")
+        raise TransformError(f"{path}: FSL warps are not supported; need an affine transform and a name in .mat.")
     fixed, moving = _both(spaces, path)
     inverse = as_affine(transform, str(path)).inverse().matrix
     matrix = _to_fsl(fixed) @ inverse @ torch.linalg.inv(_to_fsl(moving))
@@ -61,7 +61,7 @@ def _to_fsl(grid: Grid) -> Float64[Tensor, "4 4"]:
     """World LPS+ to FSL's millimetres along (i, j, k)."""
     to_index = torch.linalg.inv(grid.affine)[[2, 1, 0, 3]]
     scale = torch.diag(torch.tensor([*grid.spacing_mm[::-1], 1.0], dtype=torch.float64))
-    # Turning LPS into RAS keeps the handedness; reversing (d, h, w) into (i, j, k) changes it.
+    # LPS to RAS preserves handedness; reversing (d, h, w) to (i, j, k) changes it.
     if float(torch.linalg.det(grid.affine[:3, :3].flip(1))) > 0.0:
         scale[0, 0] *= -1.0
         scale[0, 3] = (grid.shape[2] - 1.0) * grid.spacing_mm[2]
@@ -70,7 +70,7 @@ def _to_fsl(grid: Grid) -> Float64[Tensor, "4 4"]:
 
 
 def _both(spaces: Spaces, path: Path) -> tuple[Grid, Grid]:
-    purpose = f"{path}: a matrix of FLIRT, which depends on both images,"
+    purpose = f"{path}: a FLIRT matrix, which depends on both images,"
     return spaces.need_fixed(purpose), spaces.need_moving(purpose)
 
 
@@ -79,9 +79,9 @@ def _recognise(path: Path) -> Recognised | None:
     if header is None:
         return recognise_matrix(path, format="fsl")
     if header.intent in _FNIRT_INTENTS:
-        return Recognised(format="fsl", sureness="said", why="its intent is one of FNIRT's")
+        return Recognised(format="fsl", certainty="declared", why="its intent is one of FNIRT's")
     if header.is_4d:
-        return Recognised(format="fsl", sureness="shaped", why="is 4-D with three numbers per voxel")
+        return Recognised(format="fsl", certainty="compatible", why="is 4-D with three numbers per voxel")
     return None
 
 
@@ -90,7 +90,7 @@ FSL = TransformFormat(
     holds="matrices of FLIRT",
     frame="voxel axes, x reversed for right-handed images",
     units="mm",
-    direction="moving to fixed (input to reference); turned round when read",
+    direction="moving to fixed (input to reference); inverted on reading",
     suffixes=(".mat", ".txt", *NIFTI_SUFFIXES),
     needs=("fixed", "moving"),
     recognise=_recognise,

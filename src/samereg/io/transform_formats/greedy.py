@@ -1,4 +1,4 @@
-"""Greedy and c3d: matrices in RAS mm, but warps as ITK writes fields, LPS mm; both fixed to moving."""
+"""greedy and c3d: matrices in RAS mm, but warps as ITK fields in LPS mm; both fixed to moving."""
 
 from pathlib import Path
 
@@ -15,22 +15,22 @@ _FIELDS = (*NIFTI_SUFFIXES, ".mha", ".nrrd")
 
 
 def read_greedy(path: Path, spaces: Spaces) -> Transform:
-    """A matrix, or a warp."""
+    """Reads a matrix or a warp."""
     return read_transform(path) if has_suffix(path, _FIELDS) else read_ras_matrix(path, spaces)
 
 
 def write_greedy(transform: Transform, path: Path, spaces: Spaces) -> tuple[Path, ...]:
-    """Write a matrix (`.mat`, `.txt`) or a warp (`.nii.gz`), as the name says.
+    """Writes a matrix (`.mat`, `.txt`) or a warp (`.nii.gz`), according to the suffix.
 
     Raises:
-        TransformError: a matrix is asked for, but the transform bends.
+        TransformError: a matrix file for a transform that is not affine.
     """
     is_field = has_suffix(path, _FIELDS)
     return (write_vector_image if is_field else write_ras_matrix)(transform, path, spaces)
 
 
 def _recognise(path: Path) -> Recognised | None:
-    """A matrix alone: warps are fields as ITK has them."""
+    """Recognises matrices only; warps are ITK fields."""
     return recognise_matrix(path, format="greedy")
 
 

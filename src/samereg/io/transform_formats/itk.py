@@ -1,4 +1,4 @@
-"""ITK's own files: `.h5` and `.tfm` of any parts; `.mat` and `.txt` of one linear map, as ANTs and Slicer have them."""
+"""ITK transform files: `.h5` and `.tfm` of any parts; `.mat` and `.txt` of one linear map, as in ANTs and Slicer."""
 
 from pathlib import Path
 
@@ -26,10 +26,10 @@ _MATLAB_HEADER = 20
 
 
 def write_itk_file(transform: Transform, path: Path, spaces: Spaces) -> tuple[Path, ...]:
-    """Write all parts of a transform (`.h5`, `.tfm`), or an affine map alone (`.mat`, `.txt`, also `.tfm`).
+    """Writes all parts of a transform (`.h5`, `.tfm`), or a single affine map (`.mat`, `.txt`, `.tfm`).
 
     Raises:
-        TransformError: a linear file is asked for, but the transform bends.
+        TransformError: a linear file for a transform that is not affine.
     """
     if has_suffix(path, LINEAR_SUFFIXES) or (isinstance(transform, Affine) and has_suffix(path, (".tfm",))):
         return write_linear(transform, path, spaces)
@@ -38,10 +38,10 @@ def write_itk_file(transform: Transform, path: Path, spaces: Spaces) -> tuple[Pa
 
 
 def write_linear(transform: Transform, path: Path, _: Spaces) -> tuple[Path, ...]:
-    """Write an affine map alone, not inside a composite: what `-r`, `-t0` and other starting points take.
+    """Writes a single affine map, not in a composite, as `-r`, `-t0` and other initial transforms require.
 
     Raises:
-        TransformError: the transform bends.
+        TransformError: the transform is not affine.
     """
     affine = to_itk_affine(as_affine(transform, str(path)))
     with atomic_file(path) as temporary, quiet_itk():
@@ -50,26 +50,26 @@ def write_linear(transform: Transform, path: Path, _: Spaces) -> tuple[Path, ...
 
 
 def read_itk_file(path: Path, _: Spaces) -> Transform:
-    """All parts of a file; see `read_transform`."""
+    """Reads all parts of a file; see `read_transform`."""
     return read_transform(path)
 
 
 def _recognise(path: Path) -> Recognised | None:
     if has_suffix(path, WRITTEN_SUFFIXES):
-        return Recognised(format="itk", sureness="said", why="a transform file of ITK")
+        return Recognised(format="itk", certainty="declared", why="a transform file of ITK")
     content = beginning(path)
     if content.startswith(_TEXT_MAGIC):
-        return Recognised(format="itk", sureness="said", why="it begins as text files of ITK do")
+        return Recognised(format="itk", certainty="declared", why="it begins like ITK text files")
     if b"AffineTransform" in content[_MATLAB_HEADER : _MATLAB_HEADER + 60] or b"_double_3_3" in content:
-        return Recognised(format="itk", sureness="said", why="a Matlab file as ITK and ANTs write")
+        return Recognised(format="itk", certainty="declared", why="a Matlab file as written by ITK and ANTs")
     if has_suffix(path, LINEAR_SUFFIXES):
-        return Recognised(format="itk", sureness="named", why="its name; its content was not recognised")
+        return Recognised(format="itk", certainty="name", why="its name; its content was not recognised")
     return None
 
 
 ITK = TransformFormat(
     name="itk",
-    holds="any parts, and affine maps alone",
+    holds="any transform, and single affine maps",
     frame="LPS",
     units="mm",
     suffixes=TRANSFORM_SUFFIXES,

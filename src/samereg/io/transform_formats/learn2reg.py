@@ -1,4 +1,4 @@
-"""Learn2Reg: displacements in voxels, from a fixed voxel to a voxel of the moving image, along the axes of NIfTI.
+"""Learn2Reg fields: displacements in voxels, from fixed to moving voxels, along the NIfTI axes.
 
 `.nii.gz` holds (i, j, k, 3) on the fixed grid; `.npz` (3, i, j, k), in half precision, on every second voxel.
 """
@@ -34,8 +34,8 @@ from samereg.io.transform_formats.spaces import Spaces
 
 _NPZ = (".npz",)
 _ZIP_MAGIC = b"PK"
-_MOST_INFLATION = 1032
-"""Bytes that one byte of deflated data can stand for at most."""
+_MAX_INFLATION = 1032
+"""Maximum compression ratio of deflate."""
 
 
 _DAMAGE = (
@@ -49,11 +49,11 @@ _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
 )
-"""What numpy and zipfile raise for bytes that are not what they should be."""
+"""Exceptions of NumPy and zipfile for invalid bytes."""
 
 
 def read_learn2reg(path: Path, spaces: Spaces) -> Transform:
-    """The field in the world of the two images, whose grids may differ.
+    """Reads a field into world coordinates of the two images, whose grids may differ.
 
     Raises:
         UsageError: an image is not given.
@@ -73,7 +73,7 @@ def read_learn2reg(path: Path, spaces: Spaces) -> Transform:
 
 
 def write_learn2reg(transform: Transform, path: Path, spaces: Spaces) -> tuple[Path, ...]:
-    """Write the field of a transform between two images.
+    """Writes the field of a transform between two images.
 
     Raises:
         UsageError: an image is not given.
@@ -95,14 +95,14 @@ def write_learn2reg(transform: Transform, path: Path, spaces: Spaces) -> tuple[P
 
 
 def between_grids(fixed: Grid, moving: Grid) -> Affine:
-    """World map that takes each fixed voxel to the moving voxel of the same number."""
+    """World map from each fixed voxel to the moving voxel of the same index."""
     matrix: Float64[Tensor, "4 4"] = moving.affine @ torch.linalg.inv(fixed.affine)
     matrix[3] = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=torch.float64)
     return Affine(matrix=matrix)
 
 
 def half_grid(grid: Grid) -> Grid:
-    """Half as many voxels along each axis, first and last centres in place, as the challenge enlarges them."""
+    """Grid with half as many voxels per axis and the same corner centres, as upsampled by the challenge."""
     depth, height, width = (max(2, n // 2) for n in grid.shape)
     return _between_corners(grid, (depth, height, width))
 
@@ -144,7 +144,7 @@ def _npz_array(path: Path) -> NDArray[Any]:
     try:
         with zipfile.ZipFile(path) as stored:
             entry = stored.infolist()[0]
-            if entry.file_size > _MOST_INFLATION * path.stat().st_size:
+            if entry.file_size > _MAX_INFLATION * path.stat().st_size:
                 raise FileError(f"{path}: is damaged: it claims {entry.file_size} bytes, far more than it holds.")
             content = stored.read(entry)
         return _npy_array(content)
@@ -164,7 +164,7 @@ def _npy_array(content: bytes) -> NDArray[Any]:
 
 
 def _both(spaces: Spaces, path: Path) -> tuple[Grid, Grid]:
-    purpose = f"{path}: a Learn2Reg field, in voxels of two images,"
+    purpose = f"{path}: a Learn2Reg field, in voxels of both images,"
     return spaces.need_fixed(purpose), spaces.need_moving(purpose)
 
 
@@ -172,13 +172,13 @@ def _recognise(path: Path) -> Recognised | None:
     if has_suffix(path, _NPZ):
         return Recognised(
             format="learn2reg",
-            sureness="said" if beginning(path).startswith(_ZIP_MAGIC) else "named",
+            certainty="declared" if beginning(path).startswith(_ZIP_MAGIC) else "name",
             why="the .npz of the Learn2Reg challenge",
         )
     header = vector_header(path)
     if header is None or not header.is_4d:
         return None
-    return Recognised(format="learn2reg", sureness="shaped", why="is 4-D with three numbers per voxel")
+    return Recognised(format="learn2reg", certainty="compatible", why="is 4-D with three numbers per voxel")
 
 
 LEARN2REG = TransformFormat(

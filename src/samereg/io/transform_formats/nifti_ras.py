@@ -1,4 +1,4 @@
-"""Displacement fields as NIfTI 5-D of intent 1006: RAS mm as the standard has it, fixed to moving."""
+"""Displacement fields as 5-D NIfTI with intent 1006: RAS mm as in the standard, fixed to moving."""
 
 from pathlib import Path
 
@@ -21,13 +21,13 @@ _RAS_SIGNS = torch.tensor([-1.0, -1.0, 1.0])[:, None, None, None]
 
 
 def read_nifti_ras(path: Path, _: Spaces) -> Transform:
-    """The field, its x and y reversed."""
+    """Reads a field, negating x and y."""
     stored = read_vectors(path)
     return Displacement(grid=stored.grid, data=stored.data * _RAS_SIGNS)
 
 
 def write_nifti_ras(transform: Transform, path: Path, spaces: Spaces) -> tuple[Path, ...]:
-    """Write a transform as displacements on the fixed grid, or on the grid of its first field."""
+    """Writes a transform as displacements on the fixed grid, or on the grid of its first field."""
     field = as_field(transform, spaces, path)
     data = field.data * _RAS_SIGNS.to(field.data)
     write_vectors(data, field.grid, path, five_dimensional=True, intent=(INTENT_DISPLACEMENT, "", 0.0))
@@ -38,7 +38,7 @@ def _recognise(path: Path) -> Recognised | None:
     header = vector_header(path)
     if header is None or header.intent != INTENT_DISPLACEMENT or len(header.sizes) != 5:
         return None
-    return Recognised(format="nifti-1006", sureness="said", why="5-D with intent 1006, displacement vectors")
+    return Recognised(format="nifti-1006", certainty="declared", why="5-D with intent 1006, displacement vectors")
 
 
 NIFTI_RAS = TransformFormat(

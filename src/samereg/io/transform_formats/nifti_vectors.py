@@ -1,4 +1,4 @@
-"""NIfTI files of three numbers per voxel: their vectors, grid and intent, whoever wrote them."""
+"""NIfTI vector images of any tool: vectors, grid and intent."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,15 +23,15 @@ INTENT_DISPLACEMENT, INTENT_VECTOR = 1006, 1007
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class VectorFile:
-    """Vectors as a NIfTI file has them; frame and meaning depend on who wrote it.
+    """Vectors of a NIfTI file; their frame and meaning depend on the tool.
 
     Attributes:
         data: components first, in the order of the file.
         grid: where they stand.
         sizes: of the file, (x, y, z, ...).
-        intent: code of the header.
-        intent_name: words of the header.
-        parameter: first parameter of the intent.
+        intent: intent code.
+        intent_name: intent name.
+        parameter: first intent parameter.
     """
 
     data: Float[Tensor, "3 d h w"]
@@ -44,12 +44,12 @@ class VectorFile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VectorHeader:
-    """What the header of a NIfTI file says of its numbers.
+    """Header of a NIfTI vector image.
 
     Attributes:
         sizes: of the file, (x, y, z, ...).
-        intent: code of what they are.
-        words: what the writer calls them.
+        intent: intent code.
+        words: intent name.
     """
 
     sizes: tuple[int, ...]
@@ -58,17 +58,17 @@ class VectorHeader:
 
     @property
     def is_field(self) -> bool:
-        """Whether it has a vector at each voxel as the standard has it, along a fifth axis."""
+        """Whether it has a vector per voxel along a fifth axis, as in the standard."""
         return len(self.sizes) == 5 and self.sizes[3:] == (1, 3)
 
     @property
     def is_4d(self) -> bool:
-        """Whether it has a vector at each voxel along a fourth axis, as several tools write against the standard."""
+        """Whether it has a vector per voxel along a fourth axis, as several tools write against the standard."""
         return len(self.sizes) == 4 and self.sizes[3] == 3
 
 
 def vector_header(path: Path) -> VectorHeader | None:
-    """What a file is according to its header; None if its name is not one of NIfTI.
+    """Reads the header of a vector image; None if the suffix is not NIfTI.
 
     Raises:
         FileError: a damaged header.
@@ -84,7 +84,7 @@ def vector_header(path: Path) -> VectorHeader | None:
 
 
 def read_vectors(path: Path) -> VectorFile:
-    """Vectors of a 5-D (x, y, z, 1, 3) or 4-D (x, y, z, 3) file.
+    """Reads the vectors of a 5-D (x, y, z, 1, 3) or 4-D (x, y, z, 3) file.
 
     Raises:
         FileError: missing, damaged or truncated.
@@ -116,14 +116,14 @@ def read_vectors(path: Path) -> VectorFile:
 def write_vectors(
     data: Float[Tensor, "3 d h w"], grid: Grid, path: Path, *, five_dimensional: bool, intent: tuple[int, str, float]
 ) -> None:
-    """Write vectors on a grid, in single precision.
+    """Writes vectors on a grid, in single precision.
 
     Args:
-        data: components first, as the file shall have them.
+        data: components first, as stored in the file.
         grid: where they stand.
-        path: file to write.
+        path: output file.
         five_dimensional: (x, y, z, 1, 3), else (x, y, z, 3).
-        intent: code, words and first parameter.
+        intent: code, name and first parameter.
     """
     array: NDArray[Any] = data.detach().cpu().float().permute(3, 2, 1, 0).contiguous().numpy()
     affine = to_ras(grid)

@@ -1,4 +1,4 @@
-"""NiftyReg: RAS mm. Fields hold where each reference voxel goes (absolute); matrices take reference to floating."""
+"""NiftyReg: RAS mm. Fields hold absolute target positions of reference voxels; matrices map reference to floating."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ _RAS_SIGNS = (-1.0, -1.0, 1.0)
 
 
 def read_niftyreg(path: Path, spaces: Spaces) -> Transform:
-    """A matrix (`.txt`), or a field of positions or of displacements (NIfTI).
+    """Reads a matrix (`.txt`), or a field of positions or displacements (NIfTI).
 
     Raises:
         TransformError: splines and velocities; `reg_transform -def` makes a field of them.
@@ -48,10 +48,10 @@ def read_niftyreg(path: Path, spaces: Spaces) -> Transform:
 
 
 def write_niftyreg(transform: Transform, path: Path, spaces: Spaces) -> tuple[Path, ...]:
-    """Write a matrix (`.txt`), or the field of where voxels go (NIfTI).
+    """Writes a matrix (`.txt`), or a field of target positions (NIfTI).
 
     Raises:
-        TransformError: a matrix is asked for, but the transform bends.
+        TransformError: a matrix file for a transform that is not affine.
     """
     if not is_nifti(path):
         return write_ras_matrix(transform, path, spaces)
@@ -76,7 +76,7 @@ def _recognise(path: Path) -> Recognised | None:
         return recognise_matrix(path, format="niftyreg")
     if header.words != INTENT_NAME:
         return None
-    return Recognised(format="niftyreg", sureness="said", why=f"its header names {INTENT_NAME}")
+    return Recognised(format="niftyreg", certainty="declared", why=f"its header names {INTENT_NAME}")
 
 
 NIFTYREG = TransformFormat(

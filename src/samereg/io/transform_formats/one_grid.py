@@ -24,7 +24,7 @@ BOUND_MM = 0.05
 _POINTS = 5000
 _FACTORS = (1, 2, 3, 4)
 """Voxels of the one field for each of the chain's first field, along each axis, tried in this order."""
-_MOST_VOXELS = 2**27
+_MAX_VOXELS = 2**27
 """Vectors that a DICOM file is written with: 1.6 GB."""
 
 
@@ -106,7 +106,7 @@ def _sampled(bending: Transform, lattice: Grid, after: Affine, path: Path) -> On
     field, largest_mm = None, float("inf")
     for factor in _FACTORS:
         grid = refined(lattice, factor)
-        if field is not None and (largest_mm <= BOUND_MM or grid.size > _MOST_VOXELS):
+        if field is not None and (largest_mm <= BOUND_MM or grid.size > _MAX_VOXELS):
             break
         field = from_transform(bending, grid)
         inside = in_domain(field, points)

@@ -18,11 +18,11 @@ _FLIP = torch.diag(torch.tensor([-1.0, -1.0, 1.0, 1.0], dtype=torch.float64))
 
 
 def read_ras_matrix(path: Path, _: Spaces) -> Transform:
-    """The map in LPS.
+    """Reads a matrix and converts it to LPS.
 
     Raises:
         FileError: not sixteen numbers.
-        TransformError: numbers that are no affine map.
+        TransformError: not an affine map.
     """
     matrix = _FLIP @ read_matrix(path) @ _FLIP
     matrix[3] = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=torch.float64)
@@ -30,17 +30,17 @@ def read_ras_matrix(path: Path, _: Spaces) -> Transform:
 
 
 def write_ras_matrix(transform: Transform, path: Path, _: Spaces) -> tuple[Path, ...]:
-    """Write the map in RAS.
+    """Converts a map to RAS and writes it.
 
     Raises:
-        TransformError: a transform that bends.
+        TransformError: the transform is not affine.
     """
     write_matrix(_FLIP @ as_affine(transform, str(path)).matrix @ _FLIP, path)
     return (path,)
 
 
 def read_matrix(path: Path) -> Float64[Tensor, "4 4"]:
-    """Sixteen numbers of a text file.
+    """Reads sixteen numbers of a text file.
 
     Raises:
         FileError: something else.
@@ -48,7 +48,7 @@ def read_matrix(path: Path) -> Float64[Tensor, "4 4"]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        # Python alone takes an underscore for part of a number.
+        # Only Python accepts underscores in numbers.
         numbers = [float(word) for word in text.replace("_", "?").split()]
     except (OSError, ValueError) as error:
         raise FileError(f"{path}: cannot be read as a matrix; need four lines of four numbers.") from error
@@ -58,21 +58,21 @@ def read_matrix(path: Path) -> Float64[Tensor, "4 4"]:
     if not torch.allclose(matrix[3], torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=torch.float64)):
         raise TransformError(f"{path}: has {matrix[3].tolist()} as its last row; need (0, 0, 0, 1).")
     if float(torch.linalg.det(matrix[:3, :3])) == 0.0:
-        raise TransformError(f"{path}: holds a matrix that flattens space; need three independent columns.")
+        raise TransformError(f"{path}: holds a singular matrix; need three independent columns.")
     return matrix
 
 
 def write_matrix(matrix: Float64[Tensor, "4 4"], path: Path) -> None:
-    """Write sixteen numbers in full precision."""
+    """Writes sixteen numbers in full precision."""
     text = "\n".join(" ".join(f"{value:.17g}" for value in row) for row in matrix.tolist())
     with atomic_file(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def recognise_matrix(path: Path, *, format: str) -> Recognised | None:
-    """What a file of sixteen numbers could be, which several tools write alike."""
+    """Recognises a file of sixteen numbers, which several tools share."""
     try:
         count = len([float(word) for word in beginning(path).split()])
     except ValueError:
         return None
-    return Recognised(format=format, sureness="shaped", why="holds sixteen numbers") if count == 16 else None
+    return Recognised(format=format, certainty="compatible", why="holds sixteen numbers") if count == 16 else None

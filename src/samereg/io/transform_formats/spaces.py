@@ -1,4 +1,4 @@
-"""What formats need besides a transform: the two images' grids; and transforms as one affine map or one field."""
+"""Grids that formats require, and conversion of transforms to a single affine map or field."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,18 +14,18 @@ from samereg.geometry.transform import Transform
 from samereg.geometry.velocity import Velocity
 
 FINER = 2
-"""Voxels along each axis for each of the first field's, where further fields lie between its own."""
+"""Refinement factor of the first field's grid if further fields follow."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Spaces:
-    """Grids of the two images that a transform lies between, where they are known.
+    """Grids of the fixed and moving images of a transform, if known.
 
     Attributes:
-        fixed: of the image whose points are mapped, and on whose grid fields are written.
-        moving: of the image that they are mapped into.
-        fixed_source: where the fixed image came from, for formats that name its frame of reference.
-        moving_source: the same of the moving image.
+        fixed: grid of the fixed image, on which fields are written.
+        moving: grid of the moving image.
+        fixed_source: provenance of the fixed image, for formats that store its frame of reference.
+        moving_source: provenance of the moving image.
     """
 
     fixed: Grid | None = None
@@ -34,13 +34,13 @@ class Spaces:
     moving_source: Source | None = None
 
     def turned(self) -> "Spaces":
-        """Those of the inverse: fixed and moving exchanged."""
+        """Spaces of the inverse: fixed and moving exchanged."""
         return Spaces(
             fixed=self.moving, moving=self.fixed, fixed_source=self.moving_source, moving_source=self.fixed_source
         )
 
     def need_fixed(self, purpose: str) -> Grid:
-        """The fixed grid.
+        """The fixed grid, which must be given.
 
         Raises:
             UnspecifiedError: not given.
@@ -50,7 +50,7 @@ class Spaces:
         return self.fixed
 
     def need_moving(self, purpose: str) -> Grid:
-        """The moving grid.
+        """The moving grid, which must be given.
 
         Raises:
             UnspecifiedError: not given.
@@ -61,24 +61,24 @@ class Spaces:
 
 
 def as_affine(transform: Transform, purpose: str) -> Affine:
-    """The transform if it is affine.
+    """The transform as an affine map.
 
     Raises:
-        TransformError: it bends.
+        TransformError: it is not affine.
     """
     if not isinstance(transform, Affine):
-        raise TransformError(f"{purpose} holds an affine map alone; this transform bends.")
+        raise TransformError(f"{purpose} can hold only an affine map; this transform is deformable.")
     return transform
 
 
 def as_field(transform: Transform, spaces: Spaces, path: Path) -> Displacement:
     """The transform as one displacement field.
 
-    On the fixed grid if there is one. Otherwise on the grid of its own first field, which loses nothing when only
-    affine maps follow, and on one twice as fine when fields follow. `path` is the file that it is for.
+    On the fixed grid if given. Otherwise on the grid of its first field, which is lossless if only
+    affine maps follow, and twice as fine if fields follow. `path` is the output, for messages.
 
     Raises:
-        UsageError: no fixed grid, and no field to take a grid from.
+        UsageError: neither a fixed grid nor a field.
     """
     if spaces.fixed is not None:
         return from_transform(transform, spaces.fixed)

@@ -1,6 +1,6 @@
-"""Displacement fields as images of vectors: NIfTI 5-D of intent 1007, MetaImage, NRRD; LPS mm, fixed to moving.
+"""Displacement fields as vector images: 5-D NIfTI with intent 1007, MetaImage, NRRD; LPS mm, fixed to moving.
 
-What ITK, ANTs, greedy (its warps) and Slicer read and write.
+Used by ITK, ANTs, greedy (warps) and Slicer.
 """
 
 from pathlib import Path
@@ -24,18 +24,18 @@ from samereg.io.transforms import read_transform
 
 _WRITTEN = (*NIFTI_SUFFIXES, ".mha", ".nrrd")
 _VECTORS = (3, 3)
-"""Axes, and numbers in each voxel."""
+"""Numbers of axes and of values per voxel."""
 
 
 def write_vector_image(transform: Transform, path: Path, spaces: Spaces) -> tuple[Path, ...]:
-    """Write a transform as displacements on the fixed grid, or on the grid of its first field.
+    """Writes a transform as displacements on the fixed grid, or on the grid of its first field.
 
     Raises:
-        UsageError: no grid to write it on, or a file name whose format is not written.
+        UsageError: no grid for the field, or an unsupported suffix.
         FileError: the file cannot be written.
     """
     if not has_suffix(path, _WRITTEN):
-        raise UsageError(f"{path}: is of no format that fields are written in; need {', '.join(_WRITTEN)}.")
+        raise UsageError(f"{path}: has no suffix of a field format; need {', '.join(_WRITTEN)}.")
     field = as_field(transform, spaces, path)
     with naming(path):
         require_usable_grid(field.grid)
@@ -45,7 +45,7 @@ def write_vector_image(transform: Transform, path: Path, spaces: Spaces) -> tupl
 
 
 def save_vectors(field: Displacement, path: Path, *, name: Path) -> None:
-    """Save a field to a path whose ending says the format; `name` is what an error calls it."""
+    """Saves a field in the format of the suffix; `name` is the output's name in errors."""
     vectors = field.data.detach().cpu().float().movedim(0, -1).contiguous().numpy().astype(np.float32)
     image = sitk.GetImageFromArray(vectors, isVector=True)
     place_on_grid(image, field.grid)
@@ -54,19 +54,21 @@ def save_vectors(field: Displacement, path: Path, *, name: Path) -> None:
 
 
 def read_vector_image(path: Path, _: Spaces) -> Transform:
-    """The field; see `read_transform`."""
+    """Reads a field; see `read_transform`."""
     return read_transform(path)
 
 
 def _recognise(path: Path) -> Recognised | None:
     header = vector_header(path)
     if header is not None and header.is_field:
-        why = f"5-D with intent {header.intent}, as ITK, ANTs and greedy write; the direction is by their convention"
-        return Recognised(format="field", sureness="said" if header.intent == INTENT_VECTOR else "shaped", why=why)
+        why = f"5-D with intent {header.intent}, as written by ITK, ANTs and greedy; direction by their convention"
+        return Recognised(
+            format="field", certainty="declared" if header.intent == INTENT_VECTOR else "compatible", why=why
+        )
     if has_suffix(path, (*METAIMAGE_SUFFIXES, *NRRD_SUFFIXES)):
         image = read_header(path)
         if (len(image.sizes), image.components) == _VECTORS:
-            return Recognised(format="field", sureness="said", why="an image of vectors, which ITK reads as LPS mm")
+            return Recognised(format="field", certainty="declared", why="a vector image, which ITK reads as LPS mm")
     return None
 
 

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from samereg.image.label_likeness import label_likeness
+from samereg.image.label_detection import detect_labels
 
 Array = NDArray[np.float64]
 SHAPE = (40, 44, 48)
@@ -111,19 +111,19 @@ INTENSITIES: dict[str, Callable[[], Array]] = {
 
 @pytest.mark.parametrize("name", list(LABELS))
 def test_labels_are_labels(name: str) -> None:
-    assert label_likeness(torch.from_numpy(LABELS[name]()).float()).is_labels
+    assert detect_labels(torch.from_numpy(LABELS[name]()).float()).is_labels
 
 
 @pytest.mark.parametrize("name", list(INTENSITIES))
 def test_intensities_are_no_labels(name: str) -> None:
-    assert not label_likeness(torch.from_numpy(INTENSITIES[name]()).float()).is_labels
+    assert not detect_labels(torch.from_numpy(INTENSITIES[name]()).float()).is_labels
 
 
 @pytest.mark.parametrize("data", [organs(), np.rint(hu()), blocks(5), smooth(1.0)], ids=["few", "CT", "many", "real"])
 def test_the_usual_kinds_are_certain(data: Array) -> None:
-    assert label_likeness(torch.from_numpy(data).float()).is_certain
+    assert detect_labels(torch.from_numpy(data).float()).is_certain
 
 
 def test_a_phantom_of_a_few_hounsfield_units_is_doubtful() -> None:
     phantom = np.array([-1000.0, 40, -850, 0, 60, 0, 0, -820] + 30 * [300.0])[organs().astype(int)]
-    assert not label_likeness(torch.from_numpy(phantom).float()).is_certain
+    assert not detect_labels(torch.from_numpy(phantom).float()).is_certain

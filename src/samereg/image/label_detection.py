@@ -1,4 +1,4 @@
-"""Tells label maps from intensities by what the voxels look like; types and file names say too little."""
+"""Detection of label maps by their voxel values, because data types and file names are unreliable."""
 
 from dataclasses import dataclass
 
@@ -7,72 +7,72 @@ from jaxtyping import Float
 from torch import Tensor
 
 FEW_VALUES = 4
-"""Whole numbers as few as this are labels: a mask, a tumour in an organ, organs of one kind."""
+"""Integer images with at most this many distinct values are label maps."""
 
 LOWEST_LABEL = -500.0
-"""Labels go down to -1 or -100; whole numbers below this are Hounsfield units, of a phantom without noise at most."""
+"""Minimum plausible label; integers below this are Hounsfield units."""
 
 PIECE = 0.4
-"""A value is one of a label if this share of its neighbours in the foreground is alike: two voxels of a cube of two."""
+"""Minimum fraction of equal foreground neighbours of a label value, as in a cube of two voxels."""
 
 PIECES = 0.5
-"""Share of values that have to be so, and of all neighbours; noise and slopes give a few per cent."""
+"""Minimum fraction of such values, and of equal neighbours overall; noise and gradients give a few per cent."""
 
 LEAP = 0.3
-"""Mean share of unlike neighbours that are not next to each other in rank: dose rises by steps, labels leap."""
+"""Minimum mean fraction of unequal neighbours with non-adjacent ranks: dose changes in steps, labels jump."""
 
 CLEAR = 0.15
-"""Shares this near to their thresholds are doubtful."""
+"""Fractions this close to their thresholds are uncertain."""
 
 SAMPLED_VOXELS = 4_000_000
-"""Neighbours are looked at in pairs of slices, as many as make up about this."""
+"""Approximate number of sampled voxels, in pairs of slices."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Likeness:
-    """What an image was taken for.
+class LabelDetection:
+    """Result of the detection.
 
     Attributes:
-        is_labels: whether its numbers are names of structures.
-        is_certain: whether nothing speaks against it.
+        is_labels: whether the image is a label map.
+        is_certain: whether no criterion contradicts it.
     """
 
     is_labels: bool
     is_certain: bool
 
 
-def label_likeness(data: Float[Tensor, "d h w"]) -> Likeness:
+def detect_labels(data: Float[Tensor, "d h w"]) -> LabelDetection:
     """Whether an image is a label map: whole numbers, piecewise constant, without gradual change.
 
-    Neither the type of the numbers nor their count nor their sign decides. Intensities have noise or slopes, so that
-    neighbours differ; where they are quantised, unlike neighbours are next to each other in value, and labels are not.
+    Independent of data type, number of values and sign. Intensities have noise or gradients, so that
+    neighbours differ; if they are quantised, unequal neighbours have adjacent values, which labels do not.
 
     Args:
-        data: an image, of any unit.
+        data: an image in any unit.
     """
     if not bool((data == data.round()).all()):
-        return Likeness(is_labels=False, is_certain=True)
+        return LabelDetection(is_labels=False, is_certain=True)
     sample = _sampled(data)
     values = sample.unique()
     lowest = float(data.min())
     if len(values) <= FEW_VALUES and lowest > LOWEST_LABEL:
-        return Likeness(is_labels=True, is_certain=True)
+        return LabelDetection(is_labels=True, is_certain=True)
     found = _Neighbours.of(torch.searchsorted(values, sample), len(values))
     shares = (found.pieces - PIECES, found.alike - PIECES, found.leaps - LEAP)
     is_labels = min(shares) >= 0.0
-    # What one clear share speaks against is no label map; what all but one of them allow is doubtful.
+    # One clear contradiction excludes a label map; one unclear criterion makes the result uncertain.
     is_clear = min(shares) > CLEAR if is_labels else min(shares[:2]) < -CLEAR
-    return Likeness(is_labels=is_labels, is_certain=is_clear and not (is_labels and lowest <= LOWEST_LABEL))
+    return LabelDetection(is_labels=is_labels, is_certain=is_clear and not (is_labels and lowest <= LOWEST_LABEL))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Neighbours:
-    """Shares of neighbours, in a sample.
+    """Neighbour statistics of a sample.
 
     Attributes:
-        pieces: of values, those that have mostly their like around them.
-        alike: of pairs within the foreground, those of one value.
-        leaps: of unlike pairs, those not next to each other in rank; mean over the values, however common each is.
+        pieces: fraction of values whose neighbours are mostly equal.
+        alike: fraction of equal pairs in the foreground.
+        leaps: fraction of unequal pairs with non-adjacent ranks; mean over the values.
     """
 
     pieces: float
@@ -94,7 +94,7 @@ class _Neighbours:
                 leaping += side[apart > 1].bincount(minlength=count)
         seen = all_ > 0
         pieces = (alike[seen].double() / all_[seen]) >= PIECE
-        # A label of single voxels has no neighbours in the foreground, and nothing speaks against it.
+        # A label of isolated voxels has no foreground neighbours, which does not exclude a label map.
         return _Neighbours(
             pieces=float(pieces.double().mean()) if len(pieces) else 1.0,
             alike=float(alike.sum() / all_.sum()) if len(pieces) else 1.0,
@@ -103,7 +103,7 @@ class _Neighbours:
 
 
 def _pairs(rank: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Both sides of each pair of neighbours of (n, slices, h, w)."""
+    """Both members of each pair of neighbours of (n, slices, h, w)."""
     return [
         (rank[:, 1:].flatten(), rank[:, :-1].flatten()),
         (rank[:, :, 1:].flatten(), rank[:, :, :-1].flatten()),
@@ -112,7 +112,7 @@ def _pairs(rank: Tensor) -> list[tuple[Tensor, Tensor]]:
 
 
 def _sampled(data: Float[Tensor, "d h w"]) -> Float[Tensor, "n s h w"]:
-    """Pairs of neighbouring slices in which something is seen, spread over the image; the slice of a single one."""
+    """Pairs of adjacent non-constant slices, spread over the image; the only slice of a single-slice image."""
     if len(data) == 1:
         return data[None]
     varied = data.amax((1, 2)) != data.amin((1, 2))
