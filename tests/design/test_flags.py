@@ -70,6 +70,17 @@ FLAGS = {
         *MACHINE,
         *SHARED,
     },
+    "follow": {
+        "--baseline",
+        "--followup",
+        "--lesions",
+        "--followup-lesions",
+        "-o/--output",
+        *REGISTRATION,
+        "--overwrite",
+        *MACHINE,
+        *SHARED,
+    },
     "affine": {
         "-f/--fixed",
         "-m/--moving",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from samereg.app.guiding import guidance_record, read_guidance
@@ -26,7 +26,7 @@ from samereg.io.transform_formats.spaces import Spaces
 from samereg.matching.embed import Embedder, load_embedder
 from samereg.ops.ambient import own_torch
 from samereg.pipeline.affine import AffineStage
-from samereg.pipeline.confidence import confidence_of
+from samereg.pipeline.confidence import confidence_of, expected_errors_mm
 from samereg.pipeline.guidance import Guidance, LandmarkStage, StartStage
 from samereg.pipeline.pair import Pair, PreparedScan
 from samereg.pipeline.query import Answers, Query
@@ -226,6 +226,11 @@ class Session:
         if found.confidence is not None:
             return found.confidence
         return confidence_of(self._pair(found.fixed, found.moving), found.result.transform, found.result.turns)
+
+    @own_torch()
+    def expected_errors_mm(self, found: Registered, points_mm: Float64[Tensor, "n 3"]) -> Float[Tensor, " n"]:
+        """Expected error of a registration at points of the fixed scan, LPS+ mm, in mm."""
+        return expected_errors_mm(self._pair(found.fixed, found.moving), found.transform, found.result.turns, points_mm)
 
     def stages(self, settings: RegisterSettings) -> tuple[Stage, ...]:
         """The recipe of a preset, without the affine stage if there is an initial transform.

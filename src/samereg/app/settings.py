@@ -196,6 +196,20 @@ class FuseSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FollowSettings:
+    """How lesions are followed."""
+
+    registration: RegisterSettings = field(default_factory=RegisterSettings)
+    """Of every later scan with the baseline."""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values, and settings that belong to one pair."""
+        accept(self)
+        _refuse_settings_of_one_pair(self.registration)
+        _refuse_outputs_of_one_registration(self.registration)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class MatchSettings:
     """Settings of finding points."""
 

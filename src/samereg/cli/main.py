@@ -105,6 +105,11 @@ COMMANDS = (
         home=("samereg.cli.fuse", "Fuse"),
     ),
     Entry(
+        words=("follow",),
+        summary="Follow lesions from a baseline scan to later ones.",
+        home=("samereg.cli.follow", "Follow"),
+    ),
+    Entry(
         words=("affine",),
         summary="Compute an initial affine transform for another registration tool.",
         home=("samereg.cli.affine", "AffineStart"),

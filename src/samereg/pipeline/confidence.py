@@ -44,6 +44,17 @@ def confidence_of(stored: Pair, transform: Transform, turns: Turns | None = None
     return replace(Confidence().volume(turned_pair(stored, turns), upright, grid), grid=own)
 
 
+@own_torch()
+def expected_errors_mm(
+    stored: Pair, transform: Transform, turns: Turns | None, points_mm: Float64[Tensor, "n 3"]
+) -> Float[Tensor, " n"]:
+    """Expected error of a registration at points of the fixed scan, mm; arguments as of `confidence_of`."""
+    turns = turns or Turns()
+    to_fixed, to_moving = worlds(stored, turns)
+    upright = between(to_fixed.inverse(), transform, to_moving)
+    return Confidence().at(turned_pair(stored, turns), upright, to_fixed.apply(points_mm)).cpu()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Confidence:
     """Confidence of a registration at each position.
