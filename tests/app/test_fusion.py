@@ -138,7 +138,7 @@ def test_what_is_wrong_with_the_table_of_atlases_is_said(text: str, words: str, 
 
 def test_an_output_that_is_an_atlas_or_no_image_is_refused(place: Path) -> None:
     atlases = read_atlases(place / "atlases.csv", place / "target.nii.gz")
-    with pytest.raises(UsageError, match="is an input too"):
+    with pytest.raises(UsageError, match="is also an input"):
         fuse_files(place / "target.nii.gz", atlases, place / "b_labels.nii.gz", settings=SETTINGS, overwrite=True)
     with pytest.raises(UsageError, match="is of no image format"):
         fuse_files(place / "target.nii.gz", atlases, place / "fused.txt", settings=SETTINGS)

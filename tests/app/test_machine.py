@@ -17,7 +17,7 @@ def test_auto_is_a_device_of_this_computer() -> None:
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "CPU", "", "cpu:1"])
 def test_a_name_that_is_no_device_is_refused(name: str) -> None:
-    with pytest.raises(UsageError, match="--device has to be"):
+    with pytest.raises(UsageError, match="--device must be"):
         choose_device(name)
 
 

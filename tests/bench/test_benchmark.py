@@ -190,7 +190,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_table(finished, small_folde
 def test_datasets_and_numbers_that_cannot_be_are_refused(small_dataset, tmp_path):
     with pytest.raises(FileError, match=r"need a folder with manifest\.csv"):
         open_dataset(str(tmp_path), tmp_path, small=False)
-    with pytest.raises(UsageError, match="as large as it is"):
+    with pytest.raises(UsageError, match="--small applies only to the dataset phantom"):
         open_dataset(str(tmp_path), tmp_path, small=True)
     with pytest.raises(UsageError, match="0 workers"):
         run_benchmark(small_dataset, EASY, tmp_path, settings=replace(SETTINGS, workers=0))

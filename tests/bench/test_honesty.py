@@ -69,7 +69,7 @@ def test_a_method_that_moves_every_structure_out_of_view_has_failed(small_datase
     work.perform(Worker(device=torch.device("cpu"), networks=None))
     (record,) = read_records(tmp_path)
     assert record.status == "failed"
-    assert "no structure of the fixed scan lands" in record.reason
+    assert "no structure of the fixed scan is mapped" in record.reason
 
 
 def test_a_structure_too_small_to_score_is_not_blamed_on_the_method(small_ct, small_dataset):
@@ -117,7 +117,7 @@ def test_folders_that_cannot_be_are_named_before_anything_is_registered(small_da
 def test_names_that_no_file_can_have_are_refused(small_dataset, tmp_path, name):
     case = small_dataset.cases[0]
     for bad in (replace(case, task=name), replace(case, fixed=replace(case.fixed, name=name))):
-        with pytest.raises(InputError, match="which files are called after"):
+        with pytest.raises(InputError, match="which is used for file names"):
             checked(replace(small_dataset, cases=(bad,)), tmp_path)
 
 
@@ -148,7 +148,7 @@ def test_a_manifest_that_names_a_scan_or_a_label_twice_is_refused(small_folder, 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[]", "holds no object"),
+        ("[]", "is not an object"),
         ('{"registration_val": [["a", "b"]]}', "need its fixed and its moving image"),
         ('{"registration_val": [{"fixed": "a"}]}', "need its fixed and its moving image"),
         ("{", "cannot be read as JSON"),
@@ -164,14 +164,14 @@ def test_landmarks_without_a_common_name_are_refused(small_dataset, tmp_path):
     scan = small_dataset.cases[0].fixed
     for name in ("a", "b"):
         (tmp_path / f"{name}.csv").write_text(f"name,x,y,z\n{name},1,2,3\n")
-    with pytest.raises(InputError, match=r"b\.csv: has no landmark name in common with .*a\.csv has"):
+    with pytest.raises(InputError, match=r"b\.csv: has no landmark name in common with .*a\.csv"):
         read_landmarks((tmp_path / "a.csv", scan), (tmp_path / "b.csv", scan))
 
 
 def test_synthetic_scans_of_another_protocol_are_not_taken_for_these(tmp_path):
     (tmp_path / "phantom").mkdir()
     (tmp_path / "phantom" / "cohort.json").write_text(json.dumps({"subjects": 2}))
-    with pytest.raises(FileError, match="holds other scans"):
+    with pytest.raises(FileError, match="contains scans of another protocol"):
         make_phantom_dataset(tmp_path / "phantom", PhantomProtocol(subjects=2, spacing_mm=8.0, shape=(48, 36, 52)))
 
 

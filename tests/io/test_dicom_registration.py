@@ -314,7 +314,7 @@ def test_scans_that_are_no_dicom_are_refused_before_a_registration_is_written(sp
 
 
 def test_a_ct_slice_is_no_registration(spaces: Spaces) -> None:
-    with pytest.raises(FileError, match=r"is of no known transform format; need .*dicom: Spatial Registration"):
+    with pytest.raises(FileError, match=r"has an unknown transform format; need .*dicom: Spatial Registration"):
         recognise_transform(sorted(Path(str(spaces.fixed_source.path)).iterdir())[0])
 
 

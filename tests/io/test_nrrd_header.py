@@ -92,7 +92,7 @@ def test_a_field_in_another_unit_than_mm_is_refused(name: str, tmp_path: Path) -
     if name == "scan.nii":
         path = tmp_path / name
         nib.save(nifti_field(vectors), path)
-    with pytest.raises(InputError, match=rf"{name}: gives its place a unit other than mm"):
+    with pytest.raises(InputError, match=rf"{name}: uses a unit other than mm"):
         read_transform(path)
 
 

@@ -243,7 +243,7 @@ def test_a_surface_moves_its_corners_and_gets_new_normals(binary: bool, tmp_path
     [
         ("a.annot", b"x", "ITK-SNAP"),
         ("a.vtp", b"x", "legacy .vtk"),
-        ("a.xyz", b"x", "no known point format"),
+        ("a.xyz", b"x", "unknown point format"),
         ("a.json", b"{}", r"\.mrk\.json"),
     ],
 )

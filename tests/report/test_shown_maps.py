@@ -133,4 +133,4 @@ def test_the_difference_says_what_its_colours_mean(copied: Made) -> None:
     write_report(copied.folder)
     page = (copied.folder / "report.html").read_text(encoding="utf-8")
     assert "-400 HU" in page
-    assert "fixed less moved" in page
+    assert "fixed minus moved" in page

@@ -85,5 +85,5 @@ def test_label_names_come_from_two_columns(tmp_path: Path) -> None:
     (tmp_path / "names.csv").write_text("group,name,value\nlung,left lung,2\nlung,right lung,3\n")
     assert read_label_names(tmp_path / "names.csv") == {2: "left lung", 3: "right lung"}
     (tmp_path / "names.csv").write_text("name,value\nleft lung,two\n")
-    with pytest.raises(InputError, match="no whole number"):
+    with pytest.raises(InputError, match="not a whole number"):
         read_label_names(tmp_path / "names.csv")

@@ -30,7 +30,7 @@ def test_a_damaged_checkpoint_is_refused_with_what_to_do(tmp_path):
 )
 def test_a_file_of_another_origin_is_no_checkpoint(header, tmp_path):
     write_tensors({"a": torch.arange(4.0)}, tmp_path / FILE_NAME, header=header)
-    with pytest.raises(FileError, match="is no checkpoint of a training; remove it"):
+    with pytest.raises(FileError, match="is not a checkpoint of a training; remove it"):
         read_checkpoint(tmp_path)
 
 

@@ -58,7 +58,7 @@ def test_semicolons_and_marks_of_spreadsheets_are_read(place: Path) -> None:
         ("fixed,moving\na.nii.gz,one/../a.nii.gz\n", "line 2, column 'moving': names the scan of the column 'fixed'"),
         ("fixed,moving,labels\na.nii.gz,b.nii.gz,no.nii.gz\n", "line 2, column 'labels': names .* does not exist"),
         ("fixed,moving,labels\na.nii.gz,b.nii.gz,one\n", "line 2, column 'labels': .* is a folder"),
-        ("fixed,moving,points\na.nii.gz,b.nii.gz,notes.txt\n", "line 2, column 'points': .* no known point format"),
+        ("fixed,moving,points\na.nii.gz,b.nii.gz,notes.txt\n", "line 2, column 'points': .* unknown point format"),
         (
             "fixed,moving,fixed_labels\na.nii.gz,b.nii.gz,lungs.nii.gz|b.nii.gz\n",
             "column 'fixed_labels': names 2 files",
