@@ -52,7 +52,7 @@ def test_semicolons_and_marks_of_spreadsheets_are_read(place: Path) -> None:
         ("fixed,moving\na.nii.gz,b.nii.gz\na.nii.gz\n", "line 3 has 1 cells; need 2"),
         ("fixed,moving\na.nii.gz,\n", "line 2, column 'moving': is empty"),
         ("fixed,moving\na.nii.gz,c.nii.gz\n", r"line 2, column 'moving': names .*c\.nii\.gz, which does not exist"),
-        ("fixed,moving\na.nii.gz,notes.txt\n", "line 2, column 'moving': .* no known format"),
+        ("fixed,moving\na.nii.gz,notes.txt\n", "line 2, column 'moving': .* unknown format"),
         ("fixed,moving\nempty,a.nii.gz\n", "line 2, column 'fixed': .* folder without files"),
         ("fixed,moving\na.nii.gz,a.nii.gz\n", "line 2, column 'moving': names the scan of the column 'fixed'"),
         ("fixed,moving\na.nii.gz,one/../a.nii.gz\n", "line 2, column 'moving': names the scan of the column 'fixed'"),

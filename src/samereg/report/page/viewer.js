@@ -1,5 +1,5 @@
 "use strict";
-// The linked viewers of the report. Without WebGL 2 the still pictures stay where they are.
+// The linked viewers of the report. Without WebGL 2 the still images are shown.
 (async () => {
   const byId = (id) => document.getElementById(id);
   const facts = JSON.parse(byId("facts").textContent);
@@ -30,7 +30,7 @@
   };
 
   const stayStill = (why) => {
-    byId("why-still").textContent = `These are still pictures: ${why}`;
+    byId("why-still").textContent = `These are still images: ${why}`;
     document.body.dataset.viewers = "still";
   };
 
@@ -45,7 +45,7 @@
     return image;
   };
 
-  // Entry 0 is transparent: what a map does not speak of.
+  // Entry 0 is transparent: unknown values.
   const mapColours = (anchors) => {
     const steps = anchors.map((_, i) => Math.round(1 + ((DEPTH - 2) * i) / (anchors.length - 1)));
     const channel = (c) => [0, ...anchors.map((anchor) => anchor[c])];
@@ -97,7 +97,7 @@
 
   const start = async () => {
     const views = { fixed: await attach("view-fixed"), moved: await attach("view-moved"), both: await attach("view-both") };
-    const made = {}; // images by name, made when first asked for
+    const made = {}; // images by name, created on first use
     const once = async (name, make) => (made[name] ??= await make());
     const scan = (side, where) => once(`${side} ${where}`, () => load(side));
     const state = { mode: "blend", mix: 0.5, window: facts.windowHu, outlines: new Set() };
