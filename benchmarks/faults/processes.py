@@ -54,6 +54,8 @@ def run_child(work: Callable[[], int], log: Path, *, kill_after_s: float | None 
     child = os.fork()
     if child == 0:
         _become(work, log)
+    # Here too: the child may be killed before it does so itself.
+    os.setpgid(child, child)
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
         seconds = time.monotonic() - began
@@ -70,7 +72,7 @@ def run_child(work: Callable[[], int], log: Path, *, kill_after_s: float | None 
 def _become(work: Callable[[], int], log: Path) -> None:
     code = CRASHED
     try:
-        os.setsid()
+        os.setpgid(0, 0)
         target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(target, 1)
         os.dup2(target, 2)

@@ -158,6 +158,8 @@ def test_a_full_volume_leaves_nothing_and_says_so(
 def test_a_signal_cleans_up_as_an_interruption_does(name: str, tmp_path: Path) -> None:
     number = getattr(signal, name)
     code = (
+        # Ignored below nohup, and then rightly by samereg, too.
+        "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
         "import sys\nimport samereg.app.registration as r\nfrom samereg.cli.main import main\n"
         "def read(*_, **__):\n    print('at work', flush=True, file=sys.stderr)\n    import time\n    time.sleep(60)\n"
         "r.read_scan = read\nsys.exit(main(sys.argv[1:]))\n"

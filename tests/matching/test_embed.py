@@ -10,7 +10,7 @@ from samereg.matching.embed import NetEmbedder, load_embedder
 from samereg.matching.points import grid_points
 from samereg.phantom.subject import make_subject
 
-PART = axis_aligned_grid((72, 72, 104), (2.0, 2.0, 2.0), (-103.0, -71.0, -71.0))
+PART = axis_aligned_grid((56, 64, 80), (2.0, 2.0, 2.0), (-79.0, -63.0, -55.0))
 """The middle of the phantom's chest."""
 
 
@@ -30,7 +30,7 @@ def test_joint_embeddings_have_unit_length(embedder, model):
     assert torch.allclose(joint.norm(dim=1), torch.ones(len(joint)), atol=0.01)
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, pytest.param(torch.float16, marks=pytest.mark.slow)])
 def test_lower_precision_stays_near_single_precision(embedder, model, dtype):
     """A cosine of 0.98 is far above what two subjects' same places share, about 0.8."""
     exact = replace(embedder, dtype=torch.float32).embed(model).at(grid_points(PART)).float()

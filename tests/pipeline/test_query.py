@@ -14,9 +14,9 @@ from samereg.pipeline.confidence import UNKNOWN_MM, Confidence
 from samereg.pipeline.pair import Pair, prepare_scan
 from samereg.pipeline.query import Query
 
-MIDDLE = axis_aligned_grid((144, 112, 128), (2.0, 2.0, 2.0), (-127.0, -111.0, -143.0))
+MIDDLE = axis_aligned_grid((120, 96, 112), (2.0, 2.0, 2.0), (-111.0, -95.0, -119.0))
 """The middle of the phantom's chest."""
-CUT = 45
+CUT = 40
 """Slices of 2 mm that the moving scan lacks at its lower end."""
 
 
