@@ -3,9 +3,11 @@
 import pytest
 import torch
 
+from samereg.geometry.affine import Affine
+from samereg.geometry.displacement import Displacement
 from samereg.geometry.grid import Grid, axis_aligned_grid, voxel_centres_mm
 from samereg.geometry.volume import LabelMap
-from samereg.metrics.lesions import measure_lesions, response, separated, size_change
+from samereg.metrics.lesions import measure_lesions, response, separated, size_change, volume_changes
 
 FINE = axis_aligned_grid((40, 60, 60), (1.0, 0.8, 0.8), (-24.0, -24.0, -20.0))
 THICK = axis_aligned_grid((12, 60, 60), (4.0, 0.8, 0.8), (-24.0, -24.0, -22.0))
@@ -30,6 +32,20 @@ def test_diameters_of_an_ellipsoid_are_its_axes_to_a_voxel(grid: Grid, angle: fl
     assert found.perpendicular_mm == pytest.approx(18.0, abs=1.2)
     assert found.volume_ml == pytest.approx(4 / 3 * torch.pi * 15 * 9 * 12 / 1000, rel=0.05)
     assert torch.allclose(found.centre_mm, grid.centre_mm, atol=0.2)
+
+
+def test_the_change_of_volume_is_that_of_the_map_within_each_lesion() -> None:
+    labels = torch.zeros(FINE.shape, dtype=torch.int64)
+    labels[5:10, 20:30, 20:30], labels[25:30, 20:30, 20:30] = 1, 4
+    linear = torch.diag(torch.tensor([1.1, 1.0, 0.8], dtype=torch.float64))
+    scale = Affine.from_parts(linear, torch.zeros(3, dtype=torch.float64))
+    assert volume_changes(LabelMap(data=labels, grid=FINE), scale) == pytest.approx({1: -0.12, 4: -0.12})
+    # A field that stretches along z above the middle alone.
+    z = voxel_centres_mm(FINE)[..., 2]
+    data = torch.stack([torch.zeros_like(z), torch.zeros_like(z), 0.2 * (z - float(FINE.centre_mm[2])).clamp(min=0.0)])
+    changes = volume_changes(LabelMap(data=labels, grid=FINE), Displacement(grid=FINE, data=data.float()))
+    assert changes == pytest.approx({1: 0.0, 4: 0.2}, abs=1e-3)
+    assert volume_changes(LabelMap(data=0 * labels, grid=FINE), scale) == {}
 
 
 def test_a_single_voxel_is_as_wide_as_itself() -> None:

@@ -19,12 +19,14 @@ class Scan:
         labels: label map on the grid of the image; None without.
         landmarks: file of points in any format of `samereg points`, or None. Landmarks of two scans correspond
             by `name` or `label`, or by order if they have none.
+        lesions: label map of lesions in the space of the image, whose volume a transform should keep; or None.
     """
 
     name: str
     image: Path
     labels: Path | None = None
     landmarks: Path | None = None
+    lesions: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,7 +126,7 @@ def checked(dataset: Dataset, source: Path) -> Dataset:
     _refuse_twice([scan.name for scan in scans], f"{source}: has two scans named")
     _refuse_twice([f"{case.name} of {case.task}" for case in dataset.cases], f"{source}: lists twice the pair")
     for scan in scans:
-        for path in (scan.image, scan.labels, scan.landmarks):
+        for path in (scan.image, scan.labels, scan.landmarks, scan.lesions):
             if path is not None and not path.exists():
                 raise FileError(f"{path}: does not exist, but {source} lists it for the scan '{scan.name}'.")
     return dataset

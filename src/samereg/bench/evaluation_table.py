@@ -12,6 +12,7 @@ COLUMNS: tuple[Column, ...] = (
     ("ASD (mm)", lambda e: e.scores.asd_mm, 2),
     ("HD95 (mm)", lambda e: e.scores.hd95_mm, 2),
     ("TRE (mm)", lambda e: e.scores.landmarks.mean_mm if e.scores.landmarks else None, 2),
+    ("lesion volume (%)", lambda e: 100 * e.scores.lesion_volume if e.scores.lesion_volume is not None else None, 2),
     ("std of |J|", lambda e: e.scores.field.jacobian_std, 3),
     ("SD log J", lambda e: e.scores.field.log_jacobian_std, 3),
     ("folded (%)", lambda e: 100 * e.scores.field.folded_fraction, 4),

@@ -27,6 +27,7 @@ from samereg.bench.scores import (
     score_field,
     score_labels,
     score_landmarks,
+    score_lesions,
 )
 from samereg.bench.worker import MethodResult, Worker
 from samereg.errors import MissingPackageError, NoOverlapError, SameregError, WeightsError
@@ -99,7 +100,13 @@ class Job:
             return path.absolute() if path is not None else None
 
         scans = [
-            replace(scan, image=scan.image.absolute(), labels=whole(scan.labels), landmarks=whole(scan.landmarks))
+            replace(
+                scan,
+                image=scan.image.absolute(),
+                labels=whole(scan.labels),
+                landmarks=whole(scan.landmarks),
+                lesions=whole(scan.lesions),
+            )
             for scan in (self.case.fixed, self.case.moving)
         ]
         return replace(self, run=self.run.absolute(), case=replace(self.case, fixed=scans[0], moving=scans[1]))
@@ -155,7 +162,7 @@ def checksums(cases: tuple[Case, ...]) -> dict[Path, str]:
 
 def files_of(scan: Scan) -> list[Path]:
     """Existing files of a scan."""
-    return [path for path in (scan.image, scan.labels, scan.landmarks) if path is not None]
+    return [path for path in (scan.image, scan.labels, scan.landmarks, scan.lesions) if path is not None]
 
 
 def _done(job: Job, worker: Worker) -> CaseRecord:
@@ -217,6 +224,7 @@ def score_case(case: Case, dataset: Dataset, transform: Transform, inverse: Tran
         hd95_mm=mean_of([label.hd95_mm for label in labels]),
         landmarks=landmarks,
         field=score_field(transform, inverse, body_mask(fixed), fixed.grid),
+        lesion_volume=None if case.fixed.lesions is None else score_lesions(read_labels(case.fixed.lesions), transform),
     )
     return require_measured(scores, case.name)
 

@@ -66,7 +66,13 @@ def _scan(row: dict[str, str], folder: Path) -> Scan:
     def there(name: str) -> Path | None:
         return folder / row[name] if row.get(name) else None
 
-    return Scan(name=row["id"], image=folder / row["image"], labels=there("labels"), landmarks=there("landmarks"))
+    return Scan(
+        name=row["id"],
+        image=folder / row["image"],
+        labels=there("labels"),
+        landmarks=there("landmarks"),
+        lesions=there("lesions"),
+    )
 
 
 def _structures(path: Path) -> dict[int, Structure]:

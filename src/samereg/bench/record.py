@@ -129,6 +129,7 @@ def _scores(plain: Mapping[str, Any]) -> Scores:
     return Scores(
         labels=tuple(LabelScore(**label) for label in plain["labels"]),
         dice=plain["dice"],
+        lesion_volume=plain.get("lesion_volume"),
         asd_mm=plain["asd_mm"],
         hd95_mm=plain["hd95_mm"],
         landmarks=_landmarks(plain["landmarks"]) if plain["landmarks"] else None,

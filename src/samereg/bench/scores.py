@@ -19,6 +19,7 @@ from samereg.geometry.volume import LabelMap
 from samereg.image.resample import resample_labels
 from samereg.metrics.fields import folded_fraction, jacobian_std, log_jacobian_std, non_diffeomorphic_volume
 from samereg.metrics.landmarks import TargetError, target_error
+from samereg.metrics.lesions import separated, volume_changes
 from samereg.metrics.surface import surface_distances
 
 MIN_VOXELS = 200
@@ -91,6 +92,8 @@ class Scores:
         hd95_mm: the same.
         landmarks: error of the common landmarks.
         field: regularity.
+        lesion_volume: mean over the fixed scan's lesions of how much the transform changes the volume of each, as a
+            fraction, larger or smaller; None without lesions.
     """
 
     labels: tuple[LabelScore, ...]
@@ -99,6 +102,7 @@ class Scores:
     hd95_mm: float | None
     landmarks: TargetError | None
     field: FieldScore
+    lesion_volume: float | None = None
 
 
 def score_labels(
@@ -187,6 +191,20 @@ def score_landmarks(
     return target_error(transform.apply(start), target)
 
 
+def score_lesions(lesions: LabelMap, transform: Transform) -> float | None:
+    """Mean over lesions of how much a transform changes the volume of each, as a fraction; None without any.
+
+    A lesion is a label value, or a connected part of a map of one value. A registration that makes two visits alike by
+    shrinking or inflating a lesion scores well on everything else.
+
+    Args:
+        lesions: of the fixed scan.
+        transform: fixed world to moving world.
+    """
+    changes = volume_changes(separated(lesions), transform)
+    return mean_of([abs(change) for change in changes.values()])
+
+
 def require_measured(scores: Scores, name: str) -> Scores:
     """Checks that all scores are finite.
 
@@ -198,6 +216,7 @@ def require_measured(scores: Scores, name: str) -> Scores:
         TransformError: a score is NaN or infinite, because of the transform.
     """
     numbers = [*astuple(scores.field), *(astuple(scores.landmarks) if scores.landmarks else ())]
+    numbers.append(scores.lesion_volume)
     numbers += [number for label in scores.labels for number in (label.dice, label.asd_mm, label.hd95_mm)]
     if not all(isfinite(number) for number in numbers if number is not None):
         raise TransformError(f"{name}: its transform maps points to NaN or infinity; need finite numbers.")

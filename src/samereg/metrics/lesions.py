@@ -13,7 +13,9 @@ from scipy.spatial import ConvexHull, QhullError
 from torch import Tensor
 
 from samereg.geometry.grid import Grid
+from samereg.geometry.transform import Transform
 from samereg.geometry.volume import LabelMap
+from samereg.geometry.volume_change import volume_change_at
 
 Response = Literal["complete response", "partial response", "stable disease", "progressive disease", "not evaluable"]
 
@@ -76,6 +78,19 @@ def measure_lesions(labels: LabelMap) -> tuple[Lesion, ...]:
             )
         )
     return tuple(found)
+
+
+def volume_changes(labels: LabelMap, transform: Transform) -> dict[int, float]:
+    """How much a map changes the volume of each label value: mean of the Jacobian determinant over it, less 1.
+
+    Args:
+        labels: a value for each lesion, in the fixed space.
+        transform: fixed world to moving world.
+    """
+    inside = torch.nonzero(labels.data)
+    values = labels.data[tuple(inside.T)]
+    change = volume_change_at(transform, labels.grid.to_world(inside.double())) - 1.0
+    return {value: float(change[values == value].mean()) for value in values.unique().tolist()}
 
 
 def axial_diameters_mm(voxels: Int[ndarray, "n 3"], grid: Grid) -> tuple[float, float]:
