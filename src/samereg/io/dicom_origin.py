@@ -161,6 +161,8 @@ def save(made: FileDataset, path: Path) -> None:
     Raises:
         FileError: the file cannot be written.
     """
+    # Otherwise pydicom looks at every element once more, and decodes those that are encoded already.
+    made.set_original_encoding(False, True, [_UNICODE_OF_PYTHON])
     with atomic_file(path) as temporary, quiet_pydicom():
         made.save_as(temporary, enforce_file_format=True)
 
