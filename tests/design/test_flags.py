@@ -102,6 +102,7 @@ FLAGS = {
         "--interpolation",
         "--modulate",
         "--transform-format",
+        "--to",
         "-m/--moving",
         "--overwrite",
         "--threads",

@@ -118,7 +118,7 @@ def read_query(query: PointQuery, grid: Grid, *, points_format: PointFormatOrAut
 
 
 def _voxels_of_label(query: PointQuery, grid: Grid) -> PointSet:
-    labels = read_labels(Path(str(query.labels)))
+    labels = read_labels(Path(str(query.labels)), grid=grid)
     index = torch.nonzero(labels.data.eq(query.label if query.label is not None else 0))
     if not len(index):
         held = ", ".join(str(value) for value in labels.data.unique().tolist() if value)

@@ -13,14 +13,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from samereg.app.jacobian import volume_change
+from samereg.app.moved_structures import ObjectKind, carry_object, is_carried_as_object
 from samereg.app.overwriting import claimed_outputs, refuse_collisions, refuse_input
 from samereg.app.record import InputRecord, file_record
 from samereg.app.spaces import read_spaces
 from samereg.errors import InputError, UnspecifiedError, UsageError
 from samereg.geometry.domain import field_grid
 from samereg.geometry.grid import Grid, respaced
+from samereg.geometry.source import Source
 from samereg.geometry.transform import Transform
-from samereg.geometry.volume import LabelMap, Volume
+from samereg.geometry.volume import IN_MEMORY, LabelMap, Volume
 from samereg.image.label_detection import detect_labels
 from samereg.image.resample import (
     ImageMode,
@@ -71,6 +73,7 @@ class ApplySettings:
         modulate: multiply by the Jacobian determinant to preserve mass; for a CT, density is HU + 1000.
         transform_format: of the transform; None to detect it.
         moving: moving image of the transform, for formats in voxels; the inputs by default.
+        to: what labels and structures are written as: an image, a SEG or an RTSTRUCT.
     """
 
     reference: Path | None = None
@@ -79,6 +82,7 @@ class ApplySettings:
     modulate: bool = False
     transform_format: TransformFormatName | None = None
     moving: Path | None = None
+    to: ObjectKind = "auto"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,11 +110,12 @@ class AppliedRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Warp:
-    """A transform, the output grid, and the factor of intensities there."""
+    """A transform, the output grid, the factor of intensities there, and where the reference came from."""
 
     transform: Transform
     grid: Grid
     volume_change: Float[Tensor, "d h w"] | None
+    place: Source = IN_MEMORY
 
 
 def apply_files(
@@ -185,14 +190,14 @@ def carry_image(path: Path, output: Path, transform: Transform, grid: Grid) -> N
     _apply(path, output, _Warp(transform=transform, grid=grid, volume_change=None), ApplySettings())
 
 
-def output_grid(reference: Path | None, spacing_mm: tuple[float, ...], transform: Transform) -> Grid:
+def output_grid(reference: Grid | None, spacing_mm: tuple[float, ...], transform: Transform) -> Grid:
     """Grid of the reference, with another spacing if given; without a reference, over the transform's field.
 
     Raises:
         UsageError: neither, a spacing of two numbers, or a spacing alone for a transform without a field.
         InputError: an invalid reference.
     """
-    grid = field_grid(transform) if reference is None else read_grid(reference)
+    grid = field_grid(transform) if reference is None else reference
     if grid is None or (reference is None and not spacing_mm):
         raise UsageError("Got no grid for the output; need --reference (or --spacing, if the transform has a field).")
     if not spacing_mm:
@@ -209,9 +214,9 @@ def _read_warp(transform_path: Path, inputs: Sequence[Path], settings: ApplySett
     known = read_spaces(settings.reference, settings.moving)
     spaces = replace(known, moving=_moving_grid(inputs, settings)) if needs_moving else known
     transform = read_transform_file(transform_path, format=format, spaces=spaces)
-    grid = output_grid(settings.reference, settings.spacing_mm, transform)
+    grid = output_grid(known.fixed, settings.spacing_mm, transform)
     change = volume_change(transform, grid) if settings.modulate else None
-    return _Warp(transform=transform, grid=grid, volume_change=change)
+    return _Warp(transform=transform, grid=grid, volume_change=change, place=known.fixed_source or IN_MEMORY)
 
 
 def _moving_grid(inputs: Sequence[Path], settings: ApplySettings) -> Grid:
@@ -236,6 +241,9 @@ _Applied = tuple[Grid, str, float, tuple[int, ...]]
 
 
 def _apply(path: Path, target: Path, warp: _Warp, settings: ApplySettings) -> _Applied:
+    if is_carried_as_object(path, target, settings.to):
+        _refuse_modulated_labels(path, warp)
+        return carry_object(path, target, transform=warp.transform, grid=warp.grid, place=warp.place, to=settings.to)
     applied = _apply_channels if has_channels(path) else _apply_volume
     return applied(path, target, warp, settings)
 

@@ -13,7 +13,7 @@ from samereg.bench.scores import Scores
 from samereg.errors import FileError
 from samereg.geometry.transform import Transform
 from samereg.io.format_names import TransformFormatName
-from samereg.io.images import read_grid, read_labels
+from samereg.io.images import read_grid, read_labels_of
 from samereg.io.transform_formats.spaces import Spaces
 
 
@@ -115,5 +115,6 @@ def _labels_of(case: Case) -> tuple[Path, Path]:
 
 
 def _challenge(case: Case, transform: Transform) -> ChallengeScores:
-    fixed, moving = (read_labels(path) for path in _labels_of(case))
+    labels = _labels_of(case)
+    fixed, moving = read_labels_of(labels[0], case.fixed.image), read_labels_of(labels[1], case.moving.image)
     return challenge_scores(fixed, moving, transform)

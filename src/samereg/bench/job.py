@@ -34,7 +34,7 @@ from samereg.errors import MissingPackageError, NoOverlapError, SameregError, We
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import Volume
 from samereg.image.body import body_mask
-from samereg.io.images import read_labels
+from samereg.io.images import read_labels_of
 from samereg.io.transforms import write_transform
 
 SCORING = 1
@@ -211,7 +211,10 @@ def score_case(case: Case, dataset: Dataset, transform: Transform, inverse: Tran
     """
     labels: tuple[LabelScore, ...] = ()
     if case.fixed.labels is not None and case.moving.labels is not None:
-        maps = read_labels(case.fixed.labels), read_labels(case.moving.labels)
+        maps = (
+            read_labels_of(case.fixed.labels, case.fixed.image),
+            read_labels_of(case.moving.labels, case.moving.image),
+        )
         labels = score_labels(*maps, transform, structures=dataset)
     landmarks = None
     if case.fixed.landmarks is not None and case.moving.landmarks is not None:

@@ -17,7 +17,7 @@ from samereg.geometry.grid import Grid, axis_aligned_grid, bounding_grid
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import LabelMap, Volume
 from samereg.image.resample import resample_labels, resample_volume
-from samereg.io.images import read_labels, read_volume
+from samereg.io.images import read_labels_of, read_volume
 from samereg.io.transforms import read_transform
 
 SPACING_MM = 1.5
@@ -54,7 +54,7 @@ def slices_of(case: Case, records: list[CaseRecord], run: Path, *, ours: str) ->
     if case.fixed.labels is None or case.moving.labels is None:
         raise InputError(f"{case.name}: has no labels, which the figure needs for outlines.")
     fixed, moving = read_volume(case.fixed.image), read_volume(case.moving.image)
-    labels = read_labels(case.fixed.labels)
+    labels = read_labels_of(case.fixed.labels, case.fixed.image)
     grid = _slice_grid(labels)
     contours = _picture(resample_labels(labels, Affine.identity(), grid).data[:, 0].numpy())
     reference = next((_dice(record) for record in records if record.method == ours), {})

@@ -16,7 +16,8 @@ class Apply:
 
     A transform maps points of the fixed scan to points of the moving scan: transform.h5 resamples images of the
     moving space onto a grid of the fixed space, inverse.h5 the reverse. Outputs keep the data type and the
-    descriptive header entries of their inputs. 4-D and vector images are resampled channel by channel.
+    descriptive header entries of their inputs. 4-D and vector images are resampled channel by channel. A DICOM SEG,
+    RTSTRUCT or RTDOSE is written as one on the reference's slices.
     """
 
     transform: TransformFile
@@ -26,7 +27,7 @@ class Apply:
     """Images or label maps to resample."""
 
     output: OutputFile
-    """Output image: NIfTI, NRRD or MetaImage, by its suffix; for several inputs a folder."""
+    """Output file: NIfTI, NRRD, MetaImage or a DICOM object, by its suffix; for several inputs a folder."""
 
     reference: Annotated[OptionalPath, arg(aliases=["-r"], metavar="FILE")] = None
     """Image that defines the output grid."""
@@ -45,6 +46,10 @@ class Apply:
 
     transform_format: TransformFormatOrAuto = "auto"
     """Format of the transform file, if it cannot be detected."""
+
+    to: Literal["auto", "image", "seg", "rtstruct"] = "auto"
+    """What labels are written as: an image, a DICOM SEG, or an RTSTRUCT on the slices of the reference, a DICOM folder.
+    auto: as the input, or an image where the output is called so."""
 
     moving: MovingImage = None
     """Moving image of the transform, for formats in voxels of both images (Learn2Reg, FLIRT); the inputs by default."""
@@ -74,8 +79,11 @@ class Apply:
             modulate=self.modulate,
             transform_format=None if self.transform_format == "auto" else self.transform_format,
             moving=self.moving,
+            to=self.to,
         )
-        with naming_flags(format="--transform-format FORMAT", fixed="-r FIXED", moving="-m MOVING"):
+        with naming_flags(
+            format="--transform-format FORMAT", fixed="-r FIXED", moving="-m MOVING", object="--to seg or --to rtstruct"
+        ):
             records = apply_files(self.transform, self.input, self.output, settings=settings, overwrite=self.overwrite)
         for record in records:
             if record.lost_labels:

@@ -13,7 +13,9 @@ from samereg.geometry.source import Source
 from samereg.geometry.volume import LabelMap, Volume
 from samereg.io.atomic import atomic_file
 from samereg.io.dicom import read_dicom_file, read_series
+from samereg.io.dicom_dose import read_dose
 from samereg.io.dicom_files import is_dicom
+from samereg.io.dicom_structures import kind_of, read_structure_labels
 from samereg.io.formats import has_suffix
 from samereg.io.image_format import ImageFormat
 from samereg.io.itk import METAIMAGE, NRRD
@@ -37,6 +39,8 @@ def image_format(path: Path) -> ImageFormat | None:
 def name_to_write(path: Path) -> str:
     """File name for an image derived from another: the same name if its format can be written."""
     format = None if path.is_dir() else image_format(path)
+    if format is None and kind_of(path) is not None:
+        return path.name
     return path.resolve().name + IMAGE_FORMATS[0].written[0] if format is None else format.name_to_write(path)
 
 
@@ -68,7 +72,7 @@ def read_volume(path: str | Path, *, series: str | None = None) -> Volume:
     if series is not None:
         raise UsageError(f"{path}: is a file; a series can be chosen only from a folder of DICOM slices.")
     if image_format(path) is None and is_dicom(path):
-        return read_dicom_file(path)
+        return read_dose(path) if kind_of(path) == "rtdose" else read_dicom_file(path)
     image = _read(path)
     with naming(path):
         data = to_float32(image)
@@ -99,19 +103,28 @@ def read_place(path: Path) -> tuple[Grid, Source]:
 
 
 @plain_torch()
-def read_labels(path: str | Path) -> LabelMap:
-    """Reads the label values and grid of an image file.
+def read_labels(path: str | Path, *, grid: Grid | None = None) -> LabelMap:
+    """Reads the label values and grid of an image file, a DICOM SEG or an RTSTRUCT.
+
+    Args:
+        path: the file.
+        grid: of the scan that the labels belong to; the contours of an RTSTRUCT are filled on it, and other files
+            ignore it.
 
     Returns:
-        Values as int64, whatever the data type of the file.
+        Values as int64, whatever the data type of the file; segment or ROI numbers of DICOM objects.
 
     Raises:
+        UnspecifiedError: an RTSTRUCT, and no grid.
         FileError: missing, damaged, truncated, or an unsupported format.
         GeometryError: not a single 3-D volume, or an invalid grid.
         InputError: values that are not whole numbers.
     """
     path = Path(path)
     require_file(path)
+    kind = None if image_format(path) is not None else kind_of(path)
+    if kind in ("seg", "rtstruct"):
+        return read_structure_labels(path, kind, grid)
     image = _read(path)
     dtype = image.array.dtype.newbyteorder("=").name
     if image.array.dtype.kind in "iu" and (image.slope, image.intercept) == (1.0, 0.0):
@@ -125,6 +138,12 @@ def read_labels(path: str | Path) -> LabelMap:
         dtype = rescaled_dtype(image, real)
     source = Source(label=str(path), path=path)
     return LabelMap(data=torch.from_numpy(values), grid=image.grid, stored_dtype=dtype, source=source)
+
+
+def read_labels_of(labels: Path, scan: Path) -> LabelMap:
+    """Labels of a scan given by path, whose grid is read only where the labels are contours; see `read_labels`."""
+    is_contours = image_format(labels) is None and kind_of(labels) == "rtstruct"
+    return read_labels(labels, grid=read_grid(scan) if is_contours else None)
 
 
 @plain_torch()

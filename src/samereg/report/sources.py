@@ -9,6 +9,7 @@ from samereg.app.run_folder import RunFolder, RunResult
 from samereg.app.scans import read_scan
 from samereg.app.session import Registered
 from samereg.errors import FileError, InputError, UsageError
+from samereg.geometry.grid import Grid
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import LabelMap, Volume
 from samereg.io.images import read_labels
@@ -100,18 +101,18 @@ def _sources(result: RunResult, fixed: Volume, moving: Volume, paths: ReportPath
         transform=result.transform,
         inverse=result.inverse,
         matches=result.matches,
-        labels=_labels(paths),
+        labels=_labels(paths, fixed.grid, moving.grid),
         label_names=read_label_names(paths.label_names) if paths.label_names else {},
         confidence=result.confidence,
     )
 
 
-def _labels(paths: ReportPaths) -> tuple[LabelMap, LabelMap] | None:
+def _labels(paths: ReportPaths, fixed: Grid, moving: Grid) -> tuple[LabelMap, LabelMap] | None:
     if (paths.fixed_labels is None) != (paths.moving_labels is None):
         raise UsageError("Got labels of one scan; need --fixed-labels and --moving-labels, or neither.")
     if paths.fixed_labels is None or paths.moving_labels is None:
         return None
-    return read_labels(paths.fixed_labels), read_labels(paths.moving_labels)
+    return read_labels(paths.fixed_labels, grid=fixed), read_labels(paths.moving_labels, grid=moving)
 
 
 def read_recorded_scan(recorded: InputRecord, given: Path | None, *, name: str) -> Volume:
