@@ -1,5 +1,6 @@
 """Results as DICOM objects: what other systems are given, and that runs between other scans do not begin."""
 
+import logging
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,13 @@ import pytest
 import torch
 
 from app.test_registration import FILES, known_answer
-from clinical_series import HELD, uid, write_clinical
+from clinical_series import HELD, PATIENT, uid, write_clinical
 from crosstool.dicom_tools import complaints
 from known_session import use_known_session
 from laws import grid_from_directions, rotation, signed_axes
 from samereg.app.api import register
 from samereg.app.registration import register_files
+from samereg.app.run_folder import RunFolder
 from samereg.app.settings import RegisterSettings
 from samereg.errors import InputError
 from samereg.geometry.grid import Grid
@@ -152,3 +154,17 @@ def test_an_oblique_or_feet_first_stack_is_written_where_it_lies(
     first, _, _ = corner.round().long()[0].tolist()
     assert float((corner - corner.round()).abs().max()) < 1e-6
     torch.testing.assert_close(found.data[0, first], volume.data[0, 0])
+
+
+def test_nothing_of_a_patient_enters_record_matches_or_log_unless_asked_to(
+    studies: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    use_known_session(monkeypatch, known_answer)
+    with caplog.at_level(logging.DEBUG):
+        register_files(*studies, tmp_path / "out", settings=RegisterSettings())
+    texts = [caplog.text, *((tmp_path / "out" / name).read_text() for name in ("run.json", "matches.csv"))]
+    assert not [value for value in PATIENT.values() for text in texts if value in text]
+    kept = register_files(*studies, tmp_path / "kept", settings=RegisterSettings(keep_patient=True)).record
+    assert (kept.fixed.patient["PatientID"], kept.moving.patient["StudyDate"]) == (PATIENT["PatientID"], "20260102")
+    assert PATIENT["PatientName"] in (tmp_path / "kept" / "run.json").read_text()
+    assert RunFolder(tmp_path / "kept").read_record() == kept

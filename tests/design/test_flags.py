@@ -30,6 +30,7 @@ REGISTRATION = {
     "--series",
     "--confidence",
     "--dicom",
+    "--keep-patient",
 }
 
 FLAGS = {
@@ -93,6 +94,7 @@ FLAGS = {
         *MACHINE,
         *SHARED,
     },
+    "list": {*SHARED},
     "apply": {
         "-t/--transform",
         "-i/--input",

@@ -153,21 +153,38 @@ def test_labels_and_codes_of_segments_are_kept(place: Path) -> None:
 
 
 def contour_points(path: Path, number: int) -> np.ndarray:
+    """Points along the contours of a structure, a twentieth of an edge apart."""
     made = pydicom.dcmread(path)
     (drawn,) = (item for item in made.ROIContourSequence if item.ReferencedROINumber == number)
-    return np.concatenate([np.array(each.ContourData, dtype=float).reshape(-1, 3) for each in drawn.ContourSequence])
+    found = []
+    for each in drawn.ContourSequence:
+        corners = np.array(each.ContourData, dtype=float).reshape(-1, 3)
+        edges = np.roll(corners, -1, axis=0) - corners
+        found += [corners + share * edges for share in np.linspace(0.0, 0.95, 20)]
+    return np.concatenate(found)
 
 
 @pytest.mark.slow
 def test_contours_carried_there_and_back_end_where_they_began(place: Path) -> None:
-    carry(place, "rtstruct.dcm", "went.dcm", through="there")
+    made = pydicom.dcmread(place / "rtstruct.dcm")
+    _add_structure(made, 9, [_ellipse(100.0 + 3.0 * number) for number in range(3, 13)])
+    made.save_as(place / "drawn.dcm")
+    carry(place, "drawn.dcm", "went.dcm", through="there")
     carry(place, "went.dcm", "returned.dcm", through="back")
-    before, after = contour_points(place / "rtstruct.dcm", 2), contour_points(place / "returned.dcm", 2)
+    before, after = contour_points(place / "drawn.dcm", 9), contour_points(place / "returned.dcm", 9)
     middle, half = (before[:, 2].max() + before[:, 2].min()) / 2.0, (before[:, 2].max() - before[:, 2].min()) / 2.0
     inner = np.abs(before[:, 2] - middle) < 0.6 * half  # towards its poles a surface is nearly parallel to the slices
     distance = np.array([np.abs(_nearest_in_plane(after, point)) for point in before[inner]])
     assert float(np.quantile(distance, 0.95)) < 0.5
     assert len(contour_points(place / "went.dcm", 1)) > 100
+
+
+def _ellipse(z_mm: float) -> list[float]:
+    """The contour of an ellipsoid, as it is drawn by hand: smooth."""
+    size = np.sqrt(1.0 - ((z_mm - 122.5) / 17.0) ** 2)
+    angles = np.linspace(0.0, 2.0 * np.pi, 60, endpoint=False)
+    points = np.stack([13.0 * size * np.cos(angles), 10.0 * size * np.sin(angles), np.full(60, z_mm)], axis=1)
+    return [round(float(value), 3) for value in points.ravel()]
 
 
 def _nearest_in_plane(points: np.ndarray, point: np.ndarray) -> float:

@@ -20,6 +20,7 @@ from samereg.geometry.grid import Grid
 from samereg.geometry.volume import Volume
 from samereg.io.atomic import atomic_file
 from samereg.io.dicom_files import files_below
+from samereg.io.dicom_origin import patient_of
 from samereg.matching.embed import EmbedderRecord
 from samereg.pipeline.quality import Quality
 from samereg.pipeline.register import StageReport
@@ -57,6 +58,7 @@ class InputRecord:
         shape: voxels along (d, h, w).
         spacing_mm: along (d, h, w).
         series: value of `--series`.
+        patient: whose DICOM scan it is and of which study, by DICOM keyword; empty unless `--keep-patient`.
     """
 
     path: Path | None
@@ -64,6 +66,7 @@ class InputRecord:
     shape: tuple[int, int, int]
     spacing_mm: tuple[float, float, float]
     series: str | None
+    patient: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,8 +135,8 @@ def versions() -> Versions:
     )
 
 
-def input_record(volume: Volume) -> InputRecord:
-    """Record of an input scan, with the checksum in its source."""
+def input_record(volume: Volume, *, keep_patient: bool = False) -> InputRecord:
+    """Record of an input scan, with the checksum that its source holds; it names a patient only if asked to."""
     source = volume.source
     return InputRecord(
         path=source.path,
@@ -141,6 +144,7 @@ def input_record(volume: Volume) -> InputRecord:
         shape=volume.grid.shape,
         spacing_mm=volume.grid.spacing_mm,
         series=source.series,
+        patient=patient_of(source) if keep_patient else {},
     )
 
 

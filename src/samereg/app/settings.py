@@ -118,6 +118,9 @@ class RegisterSettings:
     dicom: bool = False
     """Also write registration.dcm and the moved scan as a DICOM series, moved/; both scans have to be DICOM folders."""
 
+    keep_patient: bool = False
+    """Have run.json name the patients and studies of DICOM scans; without it nothing that identifies a patient does."""
+
     seed: Seed = 0
     """Seed of all random numbers: the same seed gives the same result."""
 

@@ -115,6 +115,11 @@ COMMANDS = (
         home=("samereg.cli.affine", "AffineStart"),
     ),
     Entry(
+        words=("list",),
+        summary="List the DICOM series of a folder, and say which one is taken.",
+        home=("samereg.cli.list", "ListSeries"),
+    ),
+    Entry(
         words=("apply",),
         summary="Resample images and label maps through a transform.",
         home=("samereg.cli.apply", "Apply"),

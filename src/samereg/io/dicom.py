@@ -110,30 +110,36 @@ def _refusal(broken: Damaged) -> FileError:
 
 
 def _choose(folder: Path, slices: list[Slice], wanted: str | None) -> list[Slice]:
-    by_series = _by_series(slices)
+    series = by_series(slices)
     if wanted is not None:
-        return by_series[_named_series(folder, by_series, wanted)]
-    stacks = {uid: members for uid, members in by_series.items() if _is_ct_stack(members)}
+        return series[_named_series(folder, series, wanted)]
+    stacks = {uid: members for uid, members in series.items() if is_ct_stack(members)}
     if not stacks:
         raise _no_stack(folder, slices)
-    uid = min(stacks, key=lambda uid: (-_voxels(stacks[uid]), uid))
-    if len(by_series) > 1:
-        _LOG.info("%s: taking series %s, the largest CT of %d series", folder, uid, len(by_series))
+    uid = largest(stacks)
+    if len(series) > 1:
+        _LOG.info("%s: taking series %s, the largest CT of %d series", folder, uid, len(series))
     return stacks[uid]
 
 
-def _by_series(slices: list[Slice]) -> dict[str, list[Slice]]:
-    by_series: dict[str, list[Slice]] = defaultdict(list)
+def largest(stacks: dict[str, list[Slice]]) -> str:
+    """UID of the series with most voxels; of several, the first one by its UID."""
+    return min(stacks, key=lambda uid: (-_voxels(stacks[uid]), uid))
+
+
+def by_series(slices: list[Slice]) -> dict[str, list[Slice]]:
+    """Slices of each series, by its UID."""
+    found: dict[str, list[Slice]] = defaultdict(list)
     for item in slices:
-        by_series[item.series_uid].append(item)
-    return by_series
+        found[item.series_uid].append(item)
+    return found
 
 
-def _named_series(folder: Path, by_series: dict[str, list[Slice]], wanted: str) -> str:
-    matching = [uid for uid in by_series if uid == wanted] or [uid for uid in by_series if uid.startswith(wanted)]
+def _named_series(folder: Path, series: dict[str, list[Slice]], wanted: str) -> str:
+    matching = [uid for uid in series if uid == wanted] or [uid for uid in series if uid.startswith(wanted)]
     if len(matching) == 1:
         return matching[0]
-    known = "; ".join(f"{uid} ({m[0].modality}, {len(m)} images)" for uid, m in sorted(by_series.items()))
+    known = "; ".join(f"{uid} ({m[0].modality}, {len(m)} images)" for uid, m in sorted(series.items()))
     count = f"{len(matching)} series begin" if matching else "no series begins"
     raise UsageError(f"{folder}: {count} with {wanted!r}; it holds {known}.")
 
@@ -155,10 +161,11 @@ def _has_candidate(slices: list[Slice], wanted: str | None) -> bool:
     """Whether a series can be chosen among those that have undamaged files."""
     if wanted is not None:
         return any(item.series_uid.startswith(wanted) for item in slices)
-    return any(map(_is_ct_stack, _by_series(slices).values()))
+    return any(map(is_ct_stack, by_series(slices).values()))
 
 
-def _is_ct_stack(members: list[Slice]) -> bool:
+def is_ct_stack(members: list[Slice]) -> bool:
+    """Whether a series has CT slices that can be stacked."""
     return any(item.modality == "CT" for item in members) and sum(_is_stackable(item) for item in members) > 1
 
 

@@ -50,6 +50,8 @@ IMAGE = (
     *("BurnedInAnnotation", "LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod"),
 )
 """Elements that say how the image was made and how it is to be shown."""
+_NAMED = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", *STUDY, "SeriesDescription")
+"""Elements that a record names where it may name a patient."""
 _INHERITED = (*PATIENT, *STUDY, *_FRAME, *IMAGE)
 _REQUIRED_EMPTY = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
@@ -104,6 +106,14 @@ def header_of(source: Source) -> Dataset:
         FileError: an image that did not come from DICOM.
     """
     return Dataset.from_json(dicom_of(source).header)
+
+
+def patient_of(source: Source) -> dict[str, str]:
+    """Whose scan it is and of which study, by DICOM keyword; nothing of an image that did not come from DICOM."""
+    if source.dicom is None:
+        return {}
+    header = header_of(source)
+    return {keyword: str(header[keyword].value) for keyword in _NAMED if header.get(keyword) not in (None, "")}
 
 
 def dicom_of(source: Source) -> DicomOrigin:
