@@ -11,19 +11,18 @@ from samereg.app.overwriting import claimed_outputs, refuse_input
 from samereg.app.spaces import read_spaces
 from samereg.errors import QualityError
 from samereg.geometry.affine import Affine
-from samereg.geometry.grid import Grid, slab_centres_mm
+from samereg.geometry.grid import Grid
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import Volume
 from samereg.geometry.volume_change import volume_change_at
+from samereg.geometry.walk import Box, box_centres_mm, boxes
 from samereg.io.format_names import TransformFormatName
 from samereg.io.images import write_volume
 from samereg.io.transform_files import read_transform_file
+from samereg.ops.workers import for_each
 
 MIN_LOGGED = 1e-3
 """Minimum determinant in logarithms; smaller ones are clamped to it."""
-
-SLAB_VOXELS = 1 << 19
-"""Points evaluated at a time; limits memory."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,9 +103,10 @@ def volume_change(transform: Transform, grid: Grid) -> Float[Tensor, "d h w"]:
     if isinstance(transform, Affine):
         return torch.full(grid.shape, float(torch.linalg.det(transform.linear)))
     change = torch.empty(grid.shape)
-    rows = max(1, SLAB_VOXELS // (grid.shape[1] * grid.shape[2]))
-    for start in range(0, grid.shape[0], rows):
-        stop = min(start + rows, grid.shape[0])
-        points_mm = slab_centres_mm(grid, start, stop)
-        change[start:stop] = volume_change_at(transform, points_mm.flatten(0, 2)).view(points_mm.shape[:3])
+
+    def fill(box: Box) -> None:
+        points_mm = box_centres_mm(grid, box)
+        change[box.slices] = volume_change_at(transform, points_mm.flatten(0, 2)).view(points_mm.shape[:3]).float()
+
+    for_each(boxes(grid.shape), fill)
     return change

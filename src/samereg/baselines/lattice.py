@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from samereg.image.resample import linear_weights
+from samereg.geometry.walk import linear_weights
 from samereg.ops.sample import identity_grid, sample_grid
 
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from samereg.geometry.affine import Affine
 from samereg.geometry.grid import Grid, bounding_grid
 from samereg.geometry.volume import Volume
-from samereg.image.resample import linear_weights, resample_volume
+from samereg.geometry.walk import linear_weights
+from samereg.image.resample import resample_volume
 
 WINDOW_HU = (-800.0, 400.0)
 """HU window for soft tissue, lung and bone, as in the paper (SAME, section 3)."""

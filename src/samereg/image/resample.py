@@ -1,35 +1,25 @@
 """Resampling of images and label maps through a transform, with a single interpolation."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from functools import reduce
+from math import ceil, floor
 from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
-from samereg.geometry.affine import Affine
-from samereg.geometry.chain import parts
-from samereg.geometry.displacement import Displacement
-from samereg.geometry.grid import Grid, slab_centres_mm
+from samereg.geometry.grid import Grid
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import LabelMap, Volume
+from samereg.geometry.walk import RIM_VOX, Box, Landed, Walk, boxes, walk
 from samereg.ops.ambient import plain_torch
 from samereg.ops.kernels import Kernel, sample_kernel
-from samereg.ops.sample import linear_corners, sample_grid
+from samereg.ops.sample import linear_corners, sample_block, sample_grid
+from samereg.ops.workers import for_each
 
-SLAB_VOXELS = 1 << 18
-"""Points mapped at a time, so that double-precision positions stay in the cache."""
-
-RIM_VOX = 0.5
-"""As in ITK, an image extends half a voxel beyond its outermost voxel centres and is constant there."""
-
-PARALLEL_VOX = 1e-6
-"""Maximum deviation of parallel axes over a whole grid, for separable evaluation."""
-
-Locate = Callable[[int, int], Float64[Tensor, "s h w 3"]]
-"""Function of (start, stop): positions, in source voxels, of the rows start to stop - 1 of a grid."""
+DOUBT_VOX = 1e-3
+"""Distance from the boundary of an image within which single precision cannot decide; double precision does."""
 
 ImageMode = Literal["linear", "nearest", "cubic", "sinc"]
 LabelMode = Literal["nearest", "per_label_linear"]
@@ -39,7 +29,8 @@ LabelMode = Literal["nearest", "per_label_linear"]
 def resample_volume(moving: Volume, transform: Transform, grid: Grid, *, mode: ImageMode = "linear") -> Volume:
     """The moving image on a fixed grid: ``moved(p) = moving(T(p))``.
 
-    Does not smooth, so a much coarser grid aliases. Memory besides the result is bounded by `SLAB_VOXELS`.
+    Does not smooth, so a much coarser grid aliases. Evaluated box by box on all threads, which bounds the memory
+    besides the result.
 
     Args:
         moving: image to resample.
@@ -50,11 +41,21 @@ def resample_volume(moving: Volume, transform: Transform, grid: Grid, *, mode: I
     Returns:
         Volume on `grid`, with the background of `moving` outside `moving`.
     """
+    way = walk(transform, grid, moving.grid)
     data = moving.data.new_empty((moving.data.shape[0], *grid.shape))
-    for start, stop, index in _slabs(transform, grid, moving.grid):
-        outside = ~_inside(index, moving.grid.shape)
-        values = _sampled(moving.data, index, mode)
-        data[:, start:stop] = values.masked_fill_(outside.to(values.device), moving.background)
+    sample = _linear if mode == "linear" else _nearest if mode == "nearest" else _by_kernel(mode)
+
+    def fill(box: Box) -> None:
+        landed = way.positions(box, torch.float32 if mode == "linear" else torch.float64)
+        inside = _inside(way, box, landed, moving.grid.shape)
+        if inside is None or bool(inside.any()):
+            values = sample(moving.data, landed)
+            outside = None if inside is None else ~inside.to(values.device)
+            data[:, *box.slices] = values if outside is None else values.masked_fill_(outside, moving.background)
+        else:
+            data[:, *box.slices] = moving.background
+
+    for_each(boxes(grid.shape), fill)
     return replace(moving, data=data, grid=grid)
 
 
@@ -76,12 +77,20 @@ def resample_labels(
         Label map on `grid`, `outside` beyond `labels`.
     """
     choose = _nearest_label if mode == "nearest" else _heaviest_label
+    way = walk(transform, grid, labels.grid)
     data = labels.data.new_full(grid.shape, outside)
     flat = labels.data.reshape(-1)
-    for start, stop, index in _slabs(transform, grid, labels.grid):
-        inside = _inside(index, labels.grid.shape)
-        slab = data[start:stop]
-        slab[inside] = choose(flat, labels.grid.shape, index[inside])
+
+    def fill(box: Box) -> None:
+        landed = way.positions(box)
+        inside = _inside(way, box, landed, labels.grid.shape)
+        index = landed.index()
+        if inside is None:
+            data[box.slices] = choose(flat, labels.grid.shape, index.flatten(0, 2)).view(index.shape[:3])
+        else:
+            data[box.slices][inside] = choose(flat, labels.grid.shape, index[inside])
+
+    for_each(boxes(grid.shape), fill)
     return replace(labels, data=data, grid=grid)
 
 
@@ -99,104 +108,80 @@ def lost_labels(before: LabelMap, after: LabelMap, *, background: int = 0) -> tu
     return tuple(value for value in before.data.unique().tolist() if value not in kept)
 
 
-def linear_weights(positions_vox: Float64[Tensor, " m"], size: int) -> Float64[Tensor, "m n"]:
-    """Matrix of linear interpolation along one axis of `size` voxels; the border is replicated."""
-    inside = positions_vox.clamp(0.0, size - 1.0)
-    return (1.0 - (inside[:, None] - torch.arange(size)).abs()).clamp(min=0.0)
+def _linear(data: Float[Tensor, "c d h w"], landed: Landed) -> Float[Tensor, "c d2 h2 w2"]:
+    """Trilinear values at mapped positions; the border is replicated."""
+    if data.device.type != "cpu" or data.dtype != torch.float32:
+        points = landed.index().to(data.device, torch.promote_types(data.dtype, torch.float32))
+        return sample_grid(data[None], points[None], clamp=True)[0]
+    low, high, sides = landed.low, landed.high, []
+    for axis, n in enumerate(data.shape[1:]):
+        # A voxel more on either side: for rounding, and where an axis has no other.
+        first, last = floor(min(max(low[axis], -1.0), n)) - 1, ceil(min(max(high[axis], -1.0), n)) + 1
+        sides.append((first, last))
+    start = torch.tensor([float(first) for first, _ in sides], dtype=torch.float64)
+    points = landed.points + (landed.base - start).float()[:, None, None, None]
+    for axis, (first, last) in enumerate(sides):
+        if not (low[axis] >= -1.0 and high[axis] <= data.shape[axis + 1]):
+            points[axis].clamp_(0.0, float(last - first))
+    return sample_block(_block(data, sides), points)
 
 
-def _sampled(data: Float[Tensor, "c d h w"], index: Float64[Tensor, "s h2 w2 3"], mode: ImageMode) -> Tensor:
-    """Values (c, s, h2, w2) at positions in voxels; the border is replicated."""
-    if mode in ("cubic", "sinc"):
-        kernel: Kernel = "cubic" if mode == "cubic" else "sinc"
-        return sample_kernel(data, index.reshape(-1, 3), kernel=kernel).reshape(-1, *index.shape[:3])
-    points = index.to(data.device, torch.float32)
-    sampler: Literal["bilinear", "nearest"] = "bilinear" if mode == "linear" else "nearest"
-    return sample_grid(data[None], points[None], mode=sampler, clamp=True)[0]
+def _block(data: Float[Tensor, "c d h w"], sides: list[tuple[int, int]]) -> Float[Tensor, "d2 c h2 w2"]:
+    """A box of an image, from a first to a last voxel along (d, h, w); the border is replicated."""
+    block = data.movedim(0, 1)
+    for axis, (first, last) in zip((0, 2, 3), sides, strict=True):
+        n = block.shape[axis]
+        held = min(max(first, 0), n - 1), min(max(last, 0), n - 1)
+        block = block.narrow(axis, held[0], held[1] - held[0] + 1)
+        if held != (first, last):
+            block = block.index_select(axis, torch.arange(first, last + 1).clamp(*held) - held[0])
+    return block.contiguous()
 
 
-def _slabs(transform: Transform, grid: Grid, source: Grid) -> Iterator[tuple[int, int, Float64[Tensor, "s h w 3"]]]:
-    """Start and stop of each slab of the grid, with the positions of its voxels in source voxels."""
-    locate = _locator(transform, grid, source)
-    rows = max(1, SLAB_VOXELS // (grid.shape[1] * grid.shape[2]))
-    for start in range(0, grid.shape[0], rows):
-        stop = min(start + rows, grid.shape[0])
-        yield start, stop, locate(start, stop)
+def _nearest(data: Float[Tensor, "c d h w"], landed: Landed) -> Float[Tensor, "c d2 h2 w2"]:
+    """Values of the nearest voxels; the border is replicated."""
+    index = landed.index()
+    places = _nearest_place(data.shape[1:], index.flatten(0, 2))
+    return data.flatten(1)[:, places.to(data.device)].unflatten(1, index.shape[:3])
 
 
-def _locator(transform: Transform, grid: Grid, source: Grid) -> Locate:
-    """Evaluation point by point in general; separable for affine maps and for fields aligned with the grid."""
-    first, *rest = parts(transform)
-    if _all_affine((first, *rest)):
-        return _affine_locator((first, *rest), grid, source)
-    if isinstance(first, Displacement) and _all_affine(rest) and _parallel(first.grid, grid):
-        return _field_locator(first, rest, grid, source)
-    return lambda start, stop: source.to_index(transform.apply(slab_centres_mm(grid, start, stop)))
+def _by_kernel(kernel: Kernel) -> Callable[[Tensor, Landed], Tensor]:
+    def sample(data: Tensor, landed: Landed) -> Tensor:
+        index = landed.index()
+        return sample_kernel(data, index.flatten(0, 2), kernel=kernel).reshape(-1, *index.shape[:3])
+
+    return sample
 
 
-def _affine_locator(maps: Sequence[Transform], grid: Grid, source: Grid) -> Locate:
-    """Separable: each coordinate is a sum of one term per row, column and slice."""
-    to_index = _after_field(maps, source) @ grid.affine
-    along = [to_index[:3, axis, None] * torch.arange(n, dtype=torch.float64) for axis, n in enumerate(grid.shape)]
-    slices = along[0] + to_index[:3, 3, None]
-    in_plane = along[1][:, :, None] + along[2][:, None, :]
-    return lambda start, stop: (slices[:, start:stop, None, None] + in_plane[:, None]).movedim(0, -1)
+def _inside(way: Walk, box: Box, landed: Landed, shape: tuple[int, int, int]) -> Bool[Tensor, "d h w"] | None:
+    """Mask of the positions within an image, including its half-voxel rim; None if all are."""
+    low, high = landed.low, landed.high
+    ends = [n - 1.0 + RIM_VOX for n in shape]
+    if all(a >= DOUBT_VOX - RIM_VOX and b < end - DOUBT_VOX for a, b, end in zip(low, high, ends, strict=True)):
+        return None
+    inside = torch.ones(landed.points.shape[1:], dtype=torch.bool)
+    doubtful = torch.zeros_like(inside)
+    for along, base, end in zip(landed.points, landed.base.tolist(), ends, strict=True):
+        first, last = -RIM_VOX - base, end - base
+        inside &= (along >= first) & (along < last)
+        doubtful |= ((along - first).abs() < DOUBT_VOX) | ((along - last).abs() < DOUBT_VOX)
+    if landed.points.dtype == torch.float32 and bool(doubtful.any()):
+        index = way.positions(box).index()[doubtful]
+        end = torch.tensor(ends, dtype=torch.float64)
+        inside[doubtful] = ((index >= -RIM_VOX) & (index < end)).all(dim=-1)
+    return inside
 
 
-def _field_locator(field: Displacement, maps: Sequence[Transform], grid: Grid, source: Grid) -> Locate:
-    """As `_affine_locator`, plus the field's vectors, interpolated one axis at a time."""
-    undisplaced = _affine_locator(maps, grid, source)
-    vectors = torch.einsum("ij,jdhw->idhw", _after_field(maps, source)[:3, :3].to(field.data), field.data)
-    along_d, along_h, along_w = (weights.to(field.data) for weights in _field_weights(field.grid, grid))
-
-    def locate(start: int, stop: int) -> Float64[Tensor, "s h w 3"]:
-        slices = (along_d[start:stop] @ vectors.flatten(2)).unflatten(2, vectors.shape[2:])
-        return undisplaced(start, stop).add_((along_h @ slices @ along_w.T).movedim(0, -1))
-
-    return locate
-
-
-def _field_weights(field: Grid, grid: Grid) -> list[Float64[Tensor, "m n"]]:
-    """For each axis, weights of the field's vectors at voxels of the grid; zero outside the field."""
-    to_field = torch.linalg.inv(field.affine) @ grid.affine
-    weights = []
-    for axis, n in enumerate(grid.shape):
-        position = to_field[axis, axis] * torch.arange(n, dtype=torch.float64) + to_field[axis, 3]
-        inside = (position >= -RIM_VOX) & (position < field.shape[axis] - 1.0 + RIM_VOX)
-        weights.append(linear_weights(position, field.shape[axis]) * inside[:, None])
-    return weights
-
-
-def _after_field(maps: Sequence[Transform], source: Grid) -> Float64[Tensor, "4 4"]:
-    """Matrix of a chain of affine maps, into source voxels."""
-    matrices = [part.matrix for part in maps if isinstance(part, Affine)]
-    matrix: Tensor = torch.linalg.inv(source.affine)
-    return reduce(lambda after, part: after @ part, reversed(matrices), matrix)
-
-
-def _all_affine(maps: Sequence[Transform]) -> bool:
-    return all(isinstance(part, Affine) for part in maps)
-
-
-def _parallel(first: Grid, second: Grid) -> bool:
-    """Whether the axes of two grids are parallel."""
-    steps = (torch.linalg.inv(first.affine) @ second.affine)[:3, :3]
-    drift = (steps - steps.diag().diag()).abs() * torch.tensor(second.shape, dtype=torch.float64)
-    return float(drift.max()) < PARALLEL_VOX
-
-
-def _inside(index: Float64[Tensor, "*n 3"], shape: tuple[int, int, int]) -> Bool[Tensor, "*n"]:
-    within = [
-        (along >= -RIM_VOX) & (along < n - 1.0 + RIM_VOX) for along, n in zip(index.unbind(-1), shape, strict=True)
-    ]
-    return within[0] & within[1] & within[2]
+def _nearest_place(shape: tuple[int, ...], index: Float64[Tensor, "n 3"]) -> Int[Tensor, " n"]:
+    last = torch.tensor(shape) - 1
+    d, h, w = (index + 0.5).floor().long().clamp(min=0).minimum(last).unbind(-1)
+    return (d * shape[1] + h) * shape[2] + w
 
 
 def _nearest_label(
     flat: Int[Tensor, " v"], shape: tuple[int, int, int], index: Float64[Tensor, "n 3"]
 ) -> Int[Tensor, " n"]:
-    d, h, w = (index + 0.5).floor().long().unbind(-1)
-    return flat[(d * shape[1] + h) * shape[2] + w]
+    return flat[_nearest_place(shape, index)]
 
 
 def _heaviest_label(

@@ -18,6 +18,9 @@ _DIMENSIONS = 3
 
 Mode = Literal["bilinear", "nearest"]
 
+MOST_ROWS = 1 << 13
+"""Rows up to which one picture may stand for a block: its sampler knows a row to a ten-millionth of their number."""
+
 
 def sample_grid(
     volume: Float[Tensor, "b c d h w"],
@@ -54,6 +57,34 @@ def sample_grid(
     if shift:
         values = values + shift
     return values.reshape(batch, volume.shape[1], *lattice).to(volume.dtype)
+
+
+def sample_block(block: Float[Tensor, "d c h w"], points_vox: Float[Tensor, "3 *g"]) -> Float[Tensor, "c *g"]:
+    """Trilinear values of a small block on one thread, three times as fast as `sample_grid`.
+
+    All slices stand in one tall picture, which the vectorised two-dimensional sampler reads at the slice below and,
+    as further channels, at the slice above each point; the two are blended.
+
+    Args:
+        block: values on integer positions, contiguous; at least two slices, and a spare row at either end of h.
+        points_vox: positions (d, h, w) within the block and within its spare rows, of the type of the block.
+    """
+    depth, channels, height, width = block.shape
+    d, h, w = points_vox
+    if channels * depth * height > MOST_ROWS:
+        return sample_grid(block.movedim(1, 0)[None], points_vox.movedim(0, -1)[None])[0]
+    low = d.floor().clamp_(0, depth - 2)
+    rows = (depth - 2) * channels * height + height
+    unit = torch.empty((2, d.numel() // max(1, d.shape[-1]), d.shape[-1]), dtype=d.dtype)
+    torch.mul(w, 2.0 / max(1, width - 1), out=unit[0].view(d.shape)).sub_(1.0)
+    across = torch.add(h, low, alpha=channels * height, out=unit[1].view(d.shape))
+    across.mul_(2.0 / (rows - 1)).sub_(1.0)
+    picture = block.as_strided((1, 2 * channels, rows, width), (0, height * width, width, 1))
+    values = functional.grid_sample(
+        picture, unit.permute(1, 2, 0)[None], padding_mode="border", align_corners=ALIGN_CORNERS
+    )
+    below, above = values.view(2, channels, *d.shape)
+    return torch.lerp(below, above, d - low)
 
 
 def gather_linear(
