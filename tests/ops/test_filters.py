@@ -1,5 +1,7 @@
+import pytest
 import torch
 
+from samereg.ops import filters
 from samereg.ops.filters import box_mean, box_sum, dilate, erode, gaussian_smooth
 
 
@@ -31,10 +33,15 @@ def test_erosion_undoes_dilation_of_a_cube():
     assert torch.equal(erode(dilate(mask, 2), 2), mask)
 
 
-def test_box_sum_is_that_of_pooling():
-    x = torch.randn(2, 3, 7, 9, 11, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    pooled = 27 * torch.nn.functional.avg_pool3d(x, 3, stride=1, padding=1)
-    torch.testing.assert_close(box_sum(x, 1), pooled)
+@pytest.mark.parametrize("radius", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize(("slab", "planes"), [(1 << 18, 32), (200, 3)], ids=["at once", "in pieces"])
+def test_box_sum_is_that_of_pooling(radius, slab, planes, monkeypatch):
+    monkeypatch.setattr(filters, "SLAB_VALUES", slab)
+    monkeypatch.setattr(filters, "BAND_PLANES", planes)
+    x = torch.randn(2, 3, 10, 9, 11, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    width = 2 * radius + 1
+    pooled = width**3 * torch.nn.functional.avg_pool3d(x, width, stride=1, padding=radius)
+    torch.testing.assert_close(box_sum(x, radius), pooled)
 
 
 def test_box_sum_is_its_own_adjoint():

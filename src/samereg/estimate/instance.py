@@ -12,7 +12,7 @@ from samereg.estimate.loop import iterate
 from samereg.estimate.outcome import Outcome
 from samereg.image.preprocess import window_value
 from samereg.objectives.regularity import diffusion, volume_change
-from samereg.objectives.similarity import embedding_similarity, local_ncc, masked_mean
+from samereg.objectives.similarity import NCCWindows, embedding_similarity, local_ncc_in, masked_mean, ncc_windows
 from samereg.ops.fields import exponential
 from samereg.ops.mind import self_similarity_context
 from samereg.ops.sample import identity_grid, sample_grid, upsample_aligned, warp
@@ -159,7 +159,7 @@ class _Problem:
     level: InstanceLevel
     settings: InstanceSettings
     cells: Cells
-    fixed: Float[Tensor, "1 n d h w"]
+    fixed: NCCWindows
     moved: Float[Tensor, "1 1 d h w"]
     mask: Float[Tensor, "1 1 d h w"]
     fixed_features: Float[Tensor, "1 k d2 h2 w2"]
@@ -201,7 +201,7 @@ def _problem(
         level=level,
         settings=settings,
         cells=_size(scans.fixed_features),
-        fixed=_windowed(fixed, settings.windows_hu),
+        fixed=ncc_windows(_windowed(fixed, settings.windows_hu), radius=level.window_radius, noise=settings.noise),
         moved=moved,
         mask=mask[:, :, near, near, near],
         fixed_features=functional.normalize(scans.fixed_features[None, :, sparse, sparse, sparse], dim=1),
@@ -256,8 +256,7 @@ def _ncc_term(displacement: Tensor, problem: _Problem) -> Tensor:
     if level.image_stride == 1:
         displacement = CELL_VOX * upsample_aligned(displacement, _size(problem.moved[0]))
     moved = _windowed(warp(problem.moved, displacement, clamp=True), settings.windows_hu)
-    ncc = local_ncc(problem.fixed, moved, radius=level.window_radius, noise=settings.noise)
-    return masked_mean(ncc, problem.mask)
+    return masked_mean(local_ncc_in(problem.fixed, moved), problem.mask)
 
 
 def _embedding_term(displacement: Tensor, problem: _Problem) -> Tensor:

@@ -7,6 +7,12 @@ from torch.nn import functional
 
 GAUSSIAN_REACH_SIGMAS = 3.0
 
+SLAB_VALUES = 1 << 18
+"""Values of a box sum in work at a time on a CPU: 1 MB in single precision, what a core's cache holds."""
+
+BAND_PLANES = 32
+"""Planes of a box sum that one product gives: most of a whole band would be zeros."""
+
 
 def gaussian_smooth(x: Float[Tensor, "b c d h w"], sigma_vox: tuple[float, float, float]) -> Float[Tensor, "b c d h w"]:
     """Separable Gaussian smoothing, truncated at three sigmas and normalised; the border is replicated.
@@ -22,15 +28,19 @@ def gaussian_smooth(x: Float[Tensor, "b c d h w"], sigma_vox: tuple[float, float
 
 
 def box_sum(x: Float[Tensor, "b c d h w"], radius: int) -> Float[Tensor, "b c d h w"]:
-    """Sum over cubes of `2 radius + 1` voxels, cropped at the border; self-adjoint.
+    """Sum over cubes of `2 radius + 1` voxels, of the voxels that exist at the border; its own adjoint.
 
-    One banded matrix per axis: on a CPU the products are faster than pooling or running sums, and keep the
-    precision that differences of running sums would lose.
+    Few planes at a time, which stay in the cache of a CPU: sums of 2, 4, 8 neighbours along rows and columns, then a
+    banded product across the planes. Unlike differences of running sums it loses no precision. Records no gradient.
     """
-    depth, height, width = x.shape[2:]
-    x = torch.matmul(_band(height, radius, x), x @ _band(width, radius, x))
-    flat = x.reshape(*x.shape[:2], depth, height * width)
-    return torch.matmul(_band(depth, radius, x), flat).view(x.shape)
+    batch, channels, depth, height, width = x.shape
+    planes = x.detach().reshape(-1, height, width)
+    at_once = max(1, SLAB_VALUES // (height * width)) if x.device.type == "cpu" else len(planes)
+    in_plane = torch.empty_like(planes, memory_format=torch.contiguous_format)
+    for begin in range(0, len(planes), at_once):
+        slab = functional.pad(planes[begin : begin + at_once], (radius,) * 4)
+        in_plane[begin : begin + at_once] = _window_sum(_window_sum(slab, 2, 2 * radius + 1), 1, 2 * radius + 1)
+    return _sum_across(in_plane.view(batch * channels, depth, height * width), radius).view(x.shape)
 
 
 def box_mean(x: Float[Tensor, "b c d h w"], radius: int) -> Float[Tensor, "b c d h w"]:
@@ -53,6 +63,33 @@ def dilate(mask: Bool[Tensor, "d h w"], radius: int) -> Bool[Tensor, "d h w"]:
 def erode(mask: Bool[Tensor, "d h w"], radius: int) -> Bool[Tensor, "d h w"]:
     """Erosion of a mask by a cube of `2 radius + 1` voxels; outside the array counts as mask."""
     return ~dilate(~mask, radius)
+
+
+def _window_sum(x: Float[Tensor, "..."], axis: int, width: int) -> Float[Tensor, "..."]:
+    """Sum of every `width` neighbours along an axis, where there are so many: sums of 1, 2, 4, ... are joined."""
+    count = x.shape[axis] - width + 1
+    total, reach, span = None, 0, 1
+    while span <= width:
+        if width & span:
+            part = x.narrow(axis, reach, count)
+            total = part if total is None else total + part
+            reach += span
+        if 2 * span <= width:
+            size = x.shape[axis] - span
+            x = x.narrow(axis, 0, size) + x.narrow(axis, span, size)
+        span *= 2
+    return x if total is None else total
+
+
+def _sum_across(planes: Float[Tensor, "b d n"], radius: int) -> Float[Tensor, "b d n"]:
+    """Sums over `2 radius + 1` planes: products with the part of the band that is not zero."""
+    depth = planes.shape[1]
+    band, out = _band(depth, radius, planes), torch.empty_like(planes)
+    for begin in range(0, depth, BAND_PLANES):
+        end = min(begin + BAND_PLANES, depth)
+        low, high = max(0, begin - radius), min(depth, end + radius)
+        out[:, begin:end] = band[begin:end, low:high] @ planes[:, low:high]
+    return out
 
 
 def _band(size: int, radius: int, like: Tensor) -> Float[Tensor, "n n"]:
