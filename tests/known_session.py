@@ -43,6 +43,7 @@ def prepared_without_networks(volume: Volume, _embedder: object = None) -> Prepa
     nothing = torch.zeros(1, 1, 1, 1)
     return PreparedScan(
         volume=volume,
+        whole=volume.grid,
         model=volume,
         body=body_mask(volume),
         embedded=EmbeddedVolume(grid=volume.grid, local=nothing, global_=nothing, strides=(1, 1), heads=NoHeads()),

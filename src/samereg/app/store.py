@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 
 from samereg.geometry.volume import Volume
-from samereg.image.preprocess import MODEL_SPACING_MM, WINDOW_HU, to_model_space
+from samereg.image.preprocess import MODEL_SPACING_MM, WINDOW_HU
 from samereg.io.cache import CacheRecord, mark_used, read_record, remove_least_used, write_record
 from samereg.matching.embed import Embedder
-from samereg.pipeline.pair import PreparedScan, prepare_scan, prepared_model
+from samereg.pipeline.pair import PreparedScan, prepare_scan, prepare_scan_by
 
-COMPUTATION = 1
+COMPUTATION = 2
 """Version of preprocessing and embedding: incremented when the same scan would give other features."""
 
 BYTES_PER_GB = 1e9
@@ -63,9 +63,8 @@ class ScanStore:
         record = read_record(self.folder, key)
         if record is not None:
             mark_used(self.folder, key)
-            model = to_model_space(volume)
-            embedded = embedder.restore(model.grid, record.arrays["local"], record.arrays["global"])
-            return prepared_model(model, embedded, volume=volume)
+            maps = record.arrays["local"], record.arrays["global"]
+            return prepare_scan_by(volume, lambda model: embedder.restore(model.grid, *maps))
         prepared = prepare_scan(volume, embedder)
         arrays = {"local": prepared.embedded.local, "global": prepared.embedded.global_}
         write_record(CacheRecord(arrays=arrays, notes={}), self.folder, key)

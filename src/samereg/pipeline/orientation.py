@@ -15,6 +15,7 @@ from torch import Tensor
 from samereg.errors import MirroredError
 from samereg.geometry.affine import Affine
 from samereg.geometry.chain import chain_all, parts
+from samereg.geometry.grid import Grid
 from samereg.geometry.orientation import AS_STORED, MIRRORED, Orientation, every_orientation, turned, turning
 from samereg.geometry.transform import Transform
 from samereg.geometry.volume import Volume
@@ -195,7 +196,9 @@ class _Coarse:
 def _turned_scan(scan: PreparedScan, orientation: Orientation, embedder: Embedder) -> PreparedScan:
     if orientation == AS_STORED:
         return scan
-    return prepare_model(turned(scan.model, orientation), embedder, volume=scan.volume)
+    prepared = prepare_model(turned(scan.model, orientation), embedder, volume=scan.volume)
+    whole = Grid(shape=scan.whole.shape, affine=turning(scan.model.grid, orientation).matrix @ scan.whole.affine)
+    return replace(prepared, whole=whole)
 
 
 def _groups() -> tuple[Sequence[Orientation], ...]:

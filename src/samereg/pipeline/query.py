@@ -132,6 +132,6 @@ class Query:
 
 def _beyond_mm(pair: Pair, transform: Transform, points_mm: Float64[Tensor, "n 3"]) -> Float[Tensor, " n"]:
     """Distance of transformed points outside the moving scan."""
-    corners = corners_mm(pair.moving.model.grid)
+    corners = corners_mm(pair.moving.whole)
     low, high = corners.amin(dim=0), corners.amax(dim=0)
     return beyond_mm(transform.apply(points_mm), low, high).to(torch.float32)
