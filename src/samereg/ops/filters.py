@@ -68,7 +68,8 @@ def erode(mask: Bool[Tensor, "d h w"], radius: int) -> Bool[Tensor, "d h w"]:
 def _window_sum(x: Float[Tensor, "..."], axis: int, width: int) -> Float[Tensor, "..."]:
     """Sum of every `width` neighbours along an axis, where there are so many: sums of 1, 2, 4, ... are joined."""
     count = x.shape[axis] - width + 1
-    total, reach, span = None, 0, 1
+    total: Tensor | None = None
+    reach, span = 0, 1
     while span <= width:
         if width & span:
             part = x.narrow(axis, reach, count)
