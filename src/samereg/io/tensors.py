@@ -1,6 +1,7 @@
 """Exact storage of named tensors in safetensors files with checksums."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from samereg.io.atomic import atomic_file
 
 READABLE = 0o644
 """File permissions; safetensors itself writes files that only their owner may read."""
+_LENGTH_BYTES = 8
+"""At the start of a file, the length of its header as a little-endian integer."""
+_STRINGS = "__metadata__"
 _SUM = "sha256_of_contents"
 """Header entry of the checksum; files of other writers and earlier versions have none."""
 
@@ -35,6 +39,7 @@ def write_tensors(tensors: Mapping[str, Tensor], path: Path, *, header: Mapping[
             save_file(kept, temporary, metadata={**header, _SUM: _digest(kept, header)})
         except SafetensorError as error:
             raise FileError(f"{path}: cannot be written: {error}.") from error
+        _sort_header(temporary)
         temporary.chmod(READABLE)
 
 
@@ -69,6 +74,17 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise FileError(f"{path}: is not a safetensors file that can be read ({error}).") from error
+
+
+def _sort_header(path: Path) -> None:
+    """Sorts the strings of a header, which safetensors orders at random, so that equal contents give equal bytes."""
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+        entries = json.loads(file.read(length))
+        entries[_STRINGS] = dict(sorted(entries[_STRINGS].items()))
+        content = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+        file.seek(_LENGTH_BYTES)
+        file.write(content.ljust(length))
 
 
 def _digest(tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> str:
