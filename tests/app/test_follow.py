@@ -171,5 +171,5 @@ def test_what_cannot_be_followed_is_refused(place: Path, monkeypatch: pytest.Mon
         "baseline", "gone"
     }  # fmt: skip
     use_known_session(monkeypatch, lambda: replace(known_answer(), quality=replace(GOOD, folded_fraction=0.5)))
-    with pytest.raises(NoOverlapError, match=r"later\.nii\.gz: its registration with the baseline fails.*folded"):
+    with pytest.raises(NoOverlapError, match=r"later\.nii\.gz: its registration with the baseline fails.*folding"):
         follow(place)

@@ -164,7 +164,7 @@ def require_scan(path: Path) -> None:
         if not files_below(path):
             raise FileError(f"{path} is a folder without files; need one of DICOM slices.")
     elif image_format(path) is None and not is_dicom(path):
-        raise FileError(f"{path} is of no known format; need {', '.join(IMAGE_SUFFIXES)}, or a folder of DICOM slices.")
+        raise FileError(f"{path} is of unknown format; need {', '.join(IMAGE_SUFFIXES)}, or a folder of DICOM slices.")
 
 
 def require_label_file(path: Path) -> None:
