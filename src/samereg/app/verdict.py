@@ -5,6 +5,7 @@ from math import isnan
 from typing import Literal
 
 from samereg.errors import QualityError
+from samereg.metrics.measures import MEASURES, Measure
 from samereg.pipeline.quality import Quality
 
 Level = Literal["good", "doubtful", "failed"]
@@ -112,79 +113,17 @@ class Verdict:
         return tuple(sorted(bad, key=lambda finding: -LEVELS.index(finding.level)))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Figure:
-    """Name, meaning and format of a measure: `scale` times the value, with `digits`, and a unit."""
-
-    key: str
-    name: str
-    meaning: str
-    scale: float = 1.0
-    digits: int = 0
-    unit: str = ""
-
-    def shown(self, value: float) -> str:
-        if isnan(value):
-            return "not measured"
-        return f"{self.scale * value:.{self.digits}f}{self.unit}"
-
-
-_FIGURES = (
-    _Figure(
-        key="match_count",
-        name="Matches kept",
-        meaning="Points of the fixed scan with a match in the moving scan that passed the filter; the result is based "
-        "on them.",
-    ),
-    _Figure(
-        key="kept_fraction",
-        name="Fraction of matches kept",
-        meaning="If most points have no match, the scans may not show the same part of the body.",
-        scale=100.0,
-        unit=" %",
-    ),
-    _Figure(
-        key="match_error_mm",
-        name="Match error",
-        meaning="Median distance between a kept match and the transformed point.",
-        digits=1,
-        unit=" mm",
-    ),
-    _Figure(
-        key="similarity",
-        name="Local similarity",
-        meaning="Median, over the body, of the squared correlation of both scans in windows of 20 mm; 1 is identical.",
-        digits=2,
-    ),
-    _Figure(
-        key="overlap_fraction",
-        name="Overlap",
-        meaning="Fraction of the fixed body that is mapped into the moving body; the rest cannot be checked.",
-        scale=100.0,
-        unit=" %",
-    ),
-    _Figure(
-        key="inverse_consistency_mm",
-        name="Inverse consistency",
-        meaning="Mean distance of body points from their original positions after the transform and its inverse.",
-        digits=2,
-        unit=" mm",
-    ),
-    _Figure(
-        key="folded_fraction",
-        name="Folding",
-        meaning="Fraction of the body with a non-positive Jacobian determinant, which is anatomically impossible.",
-        scale=100.0,
-        digits=3,
-        unit=" %",
-    ),
-    _Figure(
-        key="jacobian_std",
-        name="Jacobian standard deviation",
-        meaning="Standard deviation of the Jacobian determinant; larger values mean a less smooth deformation.",
-        digits=2,
-    ),
+JUDGED = (
+    "match_count",
+    "kept_fraction",
+    "match_error_mm",
+    "similarity",
+    "overlap_fraction",
+    "inverse_consistency_mm",
+    "folded_fraction",
+    "jacobian_std",
 )
+"""Keys of the measures with bounds, in the order of findings."""
 
 
 def judge(quality: Quality, limits: VerdictLimits, notes: tuple[str, ...] = ()) -> Verdict:
@@ -195,23 +134,23 @@ def judge(quality: Quality, limits: VerdictLimits, notes: tuple[str, ...] = ()) 
         limits: bounds of the measures.
         notes: on its scans.
     """
-    findings = tuple(_finding(figure, quality, limits) for figure in _FIGURES)
+    findings = tuple(_finding(MEASURES[key], quality, limits) for key in JUDGED)
     at_best: Level = "doubtful" if notes else "good"
     level = max((at_best, *(finding.level for finding in findings)), key=LEVELS.index)
     return Verdict(level=level, headline=HEADLINES[level], findings=findings, notes=notes)
 
 
-def _finding(figure: _Figure, quality: Quality, limits: VerdictLimits) -> Finding:
-    value = float(getattr(quality, figure.key))
-    bound: Bound = getattr(limits, figure.key)
+def _finding(measure: Measure, quality: Quality, limits: VerdictLimits) -> Finding:
+    value = float(getattr(quality, measure.key))
+    bound: Bound = getattr(limits, measure.key)
     level = bound.level(value)
     side = "above" if bound.failed > bound.doubtful else "below"
-    worst = f"{figure.shown(value)}, {side} {figure.shown(bound.failed)}"
+    worst = f"{measure.shown(value)}, {side} {measure.shown(bound.failed)}"
     return Finding(
-        name=figure.name,
-        value=figure.shown(value),
-        bounds=f"doubtful {side} {figure.shown(bound.doubtful)}, failed {side} {figure.shown(bound.failed)}",
+        name=measure.name,
+        value=measure.shown(value),
+        bounds=f"doubtful {side} {measure.shown(bound.doubtful)}, failed {side} {measure.shown(bound.failed)}",
         level=level,
-        meaning=figure.meaning,
-        fault=f"{figure.name.lower()}: {figure.shown(value) if isnan(value) else worst}" if level == "failed" else "",
+        meaning=measure.meaning,
+        fault=f"{measure.name.lower()}: {measure.shown(value) if isnan(value) else worst}" if level == "failed" else "",
     )

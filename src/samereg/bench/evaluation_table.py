@@ -3,21 +3,15 @@
 from collections.abc import Callable, Sequence
 
 from samereg.bench.evaluate import Evaluated
+from samereg.bench.measured import MEASURED
 from samereg.bench.scores import mean_of
 
 Column = tuple[str, Callable[[Evaluated], float | None], int]
 
-COLUMNS: tuple[Column, ...] = (
-    ("Dice (%)", lambda e: 100 * e.scores.dice if e.scores.dice is not None else None, 2),
-    ("ASD (mm)", lambda e: e.scores.asd_mm, 2),
-    ("HD95 (mm)", lambda e: e.scores.hd95_mm, 2),
-    ("TRE (mm)", lambda e: e.scores.landmarks.mean_mm if e.scores.landmarks else None, 2),
-    ("lesion volume (%)", lambda e: 100 * e.scores.lesion_volume if e.scores.lesion_volume is not None else None, 2),
-    ("std of |J|", lambda e: e.scores.field.jacobian_std, 3),
-    ("SD log J", lambda e: e.scores.field.log_jacobian_std, 3),
-    ("folded (%)", lambda e: 100 * e.scores.field.folded_fraction, 4),
-    ("folded volume (%)", lambda e: 100 * e.scores.field.folded_share, 4),
-    ("inverse (mm)", lambda e: e.scores.field.inverse_mm, 3),
+COLUMNS: tuple[Column, ...] = tuple(
+    (measure.heading, lambda e, value=value: value(e.scores), measure.digits)  # type: ignore[misc]
+    for measure, value in MEASURED
+    if measure.key not in ("tre_median_mm", "tre_p95_mm")
 )
 
 CHALLENGE_COLUMNS: tuple[Column, ...] = (

@@ -5,11 +5,12 @@ from pathlib import Path
 from statistics import median
 from urllib.parse import quote
 
+from samereg.bench.measured import MEASURED
 from samereg.bench.methods import METHODS, OURS, TABLE_1, TABLE_2
 from samereg.bench.record import CaseRecord, Timing, record_path
 from samereg.bench.scores import mean_of
 from samereg.bench.statistics import MIN_PAIRS, Comparison, compare
-from samereg.bench.summary import Cell, Summary, Value, dice_by_group
+from samereg.bench.summary import Cell, Summary, dice_by_group
 from samereg.bench.table import Entry, Table, emphasised, number
 
 PAIRS_FILE = "tables/pairs.md"
@@ -22,20 +23,8 @@ _AFFINE_SPREAD = 1e-3
 """Rounding error of the Jacobian SD of affine maps, which is shown as a dash as in the paper."""
 
 _TITLES = {method.name: method.title for method in METHODS}
-_MEASURED: tuple[tuple[str, Value, int], ...] = (
-    ("Dice (%)", lambda s: 100 * s.dice if s.dice is not None else None, 2),
-    ("ASD (mm)", lambda s: s.asd_mm, 2),
-    ("HD95 (mm)", lambda s: s.hd95_mm, 2),
-    ("TRE (mm)", lambda s: s.landmarks.mean_mm if s.landmarks else None, 2),
-    ("TRE median", lambda s: s.landmarks.median_mm if s.landmarks else None, 2),
-    ("TRE 95 %", lambda s: s.landmarks.p95_mm if s.landmarks else None, 2),
-    ("std of |J|", lambda s: s.field.jacobian_std, 3),
-    ("SD log J", lambda s: s.field.log_jacobian_std, 3),
-    ("folded (%)", lambda s: 100 * s.field.folded_fraction, 4),
-    ("folded volume (%)", lambda s: 100 * s.field.folded_share, 4),
-    ("inverse (mm)", lambda s: s.field.inverse_mm, 3),
-)
-"""Measures of every registration: name, value, digits."""
+_SHOWN = tuple((measure, value) for measure, value in MEASURED if measure.key != "lesion_volume")
+"""Measures of every registration."""
 
 _COSTS: tuple[Callable[[Timing], float], ...] = ((lambda t: t.load), (lambda t: t.compute), (lambda t: t.write))
 
@@ -77,9 +66,9 @@ def every_score(summary: Summary) -> Table:
     rows = []
     for cell in _cells(summary):
         link = f"{PAIRS_FILE}#{cell.anchor}"
-        measured = [number(cell.mean(value), digits, link=link) for _, value, digits in _MEASURED]
+        measured = [number(cell.mean(value), measure.digits, link=link) for measure, value in _SHOWN]
         rows.append((Entry(text=cell.title), Entry(text=cell.task), *measured, *_costs(cell), _ended(cell)))
-    names = [name for name, _, _ in _MEASURED]
+    names = [measure.heading for measure, _ in _SHOWN]
     costs = ("load (s)", "compute (s)", "write (s)", "peak (GB)")
     return Table(
         title="Every score",

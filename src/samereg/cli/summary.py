@@ -6,6 +6,7 @@ from pathlib import Path
 from samereg.app.record import RunRecord
 from samereg.cli.console import print_facts
 from samereg.cli.streams import print_error
+from samereg.metrics.measures import MEASURES
 
 
 def print_summary(record: RunRecord, output: Path) -> None:
@@ -14,9 +15,9 @@ def print_summary(record: RunRecord, output: Path) -> None:
     facts = {
         "verdict": f"{record.verdict.level}: {record.verdict.headline}",
         "matches kept": str(quality.match_count),
-        "overlap": f"{100 * quality.overlap_fraction:.0f} % of the fixed body",
-        "folded voxels": f"{100 * quality.folded_fraction:.3f} %",
-        "inverse consistency": f"{quality.inverse_consistency_mm:.3f} mm (mean)",
+        "overlap": f"{MEASURES['overlap_fraction'].shown(quality.overlap_fraction)} of the fixed body",
+        "folded voxels": MEASURES["folded_fraction"].shown(quality.folded_fraction),
+        "inverse consistency": f"{MEASURES['inverse_consistency_mm'].shown(quality.inverse_consistency_mm)} (mean)",
         **_landmarks(record),
         "computed on": f"{record.machine.device}, {record.embedding.precision}",
         "time": ", ".join(f"{stage.name} {stage.seconds:.1f} s" for stage in record.stages)
