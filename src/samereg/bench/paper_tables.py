@@ -26,6 +26,10 @@ _TITLES = {method.name: method.title for method in METHODS}
 _SHOWN = tuple((measure, value) for measure, value in MEASURED if measure.key != "lesion_volume")
 """Measures of every registration."""
 
+_PAIR_KEYS = ("dice", "asd_mm", "hd95_mm", "jacobian_std", "folded_fraction")
+_BY_PAIR = tuple((measure, value) for measure, value in MEASURED if measure.key in _PAIR_KEYS)
+"""Measures in the tables of pairs."""
+
 _COSTS: tuple[Callable[[Timing], float], ...] = ((lambda t: t.load), (lambda t: t.compute), (lambda t: t.write))
 
 _VARIANTS = {"sa+vm": (False, False), "sa+sam-loss": (True, False), "sa+sam-corr": (False, True)}
@@ -152,15 +156,11 @@ def _pairs(cell: Cell) -> Table:
             rows.append((first, Entry(text=f"{record.status}: {record.reason}", link=link), *[Entry(text="-")] * 5))
             continue
         values = [
-            number(100 * scores.dice if scores.dice is not None else None, link=link),
-            number(scores.asd_mm, link=link),
-            number(scores.hd95_mm, link=link),
-            number(scores.field.jacobian_std, 3, link=link),
-            number(100 * scores.field.folded_fraction, 4, link=link),
+            *(number(value(scores), measure.digits, link=link) for measure, value in _BY_PAIR),
             number(timing.compute, 1, link=link),
         ]
         rows.append((first, *values))
-    header = ("fixed <- moving", "Dice (%)", "ASD (mm)", "HD95 (mm)", "std of |J|", "folded (%)", "compute (s)")
+    header = ("fixed <- moving", *(measure.heading for measure, _ in _BY_PAIR), "compute (s)")
     return Table(title=f"{cell.title}, {cell.task}", header=header, rows=tuple(rows), notes=_label_notes(cell))
 
 

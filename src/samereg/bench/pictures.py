@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from samereg.bench.summary import Summary, dice_by_group
 from samereg.io.atomic import atomic_file
+from samereg.metrics.measures import MEASURES
 from samereg.optional import optional_package
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def draw_boxes(summary: Summary, task: str, titles: dict[str, str]) -> "Figure":
             label=_plain(titles[name]),
         )
     axes.set_xticks(range(len(groups)), [_plain(group) for group in groups], rotation=20, ha="right")
-    axes.set_ylabel("Dice (%)")
+    axes.set_ylabel(MEASURES["dice"].heading)
     axes.set_ylim(0, 100)
     axes.set_xlim(-0.6, len(groups) - 0.4)
     axes.set_title(_plain(task))

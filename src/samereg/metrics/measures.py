@@ -154,9 +154,9 @@ _ALL = (
     ),
     Measure(
         key="lesion_volume",
-        name="Lesion volume",
+        name="Change of lesion volume",
         column="lesion volume",
-        meaning="Volume of lesions after registration as a fraction of their volume before.",
+        meaning="Mean change of the volume of each lesion by the transform, larger or smaller.",
         scale=100.0,
         digits=2,
         unit="%",
