@@ -227,9 +227,14 @@ def score_case(case: Case, dataset: Dataset, transform: Transform, inverse: Tran
         hd95_mm=mean_of([label.hd95_mm for label in labels]),
         landmarks=landmarks,
         field=score_field(transform, inverse, body_mask(fixed), fixed.grid),
-        lesion_volume=None if case.fixed.lesions is None else score_lesions(read_labels(case.fixed.lesions), transform),
+        lesion_volume=_lesion_volume(case, transform),
     )
     return require_measured(scores, case.name)
+
+
+def _lesion_volume(case: Case, transform: Transform) -> float | None:
+    lesions = case.fixed.lesions
+    return None if lesions is None else score_lesions(read_labels_of(lesions, case.fixed.image), transform)
 
 
 def _require_common_view(scores: Scores, case: Case) -> Scores:

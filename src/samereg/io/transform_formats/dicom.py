@@ -151,7 +151,7 @@ def _strange(path: Path, stored: StoredRegistration, source: Source | None) -> T
 def _recognise(path: Path) -> Recognised | None:
     if not path.is_file() or not is_dicom(path) or not is_registration(path):
         return None
-    return Recognised(format="dicom", certainty="said", why="a DICOM registration object")
+    return Recognised(format="dicom", certainty="declared", why="a DICOM registration object")
 
 
 DICOM = TransformFormat(
