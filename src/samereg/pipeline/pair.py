@@ -117,7 +117,7 @@ def prepare_model(model: Volume, embedder: Embedder, *, volume: Volume) -> Prepa
     return _with_places(model, body_mask(from_window(model)), embedder.embed(model), volume)
 
 
-def around_body(model: Volume, body: Bool[Tensor, "d h w"]) -> tuple[Volume, Bool[Tensor, "d h w"]]:
+def around_body(model: Volume, body: Bool[Tensor, "d h w"]) -> tuple[Volume, Bool[Tensor, "d2 h2 w2"]]:
     """The part of a scan that holds its body and `MARGIN_VOX` around it, and the body there.
 
     The whole scan where little would be gained. Away from the cut, embeddings are what they are in the whole scan.
