@@ -142,7 +142,8 @@ def _nearest(data: Float[Tensor, "c d h w"], landed: Landed) -> Float[Tensor, "c
     """Values of the nearest voxels; the border is replicated."""
     index = landed.index()
     places = _nearest_place(data.shape[1:], index.flatten(0, 2))
-    return data.flatten(1)[:, places.to(data.device)].unflatten(1, index.shape[:3])
+    values: Tensor = data.flatten(1)[:, places.to(data.device)]
+    return values.unflatten(1, index.shape[:3])
 
 
 def _by_kernel(kernel: Kernel) -> Callable[[Tensor, Landed], Tensor]:
@@ -167,8 +168,7 @@ def _inside(way: Walk, box: Box, landed: Landed, shape: tuple[int, int, int]) ->
         doubtful |= ((along - first).abs() < DOUBT_VOX) | ((along - last).abs() < DOUBT_VOX)
     if landed.points.dtype == torch.float32 and bool(doubtful.any()):
         index = way.positions(box).index()[doubtful]
-        end = torch.tensor(ends, dtype=torch.float64)
-        inside[doubtful] = ((index >= -RIM_VOX) & (index < end)).all(dim=-1)
+        inside[doubtful] = ((index >= -RIM_VOX) & (index < torch.tensor(ends, dtype=torch.float64))).all(dim=-1)
     return inside
 
 
