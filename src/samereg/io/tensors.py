@@ -7,14 +7,12 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from samereg.errors import FileError
 from samereg.io.atomic import atomic_file
 
-READABLE = 0o644
-"""File permissions; safetensors itself writes files that only their owner may read."""
 _LENGTH_BYTES = 8
 """At the start of a file, the length of its header as a little-endian integer."""
 _STRINGS = "__metadata__"
@@ -34,13 +32,10 @@ def write_tensors(tensors: Mapping[str, Tensor], path: Path, *, header: Mapping[
         FileError: the file cannot be written.
     """
     kept = _apart(tensors)
+    content = save(kept, metadata={**header, _SUM: _digest(kept, header)})
+    # Not by the library's own `save_file`, which leaves temporary files of its own when it is killed.
     with atomic_file(path) as temporary:
-        try:
-            save_file(kept, temporary, metadata={**header, _SUM: _digest(kept, header)})
-        except SafetensorError as error:
-            raise FileError(f"{path}: cannot be written: {error}.") from error
-        _sort_header(temporary)
-        temporary.chmod(READABLE)
+        temporary.write_bytes(_with_sorted_header(content))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -76,15 +71,14 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise FileError(f"{path}: is not a safetensors file that can be read ({error}).") from error
 
 
-def _sort_header(path: Path) -> None:
-    """Sorts the strings of a header, which safetensors orders at random, so that equal contents give equal bytes."""
-    with path.open("r+b") as file:
-        length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
-        entries = json.loads(file.read(length))
-        entries[_STRINGS] = dict(sorted(entries[_STRINGS].items()))
-        content = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
-        file.seek(_LENGTH_BYTES)
-        file.write(content.ljust(length))
+def _with_sorted_header(content: bytes) -> bytes:
+    """Contents of a file whose strings, which safetensors orders at random, are sorted: equal contents, equal bytes."""
+    start = _LENGTH_BYTES
+    end = start + int.from_bytes(content[:start], "little")
+    entries = json.loads(content[start:end])
+    entries[_STRINGS] = dict(sorted(entries[_STRINGS].items()))
+    header = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+    return content[:start] + header.ljust(end - start) + content[end:]
 
 
 def _digest(tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> str:
