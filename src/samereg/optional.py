@@ -15,8 +15,10 @@ PACKAGES = {
     "llvmlite": ("numba", "baselines"),
     "matplotlib": ("matplotlib", "pictures"),
     "numba": ("numba", "baselines"),
+    "starlette": ("starlette", "page"),
     "surface_distance": ("surface-distance", "bench"),
     "tensorboard": ("tensorboard", "train"),
+    "uvicorn": ("uvicorn", "page"),
 }
 """Module name: name of its distribution, and the samereg extra that installs it."""
 

@@ -16,6 +16,8 @@ COMMANDS = (
     (("train", "embedding"), "tensorboard", TRAIN),
     (("train", "deform"), "lightning_fabric", TRAIN),
     (("train", "deform"), "tensorboard", TRAIN),
+    (("view", "-f", "a.nii", "-m", "b.nii"), "starlette", "python -m pip install 'samereg[page]'"),
+    (("view", "-f", "a.nii", "-m", "b.nii"), "uvicorn", "python -m pip install 'samereg[page]'"),
     (("bench",), "matplotlib", "python -m pip install 'samereg[pictures]'"),
     (("bench", "--scheduler", "tcp://here:1"), "distributed", "python -m pip install 'samereg[cluster]'"),
     (
@@ -47,7 +49,7 @@ from importlib import import_module
 from pathlib import Path
 from samereg.cli.main import COMMANDS
 for entry in COMMANDS:
-    if entry.words[0] != "train":
+    if entry.words[0] not in ("train", "view"):
         tree = ast.parse(Path(import_module(entry.home[0]).__file__).read_text(encoding="utf-8"))
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom):

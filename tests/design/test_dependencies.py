@@ -8,8 +8,11 @@ from design.source import FILES, name_of, parsed
 from samereg.optional import PACKAGES
 
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-TRAINING = ("training/", "app/embedding_training.py")
-"""Files that only the training commands import, once they have looked for the packages of their extra."""
+OF_EXTRAS = {
+    "train": ("training/", "app/embedding_training.py"),
+    "page": ("page/server.py", "page/serving.py"),
+}
+"""Files that only the commands of an extra import, once they have looked for its packages."""
 
 
 def names(requirements: list[str]) -> set[str]:
@@ -25,13 +28,13 @@ def test_every_optional_package_is_in_the_extra_that_its_message_names() -> None
     assert {name for name, _ in PACKAGES.values()} & CORE == set()
 
 
-def test_files_import_core_packages_alone_and_training_its_extra_too() -> None:
-    extra = {module for module, (_, extra) in PACKAGES.items() if extra == "train"}
+def test_files_import_core_packages_alone_and_training_and_the_page_their_extras_too() -> None:
+    places = {module: OF_EXTRAS.get(extra, ()) for module, (_, extra) in PACKAGES.items()}
     foreign = {
         f"{name_of(path)}: {package}"
         for path in FILES
         for package in parsed(path).packages
-        if package not in CORE and not (package in extra and name_of(path).startswith(TRAINING))
+        if package not in CORE and not name_of(path).startswith(places.get(package, ()))
     }
     assert foreign == set()
 
@@ -40,6 +43,6 @@ def test_every_core_package_is_imported() -> None:
     assert CORE - {package for path in FILES for package in parsed(path).packages} == set()
 
 
-def test_what_the_tests_need_includes_what_training_needs() -> None:
+def test_what_the_tests_need_includes_what_training_and_the_page_need() -> None:
     extras = PROJECT["optional-dependencies"]
-    assert names(extras["train"]) <= names(extras["test"])
+    assert names(extras["train"]) | names(extras["page"]) <= names(extras["test"])

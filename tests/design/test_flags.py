@@ -178,6 +178,18 @@ FLAGS = {
         "--threads",
         *SHARED,
     },
+    "view": {
+        "-f/--fixed",
+        "-m/--moving",
+        "-o/--output",
+        *REGISTRATION,
+        "--host",
+        "--port",
+        "--no-browser",
+        "--overwrite",
+        *MACHINE,
+        *SHARED,
+    },
     "match": {
         "-f/--fixed",
         "-m/--moving",

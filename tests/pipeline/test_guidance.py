@@ -202,8 +202,8 @@ def test_three_landmarks_mend_a_registration_that_began_beside_the_scan(slab: Pa
 @pytest.mark.slow
 def test_landmarks_stand_in_for_matches_where_the_scans_share_none(slab: Pair) -> None:
     """Without a place that matches may lie in, except one, SAM-affine is the rigid map of the landmarks."""
-    few = replace(slab.moving.places, points_mm=slab.moving.places.points_mm[:1])
-    few = replace(few, embeddings=slab.moving.places.embeddings[:1])
+    places = slab.moving.places
+    few = Candidates(points_mm=places.points_mm[:1], embeddings=places.embeddings[:1])
     lost = replace(slab, moving=replace(slab.moving, places=few))
     with pytest.raises(NoOverlapError):
         AffineStage().run(lost, beginning())

@@ -160,6 +160,11 @@ COMMANDS = (
         home=("samereg.cli.report", "Report"),
     ),
     Entry(
+        words=("view",),
+        summary="Look at two scans in the browser: click in one, see it in the other, and mend a registration.",
+        home=("samereg.cli.view", "View"),
+    ),
+    Entry(
         words=("match",),
         summary="Find points of one CT scan in another.",
         home=("samereg.cli.match", "Match"),

@@ -94,7 +94,17 @@ class Query:
 
     def _upright(self, pair: Pair, points_mm: Float64[Tensor, "n 3"]) -> Answers:
         first = self.affine.run(pair, beginning())
-        affine, coarse = first.transform, self.coarse.run(pair, first).transform
+        return self.within(pair, points_mm, first.transform, self.coarse.run(pair, first).transform)
+
+    def within(self, pair: Pair, points_mm: Float64[Tensor, "n 3"], affine: Transform, coarse: Transform) -> Answers:
+        """The same where it is known how the scans lie; takes milliseconds a point.
+
+        Args:
+            pair: both scans, the right way round.
+            points_mm: points of the fixed scan.
+            affine: fixed world to moving world, affinely.
+            coarse: the same, with the deformation.
+        """
         queries = pair.fixed.embedded.at(points_mm)
         modes = find_modes(
             queries,
