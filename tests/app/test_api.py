@@ -101,8 +101,8 @@ def test_the_moved_scan_is_of_the_kind_that_came_in(kind: str, paths: tuple[Path
     moved = samereg.register(fixed, moving, device="cpu").moved
     assert type(moved) is type(moving)
     numbers = api.to_volume(moved).data[0].numpy()
-    # ITK cuts fractions of a HU off; a hundredth more for the rounding of positions.
-    assert np.abs(numbers - expected_by_itk(paths)).max() <= 1.01
+    # ITK cuts fractions of a HU off; the rest for positions within 1e-3 voxel, where HU change by 200 a voxel.
+    assert np.abs(numbers - expected_by_itk(paths)).max() <= 1.2
     assert api.to_volume(moved).grid.is_close(read_volume(paths[0]).grid)
 
 

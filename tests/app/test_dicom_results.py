@@ -163,7 +163,8 @@ def test_nothing_of_a_patient_enters_record_matches_or_log_unless_asked_to(
     with caplog.at_level(logging.DEBUG):
         register_files(*studies, tmp_path / "out", settings=RegisterSettings())
     texts = [caplog.text, *((tmp_path / "out" / name).read_text() for name in ("run.json", "matches.csv"))]
-    assert not [value for value in PATIENT.values() for text in texts if value in text]
+    # A letter alone, as the sex is, stands in every text.
+    assert not [value for value in PATIENT.values() for text in texts if len(value) > 1 and value in text]
     kept = register_files(*studies, tmp_path / "kept", settings=RegisterSettings(keep_patient=True)).record
     assert (kept.fixed.patient["PatientID"], kept.moving.patient["StudyDate"]) == (PATIENT["PatientID"], "20260102")
     assert PATIENT["PatientName"] in (tmp_path / "kept" / "run.json").read_text()

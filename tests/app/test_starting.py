@@ -68,7 +68,7 @@ def test_a_start_is_one_file_for_each_tool(pair: tuple[Path, Path], tmp_path: Pa
         torch.testing.assert_close(found.matrix, TURN.matrix)
         assert str(start.file) in start.command
     assert "'" + str(pair[0]) + "'" in record.starts[3].command
-    with pytest.raises(UsageError, match=r"init\.tfm: exists"):
+    with pytest.raises(UsageError, match=r"init\.tfm: already exists"):
         find_start(*pair, tmp_path / "init.tfm", settings=AffineSettings())
 
 

@@ -82,7 +82,7 @@ def test_no_two_formats_share_a_name_or_are_asked_for_by_one_suffix() -> None:
 
 def test_help_names_every_suffix_that_tells_the_format_of_an_output() -> None:
     texts = (SOURCE / "cli" / "options.py").read_text(encoding="utf-8").split('"""')
-    (described,) = [text for text in texts if text.startswith("Format of the output; auto")]
+    (described,) = [text for text in texts if text.startswith("Output format; auto uses the suffix")]
     named = set(re.findall(r"\.\w+(?:\.gz)?", described))
     for each in TRANSFORMS:
         assert set(each.written) <= named | {".hdf5", ".nii"}, (

@@ -95,7 +95,7 @@ def test_affine_is_the_least_squares_solution():
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_too_few_points_are_refused(fit, count):
     points = random_points(0, count)
-    with pytest.raises(DegeneratePointsError, match="matches with weight"):
+    with pytest.raises(DegeneratePointsError, match=r"matches.* with .*weight"):
         fit(points, points, weights=weights_of(points))
 
 
@@ -126,7 +126,7 @@ def test_points_on_a_line_are_refused_for_a_rigid_map_but_a_plane_will_do(fit):
 
 def test_a_similarity_of_matches_in_one_place_is_refused():
     points = random_points(0)
-    with pytest.raises(DegeneratePointsError, match="one place"):
+    with pytest.raises(DegeneratePointsError, match="all matches coincide"):
         fit_similarity(points, torch.zeros_like(points), weights=weights_of(points))
 
 

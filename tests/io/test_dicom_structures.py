@@ -363,7 +363,8 @@ def test_a_dose_through_the_identity_keeps_its_numbers(place: Path, tmp_path: Pa
     expected = dose_file(place / "dose2.dcm", GRID)
     found = read_dose(carry(place, "dose2.dcm", tmp_path / "d.dcm"))
     assert found.grid.is_close(GRID)
-    np.testing.assert_allclose(found.data[0].numpy(), expected, atol=1e-3)
+    # Positions are within 1e-3 voxel, and neighbours differ by up to 60 Gy here.
+    np.testing.assert_allclose(found.data[0].numpy(), expected, rtol=0, atol=0.06)
     with pytest.raises(UsageError, match="is a dose, which no SEG can hold"):
         carry(place, "dose2.dcm", tmp_path / "e.dcm", to="seg")
 

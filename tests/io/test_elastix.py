@@ -74,7 +74,7 @@ def test_the_initial_transform_is_applied_first_and_found_beside_the_file(tmp_pa
             '(InitialTransformParametersFileName "t.txt")\n(HowToCombineTransforms "Add")\n',
             "by 'Add'",
         ),
-        ("TranslationTransform", '(InitialTransformParametersFileName "t.txt")\n', "in a circle"),
+        ("TranslationTransform", '(InitialTransformParametersFileName "t.txt")\n', "has circular initial transforms"),
     ],
 )
 def test_what_is_not_understood_is_refused(kind: str, more: str, sentence: str, tmp_path: Path) -> None:

@@ -217,7 +217,7 @@ def test_rows_of_files_are_read_in_the_order_that_the_header_names(named: str, t
         assert np.array_equal(read_volume(tmp_path / name).data[0].numpy(), expected)
     (tmp_path / "slice05.raw").unlink()
     for name in ("scan.nhdr", "scan.mhd"):
-        with pytest.raises(FileError, match=rf"{name}: names the data file .*slice05\.raw, which is not there"):
+        with pytest.raises(FileError, match=rf"{name}: names the data file .*slice05\.raw, which does not exist"):
             read_volume(tmp_path / name)
 
 

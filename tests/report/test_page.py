@@ -74,7 +74,7 @@ def test_the_browser_is_told_to_load_nothing(written: str) -> None:
 
 def test_every_section_is_there(written: str) -> None:
     titles = re.findall(r"<h2>(?:<span[^>]*></span>)?([^<]*)</h2>", written)
-    assert titles[1:] == ["Look", "Figures", "Deformation", "Matches", "Structures", "Time", "Provenance"]
+    assert titles[1:] == ["Images", "Quality measures", "Deformation", "Matches", "Structures", "Time", "Provenance"]
     assert "$" not in "".join(re.findall(r">([^<]*)<", written.partition("<script")[0]))
 
 

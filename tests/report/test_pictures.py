@@ -94,7 +94,8 @@ def test_a_slice_of_a_map_is_that_of_the_whole_map(small_ct: Volume, small_label
     scene = scene_of(small_ct, small_labels)
     for plane in PLANES:
         found = slice_of(small_ct.data[0], small_ct.grid, scene, plane)
-        assert torch.allclose(found, cut(scene.fixed.data[0], scene.middle, plane), atol=1e-3)
+        # Positions are within 1e-3 voxel, where HU change by up to 900 a voxel.
+        assert torch.allclose(found, cut(scene.fixed.data[0], scene.middle, plane), rtol=0, atol=0.9)
 
 
 def test_a_histogram_counts_everything_once() -> None:
@@ -104,4 +105,4 @@ def test_a_histogram_counts_everything_once() -> None:
 
 
 def test_a_histogram_of_nothing_says_so() -> None:
-    assert "none" in histogram((("before", "before", np.zeros(0)),), unit="mm")
+    assert "No data." in histogram((("before", "before", np.zeros(0)),), unit="mm")

@@ -12,7 +12,8 @@ from samereg.image.resample import resample_volume
 from samereg.io.dicom_contours import write_contours
 from samereg.io.dicom_dose import read_dose, write_dose
 from samereg.io.dicom_segments import write_segments
-from samereg.io.dicom_structures import DicomKind, kind_of, read_structures
+from samereg.io.dicom_structures import STRUCTURE_SUFFIXES, DicomKind, kind_of, read_structures
+from samereg.io.formats import has_suffix
 from samereg.io.images import image_format, read_labels, write_labels, write_volume
 from samereg.io.structures import Region, Structure, level_on, masks_of, painted
 
@@ -31,7 +32,7 @@ def is_carried_as_object(path: Path, target: Path, to: ObjectKind) -> bool:
     """
     kind = None if image_format(path) is not None or path.is_dir() else kind_of(path)
     if kind is None and to in ("auto", "image") and image_format(path) is not None and image_format(target) is None:
-        if target.suffix.lower() == ".dcm":
+        if has_suffix(target, STRUCTURE_SUFFIXES):
             raise UnspecifiedError(f"{target}: a SEG and an RTSTRUCT are called so; name one of them.", what="object")
         return False
     return kind is not None or to in ("seg", "rtstruct")

@@ -30,6 +30,9 @@ _KINDS: dict[str, DicomKind] = {
     RTDoseStorage: "rtdose",
 }
 
+STRUCTURE_SUFFIXES = (".dcm",)
+"""What files of SEG and RTSTRUCT are called."""
+
 
 def kind_of(path: Path) -> DicomKind | None:
     """Which of the objects beside images a DICOM file is; None for any other file."""
