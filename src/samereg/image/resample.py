@@ -142,8 +142,8 @@ def _nearest(data: Float[Tensor, "c d h w"], landed: Landed) -> Float[Tensor, "c
     """Values of the nearest voxels; the border is replicated."""
     index = landed.index()
     places = _nearest_place(data.shape[1:], index.flatten(0, 2))
-    values: Tensor = data.flatten(1)[:, places.to(data.device)]
-    return values.unflatten(1, index.shape[:3])
+    values: Tensor = data.flatten(1)[:, places.to(data.device)].unflatten(1, index.shape[:3])
+    return values
 
 
 def _by_kernel(kernel: Kernel) -> Callable[[Tensor, Landed], Tensor]:
