@@ -113,6 +113,7 @@ def test_two_runs_agree_to_the_bit():
     assert torch.equal(first, second)
 
 
+@pytest.mark.slow
 def test_stiffer_settings_give_a_smoother_field():
     soft, stiff = (
         optimise_velocity(scans(bump(3.0)), BODY, settings=replace(SETTINGS, smoothness=s)).velocity
@@ -121,6 +122,7 @@ def test_stiffer_settings_give_a_smoother_field():
     assert float(stiff.diff(dim=2).square().mean()) < 0.5 * float(soft.diff(dim=2).square().mean())
 
 
+@pytest.mark.slow
 def test_the_flow_folds_nowhere_even_when_barely_held():
     wild = replace(SETTINGS, smoothness=0.0, levels=tuple(replace(level, rate_cells=0.5) for level in SETTINGS.levels))
     noise = replace(scans(), moved=torch.randn(1, *SHAPE, generator=torch.Generator().manual_seed(1)))
