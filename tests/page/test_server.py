@@ -231,3 +231,15 @@ def test_a_scan_that_cannot_be_opened_is_told(desk: Desk, client: TestClient) ->
     assert state["status"] == "failed"
     assert "absent.nii.gz" in state["error"]
     assert json.dumps(client.get("state").json())
+
+
+def test_closing_stops_what_is_computed_at_its_next_step(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    from samereg.app import session  # noqa: PLC0415
+
+    begun = []
+    monkeypatch.setattr(session.Session, "prepare", lambda *_arguments: begun.append("embedding"))
+    monkeypatch.setattr(session.Session, "stages", lambda *_arguments: desk._closing.set())
+    desk.begin()
+    desk.close()
+    assert begun == []
+    assert not desk.is_registered

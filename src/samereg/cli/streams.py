@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from types import FrameType
 from typing import TextIO
 
@@ -94,6 +94,16 @@ def print_output(text: str, code: int) -> int:
         print_error(f"samereg: error: The result could not be printed: standard output {why}. Written files are kept.")
         return code or EXIT_UNPRINTED
     return code
+
+
+@contextmanager
+def printing_at_once() -> Iterator[None]:
+    """Context in which a command that goes on for long prints to standard output at once, not when it has ended."""
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        yield
+    with redirect_stdout(sys.__stdout__):
+        print_output(printed.getvalue(), 0)
 
 
 def _redirect_to_null(stream: TextIO) -> None:

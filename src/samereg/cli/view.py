@@ -1,6 +1,5 @@
 """`samereg view`: flags, and the server that it starts."""
 
-import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -51,6 +50,7 @@ class View:
         require_packages("starlette", "uvicorn", purpose="samereg view")
         from samereg.app.machine import prepare_machine
         from samereg.cli.console import print_facts, print_json, start_logging
+        from samereg.cli.streams import printing_at_once
         from samereg.page.desk import Desk
         from samereg.page.serving import serve
 
@@ -65,11 +65,11 @@ class View:
         )
 
         def told(address: str) -> None:
-            if self.messages.json:
-                print_json({"address": address})
-            else:
-                print_facts("The page is open until Ctrl-C.", {"address": address})
-            sys.stdout.flush()  # the command goes on, and whoever reads a pipe needs the address now
+            with printing_at_once():
+                if self.messages.json:
+                    print_json({"address": address})
+                else:
+                    print_facts("The page is open until Ctrl-C.", {"address": address})
 
         with suppress(KeyboardInterrupt):  # the usual end
             serve(desk, host=self.host, port=self.port, open_browser=not self.no_browser, told=told)

@@ -65,6 +65,10 @@ class Opened:
     found: Registered | None = None
 
 
+class _Closed(Exception):  # noqa: N818 - not an error: what was computed is not wanted any more
+    """The desk was closed."""
+
+
 @dataclass(kw_only=True, eq=False)
 class Desk:
     """Two scans on the page. Every method may be called from any thread; computations follow one another.
@@ -88,6 +92,8 @@ class Desk:
     state: DeskState = field(default_factory=DeskState)
     _opened: Opened | None = None
     _working: threading.Lock = field(default_factory=threading.Lock)
+    _closing: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
 
     def begin(self) -> threading.Thread:
         """Open both scans in the background."""
@@ -166,6 +172,12 @@ class Desk:
         self.state = replace(self.state, words=f"Saved to {self.output}.", error="")
         return self.output
 
+    def close(self) -> None:
+        """Stop what is computed at its next step, and wait for that."""
+        self._closing.set()
+        if self._thread is not None:
+            self._thread.join()
+
     @property
     def is_registered(self) -> bool:
         """Whether there is a registration."""
@@ -209,6 +221,8 @@ class Desk:
                 raise InputError(f"The landmark '{landmarks.names[outside[0]]}' lies outside the {side} scan.")
 
     def _say(self, words: str, *, done: int, total: int) -> None:
+        if self._closing.is_set():
+            raise _Closed
         self.state = replace(self.state, words=words, done=done, total=total)
 
     def _in_background(self, work: Callable[[], None], *, failed: Status) -> threading.Thread:
@@ -216,6 +230,8 @@ class Desk:
             try:
                 with self._working:
                     work()
+            except _Closed:
+                _LOG.info("stopped what was computed, as the page was closed")
             except SameregError as error:
                 _LOG.warning("%s", error)
                 self.state = DeskState(status=failed, words="", error=str(error))
@@ -225,6 +241,7 @@ class Desk:
                         status=failed, error="An unexpected error: see the terminal of samereg view."
                     )
 
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
-        return thread
+        # Not a daemon: libraries abort when the interpreter ends under them.
+        self._thread = threading.Thread(target=run)
+        self._thread.start()
+        return self._thread

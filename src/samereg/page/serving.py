@@ -40,7 +40,10 @@ def serve(desk: Desk, *, host: str, port: int, open_browser: bool, told: Callabl
         desk.begin()
         if open_browser:
             webbrowser.open(address)
-        uvicorn.Server(config).run(sockets=[listener])
+        try:
+            uvicorn.Server(config).run(sockets=[listener])
+        finally:
+            desk.close()
 
 
 @contextmanager
