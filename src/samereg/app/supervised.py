@@ -86,7 +86,7 @@ class SupervisedWorker:
         A worker that exceeds the time limit is ended, and one that crashes is detected; both are failures.
 
         Returns:
-            Why it failed; None if it did air.
+            Why it failed; None if it did not.
         """
         if job.alone:
             self.close()

@@ -110,7 +110,7 @@ def _require_labels(cases: tuple[Case, ...]) -> None:
 
 def _labels_of(case: Case) -> tuple[Path, Path]:
     if case.fixed.labels is None or case.moving.labels is None:
-        raise FileError(f"{case.name}: has no labels, which the challenge's measures.")
+        raise FileError(f"{case.name}: has no labels, which the challenge's measures need.")
     return case.fixed.labels, case.moving.labels
 
 

@@ -107,7 +107,7 @@ def draw_dice_against_time(summary: Summary, titles: dict[str, str]) -> "Figure"
 
 
 def draw_panels(panels: Sequence[Panel], contours: Labels) -> "Figure":
-    """Figure 3: one slice as each method carries it, with the fixed scan's structures with_outlines.
+    """Figure 3: one slice as each method carries it, with the fixed scan's structures outlined.
 
     Args:
         panels: images from left to right, of equal shape.

@@ -36,7 +36,7 @@ def read_manifest(folder: Path) -> Dataset:
         for side in ("fixed", "moving"):
             if row[side] not in scans:
                 where = f"{folder / 'pairs.csv'}: line {number}"
-                raise InputError(f"{where} names '{row[side]}', which the manifest does air.")
+                raise InputError(f"{where} names '{row[side]}', which the manifest does not.")
         cases.append(Case(task=row.get("set") or "all", fixed=scans[row["fixed"]], moving=scans[row["moving"]]))
     structures = _structures(folder / "labels.csv")
     return checked(Dataset(name=folder.resolve().name, cases=tuple(cases), structures=structures), manifest)

@@ -138,7 +138,7 @@ def fill_regularised(
 
     Cubic B-splines ``u`` on a coarse lattice that minimise
     ``sum_i w_i rho(|u(p_i) - d_i|) + s integral (|grad laplace u|^2 + |grad u|^2 / l^4)``, with ``rho`` of Geman and
-    McClure; where the result would fold, the matches around are trusted less until it does air. Far from all matches
+    McClure; where the result would fold, the matches around are trusted less until it does not. Far from all matches
     the field becomes constant.
 
     Args:
