@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 
-from samereg.app.cohort import CohortSettings, write_cohort
 from samereg.app.fusion import Atlas, Voter, fuse, register_atlases
 from samereg.app.machine import prepare_machine
+from samereg.app.phantoms import PhantomSettings, write_phantoms
 from samereg.app.scans import read_scan
 from samereg.app.session import Session
 from samereg.app.settings import FuseMethod, FuseSettings, MachineSettings, RegisterSettings
@@ -60,8 +60,8 @@ def main() -> None:
 def phantoms(count: int, folder: Path, spacing_mm: float) -> tuple[Atlas, ...]:
     """One target, seed 100 with contrast agent, and atlases without."""
     shape = (round(384 / spacing_mm), round(288 / spacing_mm), round(416 / spacing_mm))
-    cohort = CohortSettings(subjects=count + 1, seed=100, spacing_mm=(spacing_mm,) * 3, shape=shape)
-    write_cohort(folder, settings=cohort, overwrite=True)
+    cohort = PhantomSettings(subjects=count + 1, seed=100, spacing_mm=(spacing_mm,) * 3, shape=shape)
+    write_phantoms(folder, settings=cohort, overwrite=True)
     return tuple(
         Atlas(
             image=folder / "images" / f"phantom-{seed}-{'NC' if seed > 100 else 'CE'}.nii.gz",

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 
-from samereg.app.cohort import CohortSettings, write_cohort
+from samereg.app.phantoms import PhantomSettings, write_phantoms
 
-SMALL = CohortSettings(subjects=2, seed=100, spacing_mm=(6.0, 6.0, 6.0), shape=(20, 24, 28))
+SMALL = PhantomSettings(subjects=2, seed=100, spacing_mm=(6.0, 6.0, 6.0), shape=(20, 24, 28))
 """A slab of the chest of two phantoms, registered in a few seconds."""
 FIXED, MOVING = "images/phantom-100-CE.nii.gz", "images/phantom-101-NC.nii.gz"
 CRASHED = 70
@@ -38,7 +38,7 @@ def small_pair(folder: Path) -> Path:
     """Folder of two phantoms with images, labels and landmarks, made where it is missing."""
     cohort = folder / "cohort"
     if not cohort.is_dir():
-        write_cohort(cohort, settings=SMALL)
+        write_phantoms(cohort, settings=SMALL)
     return cohort
 
 

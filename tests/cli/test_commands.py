@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from samereg.app import cohort, demo, embedding_training, point_matching, registration, resampling
+from samereg.app import demo, embedding_training, phantoms, point_matching, registration, resampling
 from samereg.app.demo import DemoRecord
 from samereg.app.embedding_training import TrainedEmbedding
 from samereg.app.point_matching import BEST_COLUMNS, FoundPoints
@@ -269,10 +269,10 @@ def test_training_defaults_are_those_of_its_settings() -> None:
 
 def test_phantom_passes_its_settings_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     recorder = Recorder((Path("labels.csv"),))
-    monkeypatch.setattr(cohort, "write_cohort", recorder)
+    monkeypatch.setattr(phantoms, "write_phantoms", recorder)
     words = "phantom -o dir --subjects 2 --seed 5 --spacing 4 3 2 --shape 10 20 30 --json"
     assert main(words.split()) == 0
-    assert recorder.settings["settings"] == cohort.CohortSettings(
+    assert recorder.settings["settings"] == phantoms.PhantomSettings(
         subjects=2, seed=5, spacing_mm=(4.0, 3.0, 2.0), shape=(10, 20, 30)
     )
     assert json.loads(capsys.readouterr().out) == {"output": "dir", "files": ["labels.csv"]}

@@ -31,7 +31,7 @@ NAMED = {
     "files between us and programs": {".mha", "fixed.mha", "moving.mha", "field.mha"},
     "commands of other tools": {"[ants_,ants_moved.nii.gz]", "greedy_affine.mat", "niftyreg_moved.nii.gz"},
 }
-PLACES = {"app/run_folder.py", "app/directions.py", "app/cohort.py", "app/demo.py"}
+PLACES = {"app/run_folder.py", "app/directions.py", "app/phantoms.py", "app/demo.py"}
 PLACES |= {"app/starting.py", "report/sources.py", "report/shown_maps.py", "cli/demo.py", "cli/summary.py"}
 PLACES |= {"baselines/elastix.py", "baselines/elastix_program.py", "baselines/deeds_original.py"}
 PLACES |= {"bench/record.py", "bench/phantom_dataset.py"}

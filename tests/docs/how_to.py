@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from samereg.app.cohort import CohortSettings, write_cohort
+from samereg.app.phantoms import PhantomSettings, write_phantoms
 
 PAGES = Path(__file__).parents[2] / "docs" / "how-to"
 SOURCE = Path(__file__).parents[2] / "src"
 
-COHORT = CohortSettings(subjects=2, seed=100, spacing_mm=(3.0, 3.0, 3.0), shape=(128, 96, 140))
+COHORT = PhantomSettings(subjects=2, seed=100, spacing_mm=(3.0, 3.0, 3.0), shape=(128, 96, 140))
 SERIES = {"study1": "1.2.840.1.5", "study2": "1.2.840.7.5"}
 
 SHORTENED = '''\
@@ -82,7 +82,7 @@ def every_block() -> list[Block]:
 
 def write_material(place: Path) -> None:
     """Everything that the pages name: two scans with labels, points, training scans, and two DICOM studies."""
-    write_cohort(place / "cohort", settings=COHORT)
+    write_phantoms(place / "cohort", settings=COHORT)
     for name, subject, phase in (("fixed", 100, "CE"), ("moving", 101, "NC")):
         shutil.copy(place / "cohort" / "images" / f"phantom-{subject}-{phase}.nii.gz", place / f"{name}.nii.gz")
         shutil.copy(place / "cohort" / "labels" / f"phantom-{subject}.nii.gz", place / f"{name}_labels.nii.gz")

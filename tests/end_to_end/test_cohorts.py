@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from samereg.app.cohort import CohortSettings, write_cohort
+from samereg.app.phantoms import PhantomSettings, write_phantoms
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -22,7 +22,9 @@ BYTES = ("moved.nii.gz", "matches.csv", "before.png", "after.png")
 def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four phantoms, the fixed one first; and what is no scan, which has to stay one failing line."""
     place = tmp_path_factory.mktemp("phantom") / "scans"
-    write_cohort(place, settings=CohortSettings(subjects=3, seed=100, spacing_mm=(4.0, 4.0, 4.0), shape=(96, 72, 104)))
+    write_phantoms(
+        place, settings=PhantomSettings(subjects=3, seed=100, spacing_mm=(4.0, 4.0, 4.0), shape=(96, 72, 104))
+    )
     (place / "images" / "broken.nii.gz").write_bytes((place / "images" / "phantom-100-CE.nii.gz").read_bytes()[:9000])
     return place / "images"
 

@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from samereg.app.cohort import CohortSettings, write_cohort
+from samereg.app.phantoms import PhantomSettings, write_phantoms
 from samereg.cli.main import main
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-COHORT = CohortSettings(subjects=2, seed=100, spacing_mm=(3.0, 3.0, 3.0), shape=(128, 96, 140))
+COHORT = PhantomSettings(subjects=2, seed=100, spacing_mm=(3.0, 3.0, 3.0), shape=(128, 96, 140))
 LUNGS = (1, 2)
 
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("phantom") / "cohort"
-    write_cohort(folder, settings=COHORT)
+    write_phantoms(folder, settings=COHORT)
     return folder
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from samereg.app.cohort import centred_grid, write_label_names
+from samereg.app.phantoms import centred_grid, write_label_names
 from samereg.app.progress import OnProgress
 from samereg.app.record import RunRecord, write_json
 from samereg.app.registration import register_files

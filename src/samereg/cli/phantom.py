@@ -38,17 +38,17 @@ class Phantom:
 
     def run(self) -> int:
         """Generate the cohort, print a summary, return the exit code."""
-        from samereg.app.cohort import CohortSettings, write_cohort
         from samereg.app.machine import prepare_machine
+        from samereg.app.phantoms import PhantomSettings, write_phantoms
         from samereg.app.plain import to_plain
         from samereg.app.settings import MachineSettings
         from samereg.cli.console import print_facts, print_json, progress, start_logging
 
         start_logging(self.messages)
         prepare_machine(MachineSettings(device="cpu", threads=self.threads), seed=self.seed)
-        settings = CohortSettings(subjects=self.subjects, seed=self.seed, spacing_mm=self.spacing, shape=self.shape)
+        settings = PhantomSettings(subjects=self.subjects, seed=self.seed, spacing_mm=self.spacing, shape=self.shape)
         with progress(self.messages) as on_progress:
-            files = write_cohort(self.output, settings=settings, overwrite=self.overwrite, on_progress=on_progress)
+            files = write_phantoms(self.output, settings=settings, overwrite=self.overwrite, on_progress=on_progress)
         if self.messages.json:
             print_json(to_plain({"output": self.output, "files": files}))
         else:

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from samereg.app.cohort import CohortSettings, write_cohort
+from samereg.app.phantoms import PhantomSettings, write_phantoms
 from samereg.errors import UsageError
 from samereg.io.images import read_labels, read_volume
 from samereg.phantom.organs import ORGANS
 
-SMALL = CohortSettings(subjects=2, seed=3, spacing_mm=(12.0, 12.0, 12.0), shape=(32, 24, 35))
+SMALL = PhantomSettings(subjects=2, seed=3, spacing_mm=(12.0, 12.0, 12.0), shape=(32, 24, 35))
 
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("phantom") / "cohort"
-    write_cohort(folder, settings=SMALL)
+    write_phantoms(folder, settings=SMALL)
     return folder
 
 
@@ -47,26 +47,26 @@ def test_label_names_are_those_of_the_organs(cohort: Path) -> None:
 
 
 def test_the_same_seed_gives_the_same_bytes(cohort: Path, tmp_path: Path) -> None:
-    files = write_cohort(tmp_path / "again", settings=SMALL)
+    files = write_phantoms(tmp_path / "again", settings=SMALL)
     for file in files:
         assert (tmp_path / "again" / file).read_bytes() == (cohort / file).read_bytes(), file
 
 
 def test_an_existing_folder_is_kept(cohort: Path) -> None:
     with pytest.raises(UsageError):
-        write_cohort(cohort, settings=SMALL)
+        write_phantoms(cohort, settings=SMALL)
 
 
 @pytest.mark.parametrize(
     "settings",
     [
-        CohortSettings(subjects=0),
-        CohortSettings(seed=-1),
-        CohortSettings(shape=(0, 10, 10)),
-        CohortSettings(spacing_mm=(0.0, 1.0, 1.0)),
+        PhantomSettings(subjects=0),
+        PhantomSettings(seed=-1),
+        PhantomSettings(shape=(0, 10, 10)),
+        PhantomSettings(spacing_mm=(0.0, 1.0, 1.0)),
     ],
 )
-def test_an_impossible_cohort_is_refused(settings: CohortSettings, tmp_path: Path) -> None:
+def test_an_impossible_cohort_is_refused(settings: PhantomSettings, tmp_path: Path) -> None:
     with pytest.raises(UsageError):
-        write_cohort(tmp_path / "out", settings=settings)
+        write_phantoms(tmp_path / "out", settings=settings)
     assert not (tmp_path / "out").exists()

@@ -15,21 +15,21 @@ from samereg.io.points import write_table_csv
 from samereg.phantom.organs import ORGANS
 from samereg.phantom.subject import Subject, make_subject
 
-COHORT_RECORD = "cohort.json"
-"""Written last: its presence means that the cohort is complete."""
+PHANTOMS_RECORD = "cohort.json"
+"""Written last: its presence means that all phantoms are there."""
 
-COHORT_FILES = (
+PHANTOM_FILES = (
     "images/phantom-[0-9][0-9][0-9]*-CE.nii.gz",
     "images/phantom-[0-9][0-9][0-9]*-NC.nii.gz",
     "labels/phantom-[0-9][0-9][0-9]*.nii.gz",
     "landmarks/phantom-[0-9][0-9][0-9]*.csv",
 )
-"""Patterns of the files of any cohort."""
+"""Patterns of the files of any phantoms."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CohortSettings:
-    """Settings of a cohort: equal settings give identical files.
+class PhantomSettings:
+    """Settings of phantom subjects: equal settings give identical files.
 
     Attributes:
         subjects: number of subjects.
@@ -44,10 +44,10 @@ class CohortSettings:
     shape: tuple[int, int, int] = (192, 144, 208)
 
 
-def write_cohort(
+def write_phantoms(
     folder: Path,
     *,
-    settings: CohortSettings,
+    settings: PhantomSettings,
     overwrite: bool = False,
     on_progress: OnProgress | None = None,
 ) -> tuple[Path, ...]:
@@ -58,8 +58,8 @@ def write_cohort(
 
     Args:
         folder: output folder.
-        settings: of the cohort.
-        overwrite: write into a non-empty folder; subjects of an earlier cohort are removed.
+        settings: of the subjects.
+        overwrite: write into a non-empty folder; subjects of an earlier run are removed.
         on_progress: progress callback, called for each subject.
 
     Returns:
@@ -70,7 +70,7 @@ def write_cohort(
     """
     check_settings(settings)
     grid = centred_grid(settings.shape, settings.spacing_mm)
-    with atomic_directory(folder, overwrite=overwrite, ours=COHORT_FILES) as place:
+    with atomic_directory(folder, overwrite=overwrite, ours=PHANTOM_FILES) as place:
         for name in ("images", "labels", "landmarks"):
             (place / name).mkdir()
         for number in range(settings.subjects):
@@ -79,7 +79,7 @@ def write_cohort(
             if on_progress is not None:
                 on_progress("making subjects", number + 1, settings.subjects)
         write_label_names(place / "labels.csv")
-        write_json(settings, place / COHORT_RECORD)
+        write_json(settings, place / PHANTOMS_RECORD)
         return tuple(sorted(path.relative_to(place) for path in place.rglob("*") if path.is_file()))
 
 
@@ -109,8 +109,8 @@ def write_label_names(path: Path) -> None:
     write_table_csv(("value", "name", "group"), [[str(organ.value), organ.name, organ.group] for organ in ORGANS], path)
 
 
-def check_settings(settings: CohortSettings) -> None:
-    """Validates the settings of a cohort.
+def check_settings(settings: PhantomSettings) -> None:
+    """Validates the settings of phantom subjects.
 
     Raises:
         UsageError: a number is not positive, or the seed is negative.
