@@ -38,7 +38,8 @@ for command, settings in SHORT.items():
             if flag in words:
                 del words[words.index(flag) : words.index(flag) + 2]
             words += [flag, *value.split()]
-sys.exit(main(words))
+if __name__ == "__main__":  # workers import this file again
+    sys.exit(main(words))
 '''
 
 

@@ -68,6 +68,19 @@ def test_boxes_hold_every_voxel_once():
     assert bool((held == 1).all())
 
 
+def test_points_beside_those_that_a_transform_takes_nowhere_land_precisely():
+    grid = GRIDS["LPS"]
+    data = torch.full((3, *grid.shape), 1.3)
+    data[:, ::2] = float("nan")
+    data[:, :3] = float("nan")
+    whole = boxes(grid.shape, grid.shape)[0]
+    way = walk(Displacement(grid=grid, data=data), grid, grid)
+    exact, found = way.exact(whole), way.positions(whole, torch.float32).index()
+    finite = torch.isfinite(exact).all(-1)
+    assert 0 < int(finite.sum()) < finite.numel() // 2
+    torch.testing.assert_close(found[finite], exact[finite], atol=1e-3, rtol=0)
+
+
 def test_points_that_a_transform_takes_nowhere_land_outside():
     grid = GRIDS["LPS"]
     data = torch.zeros(3, *grid.shape)

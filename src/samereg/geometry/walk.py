@@ -35,7 +35,7 @@ _EDGE_VOX = 1e-3
 """Tolerance for rounding at the outermost vectors of a field."""
 
 _FAR_VOX = 1e6
-"""Position of points that a transform maps to NaN or infinity: outside every image."""
+"""Bound of positions, and position of points that a transform maps to NaN: outside every image."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +44,7 @@ class Box:
 
     Attributes:
         start: first voxel along (d, h, w).
-        stop: last voxel but one.
+        stop: first voxel along (d, h, w) that is not in it.
     """
 
     start: tuple[int, int, int]
@@ -195,7 +195,9 @@ class Walk:
         if landed is not None and all(isfinite(end) for end in (*landed.low, *landed.high)):
             return landed
         index = self.exact(box).nan_to_num(-_FAR_VOX, -_FAR_VOX, -_FAR_VOX).clamp(-_FAR_VOX, _FAR_VOX).movedim(-1, 0)
-        base = index.flatten(1).median(dim=1).values.round()
+        # Held to the source, so that points inside are precise even if most points of the box are far away.
+        ends = torch.tensor(self.source.shape, dtype=torch.float64)[:, None]
+        base = index.flatten(1).clamp(min=-1.0).minimum(ends).median(dim=1).values.round()
         return Landed(points=(index - base[:, None, None, None]).to(dtype), base=base)
 
     def exact(self, box: Box) -> Float64[Tensor, "d h w 3"]:

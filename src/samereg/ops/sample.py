@@ -18,7 +18,7 @@ _DIMENSIONS = 3
 
 Mode = Literal["bilinear", "nearest"]
 
-MOST_ROWS = 1 << 13
+MAX_ROWS = 1 << 13
 """Rows up to which one picture may stand for a block: its sampler knows a row to a ten-millionth of their number."""
 
 
@@ -71,7 +71,7 @@ def sample_block(block: Float[Tensor, "d c h w"], points_vox: Float[Tensor, "3 *
     """
     depth, channels, height, width = block.shape
     d, h, w = points_vox
-    if channels * depth * height > MOST_ROWS:
+    if channels * depth * height > MAX_ROWS:
         return sample_grid(block.movedim(1, 0)[None], points_vox.movedim(0, -1)[None])[0]
     low = d.floor().clamp_(0, depth - 2)
     rows = (depth - 2) * channels * height + height

@@ -24,8 +24,8 @@ MARGIN_VOX = 8
 PHASE_VOX = 16
 """A scan is cut at multiples of this, the coarsest stride of the networks, so that their cells stay where they were."""
 
-LEAST_SAVED = 0.1
-"""A cut that takes away a smaller share of the voxels than this is not made."""
+MIN_SAVED_FRACTION = 0.1
+"""Minimum fraction of the voxels that a cut has to remove; others are not made."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -129,7 +129,7 @@ def around_body(model: Volume, body: Bool[Tensor, "d h w"]) -> tuple[Volume, Boo
     ranges = [_kept_range(body, axis) for axis in range(3)]
     part = (slice(*ranges[0]), slice(*ranges[1]), slice(*ranges[2]))
     kept = body[part]
-    if kept.numel() > (1.0 - LEAST_SAVED) * body.numel():
+    if kept.numel() > (1.0 - MIN_SAVED_FRACTION) * body.numel():
         return model, body
     before = [-low for low, _ in ranges]
     after = [high - size for (_, high), size in zip(ranges, body.shape, strict=True)]
